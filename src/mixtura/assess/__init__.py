@@ -1,0 +1,1 @@
+"""Floor 4: judging fits, choosing among them, describing them."""

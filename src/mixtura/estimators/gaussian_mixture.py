@@ -1,0 +1,515 @@
+"""``GaussianMixture``: scikit-learn's class in every parameter, attribute and method, and more."""
+
+from __future__ import annotations
+
+import warnings
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from mixtura.assess.criteria import criteria
+from mixtura.data.array import ArraySource
+from mixtura.estimators.callbacks import CallbackSupportMixin, FitTasks, with_callbacks
+from mixtura.estimators.inputs import (
+    as_partition,
+    as_source,
+    covariances_from_precisions,
+    given_means,
+    given_weights,
+    replace_parts,
+)
+from mixtura.ground.errors import CollapseWarning, InvalidParameterError
+from mixtura.ground.linalg import Array
+from mixtura.ground.random import RandomState, as_generator
+from mixtura.inference.collapse import Collapsed
+from mixtura.inference.em import ExpectationMaximization
+from mixtura.inference.loop import Observer, climb
+from mixtura.inference.restarts import Restarts, summarise
+from mixtura.inference.seeding import seeding_sample
+from mixtura.inference.starts import SEEDINGS, near_centres, seeded_starts
+from mixtura.inference.stopping import Stopping
+from mixtura.model.covariance import STRUCTURES, covariance_structure
+from mixtura.model.mixture import Mixture
+from mixtura.model.prior import NormalInverseWishart
+from mixtura.sweep import accumulate, hard, soft
+
+_ASSIGNMENTS = {"soft": soft, "hard": hard}
+_PARTS = ("weights_", "means_", "covariances_")
+_COVARIANCE_TYPES = {name for s in STRUCTURES for name in (s.name, s.code)}
+
+
+class GaussianMixture(
+    CallbackSupportMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    DensityMixin,
+    BaseEstimator,
+):
+    r"""Gaussian mixture fitted by expectation–maximisation.
+
+    Every parameter, attribute and method of scikit-learn's class of this name is here with the same meaning, so changing the import is
+    enough; what differs is said below.
+
+    Parameters
+    ----------
+    n_components : int, default=1
+        ``K``.
+    covariance_type : {"full", "tied", "diag", "tied_diag", "spherical", "tied_spherical"} or code, default="full"
+        Covariance structure; the codes VVV, EEE, VVI, EEI, VII, EII name the same six.
+    tol : float, default=1e-3
+        Log-likelihood per row. A fit counts as converged when no more than ``tol`` is estimated (Aitken) to be still to come, where
+        scikit-learn looks at the last step only; within ``max_iter`` it goes on until a ten-thousandth of ``tol`` is.
+    reg_covar : float, default=1e-6
+        Floor: no component's variance, in any direction, falls below it. Covariances above it are not touched (scikit-learn adds it
+        to every diagonal). With 0, a component that collapses ends that restart.
+    max_iter : int, default=100
+        Largest number of M-steps; 0 returns the best start.
+    n_init : int, default=1
+        Restarts, run side by side on the same passes over the data; the best is kept.
+    init_params : {"kmeans", "k-means++", "random", "random_from_data"}, (N,) integer array or (N, K) array, default="kmeans"
+        How to start, or labels or responsibilities to start from, in which case EM begins with an M-step.
+    weights_init : (K,) array-like, optional
+    means_init : (K, D) array-like, optional
+    precisions_init : array-like, optional
+        Parameters to start from; what is not given is estimated from the rows nearest to the given means, or by ``init_params``.
+    random_state : None, int, RandomState or Generator
+    warm_start : bool, default=False
+        Whether to start from the last fit.
+    verbose : int, default=0
+        1 prints the bound of each restart every ``verbose_interval`` iterations, and why it ended.
+    verbose_interval : int, default=10
+    covariance_prior : None, "empirical" or NormalInverseWishart, default=None
+        A conjugate prior on means and covariances: the fit then climbs to the posterior mode, which exists where the likelihood is
+        unbounded. ``"empirical"`` is the weak data-scaled prior of Fraley and Raftery (2007).
+    assignment : {"soft", "hard"}, default="soft"
+        Hard assignment is classification EM: each row counts wholly for its most probable component.
+    equal_weights : bool, default=False
+        Whether weights are held at ``1/K``. With ``assignment="hard"`` and ``covariance_type="tied_spherical"`` this is k-means.
+
+    Attributes
+    ----------
+    mixture_ : Mixture
+        The fitted mixture, which carries its own mathematics.
+    weights_, means_, covariances_, precisions_, precisions_cholesky_ : arrays
+        Its parts in scikit-learn's shapes, in the dtype of ``X``.
+    converged_ : bool
+    n_iter_ : int
+        M-steps of the best restart.
+    lower_bound_ : float
+        Log-likelihood per row (log posterior per row with a prior) of the fitted mixture.
+    lower_bounds_ : list of float
+        The same after each iteration of the best restart.
+    stop_ : Stop
+        Why the best restart ended, as a value and a sentence.
+    optima_ : tuple of Optimum
+        The distinct optima that the restarts found, best first, and how often each was reached.
+    n_collapsed_ : int
+        Restarts in which a component collapsed.
+    collapses_ : tuple of Collapse
+        Components of the fitted mixture that are held at the floor.
+    restarts_ : Restarts
+        All of this in one record; ``restarts_.best`` is the best run with its start.
+    algorithm_ : ExpectationMaximization
+        The algorithm that was run.
+    prior_ : NormalInverseWishart or None
+    n_features_in_ : int
+    feature_names_in_ : array of str
+        Column names, where ``X`` had them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import mixtura as mx
+    >>> X = np.array([[1.0], [1.2], [0.8], [7.0], [7.4], [6.6]])
+    >>> gm = mx.GaussianMixture(2, random_state=0).fit(X)
+    >>> np.sort(gm.means_.ravel()).round(3).tolist()
+    [1.0, 7.0]
+    >>> gm.stop_.reason
+    'converged'
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "covariance_type": [StrOptions(_COVARIANCE_TYPES)],
+        "tol": [Interval(Real, 0.0, None, closed="left")],
+        "reg_covar": [Interval(Real, 0.0, None, closed="left")],
+        "max_iter": [Interval(Integral, 0, None, closed="left")],
+        "n_init": [Interval(Integral, 1, None, closed="left")],
+        "init_params": [StrOptions(set(SEEDINGS)), "array-like"],
+        "weights_init": ["array-like", None],
+        "means_init": ["array-like", None],
+        "precisions_init": ["array-like", Real, None],
+        "random_state": ["random_state", np.random.Generator],
+        "warm_start": ["boolean"],
+        "verbose": ["verbose"],
+        "verbose_interval": [Interval(Integral, 1, None, closed="left")],
+        "covariance_prior": [StrOptions({"empirical"}), NormalInverseWishart, None],
+        "assignment": [StrOptions(set(_ASSIGNMENTS))],
+        "equal_weights": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        n_components: int = 1,
+        *,
+        covariance_type: str = "full",
+        tol: float = 1e-3,
+        reg_covar: float = 1e-6,
+        max_iter: int = 100,
+        n_init: int = 1,
+        init_params: str | ArrayLike = "kmeans",
+        weights_init: ArrayLike | None = None,
+        means_init: ArrayLike | None = None,
+        precisions_init: ArrayLike | None = None,
+        random_state: RandomState = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        verbose_interval: int = 10,
+        covariance_prior: str | NormalInverseWishart | None = None,
+        assignment: str = "soft",
+        equal_weights: bool = False,
+    ) -> None:
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.tol = tol
+        self.reg_covar = reg_covar
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.weights_init = weights_init
+        self.means_init = means_init
+        self.precisions_init = precisions_init
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.verbose_interval = verbose_interval
+        self.covariance_prior = covariance_prior
+        self.assignment = assignment
+        self.equal_weights = equal_weights
+
+    # ---- fitting ---------------------------------------------------------------------------------------------------------------
+
+    @with_callbacks
+    def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Estimate the mixture.
+
+        Parameters
+        ----------
+        X : (N, D) array-like
+            NumPy array, or a pandas, polars or Arrow table.
+        y : ignored
+        sample_weight : (N,) array-like, optional
+            Non-negative weights; an integer weight means the same as repeating the row.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        CollapseError
+            If every restart collapsed, which only ``reg_covar=0`` or a negligible one allows.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If more than ``tol`` per row is still to come when ``max_iter`` is reached.
+        CollapseWarning
+            If a component of the result is held at ``reg_covar``.
+        """
+        self._validate_params()
+        X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
+        source, kept = as_source(X, sample_weight, self.n_components)
+        metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
+        tasks = FitTasks(self, X, self.max_iter, metadata)
+        self._adopt(self._climb(source, kept, len(X), tasks), source)
+        tasks.end()
+        self._warn()
+        return self
+
+    def fit_predict(
+        self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None
+    ) -> NDArray[np.int64]:
+        """Estimate the mixture and label the rows: the same as ``fit(X).predict(X)``.
+
+        Parameters
+        ----------
+        X : (N, D) array-like
+        y : ignored
+        sample_weight : (N,) array-like, optional
+
+        Returns
+        -------
+        (N,) int64 array
+        """
+        return self.fit(X, y, sample_weight=sample_weight).predict(X)
+
+    def _climb(self, source: ArraySource, kept: Array | None, n_rows: int, tasks: FitTasks) -> Restarts:
+        structure = covariance_structure(self.covariance_type)
+        self.algorithm_ = ExpectationMaximization(
+            structure,
+            source.magnitude,
+            floor=float(self.reg_covar),
+            prior=self._prior(source),
+            assignment=_ASSIGNMENTS[self.assignment],
+            equal_weights=self.equal_weights,
+        )
+        starts = self._starts(source, kept, n_rows)
+        stopping = Stopping(float(self.tol), self.max_iter, source.total_weight)
+        observe = self._observer(tasks, source) if tasks.watched or self.verbose else None
+        runs = climb(source, starts, self.algorithm_, stopping, observe)
+        if self.verbose:
+            for i, run in enumerate(runs):
+                print(f"Restart {i}: {run.n_iter} iterations, {run.stop.sentence}")
+        return summarise(runs, stopping)
+
+    def _prior(self, source: ArraySource) -> NormalInverseWishart | None:
+        if not isinstance(self.covariance_prior, str):
+            if self.covariance_prior is not None and len(self.covariance_prior.mean) != source.n_features:
+                raise InvalidParameterError(
+                    f"covariance_prior is for {len(self.covariance_prior.mean)} features; the data have {source.n_features}."
+                )
+            return self.covariance_prior
+        moments = accumulate(source, np.zeros(source.n_rows, dtype=int), 1, diagonal=False)
+        covariance = moments.scatter()[0] / moments.count[0]
+        return NormalInverseWishart.from_data_moments(moments.means()[0], covariance, self.n_components)
+
+    def _starts(self, source: ArraySource, kept: Array | None, n_rows: int) -> list[Mixture]:
+        """The mixtures that the restarts begin from."""
+        if self.warm_start and hasattr(self, "converged_"):
+            return [self.mixture_]
+        algorithm, n_components = self.algorithm_, self.n_components
+        shape = (n_components, source.n_features)
+        weights = None if self.weights_init is None else given_weights(self.weights_init, n_components)
+        means = None if self.means_init is None else given_means(self.means_init, *shape)
+        covariances = (
+            None
+            if self.precisions_init is None
+            else covariances_from_precisions(self.precisions_init, algorithm.structure, *shape)
+        )
+        if weights is not None and means is not None and covariances is not None:
+            return [Mixture(weights, means, covariances, algorithm.structure.name)]
+        if not isinstance(self.init_params, str):
+            partition = as_partition(self.init_params, kept, n_rows, n_components)
+            moments = accumulate(source, partition, n_components, diagonal=algorithm.structure.diagonal)
+            bases = [self._first_m_step(moments)]
+        else:
+            sample = seeding_sample(source, n_components)
+            if means is not None:
+                bases = [near_centres(sample, means, algorithm)]
+            else:
+                rng = as_generator(self.random_state)
+                seeding = SEEDINGS[self.init_params]
+                bases = seeded_starts(sample, n_components, algorithm, seeding, self.n_init, rng)
+        return [replace_parts(base, weights, means, covariances) for base in bases]
+
+    def _first_m_step(self, moments: Any) -> Mixture:
+        try:
+            return self.algorithm_.maximise(moments)
+        except Collapsed as collapsed:
+            raise InvalidParameterError(
+                f"the given labels or responsibilities leave a component that has collapsed: {collapsed}. "
+                "Give each component more rows, or declare a floor (reg_covar) or a prior (covariance_prior)."
+            ) from collapsed
+
+    def _observer(self, tasks: FitTasks, source: ArraySource) -> Observer:
+        def observe(index: int, mixture: Mixture, bounds: tuple[float, ...]) -> bool:
+            n_iter = len(bounds) - 1
+            if self.verbose and n_iter and n_iter % self.verbose_interval == 0:
+                print(f"Restart {index}, iteration {n_iter}: lower bound {bounds[-1] / source.total_weight:.8g}")
+            if index or not n_iter or not tasks.watched:  # callbacks follow the first restart
+                return False
+            return tasks.iteration(self._attributes(mixture, bounds, source))
+
+        return observe
+
+    def _adopt(self, restarts: Restarts, source: ArraySource) -> None:
+        best = restarts.best
+        for name, value in self._attributes(best.mixture, best.bounds, source).items():
+            setattr(self, name, value)
+        self.restarts_, self.optima_, self.n_collapsed_ = restarts, restarts.optima, restarts.n_collapsed
+        self.stop_, self.converged_, self.collapses_ = best.stop, best.stop.converged, best.collapses
+        self.prior_ = self.algorithm_.prior
+
+    def _attributes(self, mixture: Mixture, bounds: tuple[float, ...], source: ArraySource) -> dict[str, Any]:
+        """The attributes with which an estimator predicts like ``mixture``."""
+        named = mixture.with_feature_names(getattr(self, "feature_names_in_", None))
+        parts = {
+            "weights_": mixture.weights,
+            "means_": mixture.means,
+            "covariances_": mixture.covariances,
+            "precisions_": mixture.precisions,
+            "precisions_cholesky_": mixture.precision_factors,
+        }
+        attributes: dict[str, Any] = {
+            name: np.array(part, dtype=source.rows.dtype) for name, part in parts.items()
+        }
+        attributes["_known_mixture"] = (*(attributes[name] for name in _PARTS), named)
+        per_row = [bound / source.total_weight for bound in bounds]
+        attributes.update(n_iter_=len(bounds) - 1, lower_bound_=per_row[-1], lower_bounds_=per_row[1:])
+        return attributes
+
+    def _warn(self) -> None:
+        if self.collapses_:
+            warnings.warn(
+                f"{'; '.join(map(str, self.collapses_))}. Held at reg_covar={self.reg_covar:g}. Try fewer components, a prior "
+                "(covariance_prior='empirical'), or a reg_covar that suits the scale of the data.",
+                CollapseWarning,
+                stacklevel=4,
+            )
+        if not self.converged_ and self.max_iter:
+            warnings.warn(
+                f"The best of {self.restarts_.n_runs} restarts did not converge: {self.stop_.sentence}. "
+                "Increase max_iter, or try other starts.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+
+    # ---- the fitted mixture ----------------------------------------------------------------------------------------------------
+
+    @property
+    def mixture_(self) -> Mixture:
+        """The fitted mixture; it follows ``weights_``, ``means_`` and ``covariances_`` when those are set by hand."""
+        check_is_fitted(self, list(_PARTS))
+        parts = tuple(getattr(self, name) for name in _PARTS)
+        *known, mixture = getattr(self, "_known_mixture", (None, None, None, None))
+        if any(part is not other for part, other in zip(parts, known, strict=True)):
+            mixture = Mixture(*parts, self.covariance_type)
+            self._known_mixture = (*parts, mixture)
+        return mixture
+
+    def predict(self, X: ArrayLike) -> NDArray[np.int64]:
+        """The most probable component of each row.
+
+        Parameters
+        ----------
+        X : (N, D) array-like
+
+        Returns
+        -------
+        (N,) int64 array
+        """
+        rows = self._rows(X)
+        return self.mixture_.predict(rows)
+
+    def predict_proba(self, X: ArrayLike) -> Array:
+        """Posterior probability of each component for each row (responsibilities).
+
+        Parameters
+        ----------
+        X : (N, D) array-like
+
+        Returns
+        -------
+        (N, K) array
+            Rows sum to one.
+        """
+        rows = self._rows(X)
+        return self.mixture_.responsibilities(rows).astype(rows.dtype, copy=False)
+
+    def transform(self, X: ArrayLike) -> Array:
+        """The rows as responsibilities, so that the mixture can feed another estimator: the same as ``predict_proba``.
+
+        Parameters
+        ----------
+        X : (N, D) array-like
+
+        Returns
+        -------
+        (N, K) array
+        """
+        return self.predict_proba(X)
+
+    def score_samples(self, X: ArrayLike) -> Array:
+        """Log density of each row.
+
+        Parameters
+        ----------
+        X : (N, D) array-like
+
+        Returns
+        -------
+        (N,) array
+        """
+        rows = self._rows(X)
+        return self.mixture_.log_pdf(rows).astype(rows.dtype, copy=False)
+
+    def score(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> float:
+        """Mean log density, weighted where weights are given.
+
+        Parameters
+        ----------
+        X : (N, D) array-like
+        y : ignored
+        sample_weight : (N,) array-like, optional
+
+        Returns
+        -------
+        float
+        """
+        rows = self._rows(X)
+        source, _ = as_source(rows, sample_weight, 1)
+        return self.mixture_.log_likelihood(source.rows, source.weights) / source.total_weight
+
+    def bic(self, X: ArrayLike) -> float:
+        """Bayesian information criterion, ``−2ℓ + p log N``: lower is better.
+
+        Parameters
+        ----------
+        X : (N, D) array-like
+        """
+        return criteria(self.mixture_, ArraySource(self._rows(X))).bic
+
+    def aic(self, X: ArrayLike) -> float:
+        """Akaike's information criterion, ``−2ℓ + 2p``: lower is better.
+
+        Parameters
+        ----------
+        X : (N, D) array-like
+        """
+        return criteria(self.mixture_, ArraySource(self._rows(X))).aic
+
+    def icl(self, X: ArrayLike) -> float:
+        """Integrated completed likelihood criterion: ``bic`` plus a price on overlap; lower is better.
+
+        Parameters
+        ----------
+        X : (N, D) array-like
+        """
+        return criteria(self.mixture_, ArraySource(self._rows(X))).icl
+
+    def sample(self, n_samples: int = 1, random_state: RandomState = None) -> tuple[Array, NDArray[np.int64]]:
+        """Draw points from the fitted mixture: first the label, then the point.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+        random_state : None, int, RandomState or Generator
+            ``None`` uses the estimator's own, so an integer seed there gives the same draw at each call, as in scikit-learn.
+
+        Returns
+        -------
+        X : (n_samples, D) array
+        labels : (n_samples,) int64 array
+        """
+        mixture = self.mixture_
+        return mixture.sample(n_samples, self.random_state if random_state is None else random_state)
+
+    def _rows(self, X: ArrayLike) -> Array:
+        check_is_fitted(self, list(_PARTS))
+        return validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.means_.shape[0]
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

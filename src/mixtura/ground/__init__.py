@@ -1,0 +1,1 @@
+"""Floor 0: errors, linear algebra, random streams. Imports numpy and scipy only."""

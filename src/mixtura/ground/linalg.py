@@ -1,0 +1,78 @@
+"""Linear algebra on stacks of small matrices."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg.lapack import dtrtri
+
+Array = NDArray[np.floating]
+EPS = float(np.finfo(np.float64).eps)
+
+
+def precision_factors(cholesky: Array) -> Array:
+    """Upper triangular ``R`` with ``R Rᵀ = (L Lᵀ)⁻¹`` for each lower triangular ``L``.
+
+    Parameters
+    ----------
+    cholesky : (G, D, D) array
+        Lower Cholesky factors of covariances.
+
+    Returns
+    -------
+    (G, D, D) array
+        ``R = L⁻ᵀ``. Triangular inversion keeps small rows accurate where a general inverse would not.
+    """
+    inverses = np.empty_like(cholesky)
+    for g, factor in enumerate(cholesky):
+        inverses[g], _ = dtrtri(factor, lower=1)
+    return np.ascontiguousarray(np.tril(inverses).swapaxes(-1, -2))
+
+
+def outer(vectors: Array, others: Array | None = None) -> Array:
+    """Outer products ``v vᵀ`` (or ``v uᵀ``) along the last axis: ``(..., D) → (..., D, D)``."""
+    return vectors[..., :, None] * (vectors if others is None else others)[..., None, :]
+
+
+def cholesky(matrices: Array) -> tuple[Array, NDArray[np.bool_]]:
+    """Lower Cholesky factors of a stack, and which matrices are not positive definite to working precision.
+
+    A pivot ``L_jj²/A_jj`` is the share of variable ``j`` that the variables before it do not explain; below ``8·D·eps`` nothing but
+    rounding is left of it. The test does not change when a variable is rescaled.
+
+    Parameters
+    ----------
+    matrices : (G, D, D) array
+        Symmetric matrices.
+
+    Returns
+    -------
+    factors : (G, D, D) array
+        Lower factors; zero where a matrix is singular.
+    singular : (G,) bool array
+    """
+    singular = np.zeros(len(matrices), dtype=bool)
+    try:
+        factors = np.linalg.cholesky(matrices)
+    except np.linalg.LinAlgError:
+        factors = np.zeros_like(matrices)
+        for g, matrix in enumerate(matrices):
+            try:
+                factors[g] = np.linalg.cholesky(matrix)
+            except np.linalg.LinAlgError:
+                singular[g] = True
+    pivots = np.diagonal(factors, axis1=-2, axis2=-1) ** 2
+    variances = np.diagonal(matrices, axis1=-2, axis2=-1)
+    singular |= (pivots <= 8 * matrices.shape[-1] * EPS * variances).any(axis=-1)
+    return factors, singular
+
+
+def raise_eigenvalues(matrices: Array, floor: float) -> Array:
+    """Symmetric matrices with every eigenvalue below ``floor`` raised to it; matrices that need no change stay as they are."""
+    identity = np.eye(matrices.shape[-1])
+    try:
+        np.linalg.cholesky(matrices - floor * identity)
+    except np.linalg.LinAlgError:
+        eigenvalues, vectors = np.linalg.eigh(matrices)
+        low = eigenvalues[:, 0] < floor
+        raised = (vectors * np.maximum(eigenvalues, floor)[:, None, :]) @ vectors.swapaxes(-1, -2)
+        return np.where(low[:, None, None], 0.5 * (raised + raised.swapaxes(-1, -2)), matrices)
+    return matrices

@@ -1,0 +1,1 @@
+"""Floor 3: the algorithms, on one loop."""

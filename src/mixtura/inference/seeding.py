@@ -1,0 +1,118 @@
+"""The seeding sample: what every start of our own looks at.
+
+It holds the distinct rows, sorted, with their weights (thinned when there are very many). So a start depends on the weighted set of rows
+alone: not on their order, nor on whether a row is repeated or carries the weight.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixtura.data.array import ArraySource
+from mixtura.ground.linalg import Array
+
+LARGEST_SAMPLE = 5000
+ROWS_PER_PARAMETER = 20
+
+
+@dataclass(frozen=True, eq=False)
+class SeedingSample:
+    """Distinct rows in a fixed order, with the weight that each stands for.
+
+    Attributes
+    ----------
+    rows : (m, D) float64 array
+    weights : (m,) array
+    mean : (D,) array
+    covariance : (D, D) array
+    """
+
+    rows: Array
+    weights: Array
+    mean: Array
+    covariance: Array
+
+    @property
+    def source(self) -> ArraySource:
+        """The sample as a source of blocks."""
+        return ArraySource(self.rows, self.weights)
+
+    def scaled(self, points: Array, per_feature: bool) -> Array:
+        """Points about the mean, in units of each feature's standard deviation or of one common one."""
+        variances = np.diagonal(self.covariance)
+        if not per_feature:
+            variances = np.full_like(variances, variances.mean())
+        return (points - self.mean) / np.sqrt(np.where(variances > 0, variances, 1.0))
+
+    def draw(self, rng: np.random.Generator, mass: Array, n: int) -> NDArray[np.intp]:
+        """Indices of ``n`` rows drawn with probability proportional to ``mass``, by inverse distribution function."""
+        cumulative = np.cumsum(mass)
+        points = rng.random(n) * cumulative[-1]
+        return np.minimum(np.searchsorted(cumulative, points, side="right"), len(mass) - 1)
+
+
+def seeding_sample(source: ArraySource, n_components: int) -> SeedingSample:
+    """Sort the rows, merge equal ones, and thin them by systematic sampling if more than ``max(5000, 20·K·D)`` are left."""
+    keys = _sort_keys(source)
+    order = np.argsort(keys, kind="stable")
+    keys = keys[order]
+    first = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
+    del keys
+    weights = np.ones(len(order)) if source.weights is None else source.weights[order]
+    weights = np.add.reduceat(weights, first)
+    order = order[first]
+    limit = max(LARGEST_SAMPLE, ROWS_PER_PARAMETER * n_components * source.n_features)
+    if len(order) > limit:
+        cumulative = np.cumsum(weights)
+        points = (np.arange(limit) + 0.5) * (cumulative[-1] / limit)
+        order = order[np.minimum(np.searchsorted(cumulative, points), len(order) - 1)]
+        weights = np.ones(limit)
+    rows = source.rows[order].astype(np.float64)
+    mean = np.average(rows, axis=0, weights=weights)
+    centred = rows - mean
+    covariance = (centred * weights[:, None]).T @ centred / weights.sum()
+    return SeedingSample(rows, weights, mean, covariance)
+
+
+def _sort_keys(source: ArraySource) -> Array:
+    """One number a row, equal for equal rows: a combination of the columns with irrational coefficients.
+
+    Computed column by column, so that a row's key does not depend, to the last bit, on where the row stands.
+    """
+    scale = np.where(source.magnitude > 0, source.magnitude, 1.0)
+    keys = np.empty(source.n_rows)
+    for part, rows, _ in source.blocks(2**14):
+        total = keys[part]
+        total[:] = 0.0
+        for j in range(source.n_features):
+            total += rows[:, j].astype(np.float64) * (math.sqrt(1 + (j + 1) * math.pi) / scale[j])
+    return keys
+
+
+def plus_plus_seeds(
+    sample: SeedingSample, rows: Array, n_components: int, rng: np.random.Generator
+) -> NDArray[np.intp]:
+    """Indices of greedy k-means++ seeds among ``rows``, the sample's rows in the units that distance is measured in.
+
+    Each seed is drawn with probability proportional to weight times squared distance to the seeds before it; of a few candidates the
+    one that lowers the total most is kept. Source: Arthur and Vassilvitskii (2007).
+    """
+    seeds = sample.draw(rng, sample.weights, 1)
+    nearest = squared_distances(rows, rows[seeds])[0]
+    n_candidates = 2 + int(math.log(n_components))
+    while len(seeds) < n_components:
+        mass = sample.weights * nearest
+        candidates = sample.draw(rng, mass if mass.sum() > 0 else sample.weights, n_candidates)
+        lowered = np.minimum(squared_distances(rows, rows[candidates]), nearest)
+        best = int((lowered @ sample.weights).argmin())
+        seeds, nearest = np.append(seeds, candidates[best]), lowered[best]
+    return seeds
+
+
+def squared_distances(rows: Array, centres: Array) -> Array:
+    """``‖x_n − c_k‖²``, shape ``(K, N)``."""
+    return np.stack([np.square(rows - centre).sum(axis=1) for centre in centres])

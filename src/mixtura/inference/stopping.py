@@ -1,0 +1,90 @@
+"""When to stop climbing: by the gain still to come, not by the last step alone.
+
+A linearly converging bound approaches its limit geometrically, so three values give an estimate of everything still to come (Aitken):
+with ``a = (ℓ₂ − ℓ₁)/(ℓ₁ − ℓ₀)``, ``ℓ_∞ − ℓ₂ ≈ (ℓ₂ − ℓ₁) a/(1 − a)``. Source: McLachlan and Krishnan (2008), "The EM algorithm and
+extensions", section 4.9.
+
+``tol`` keeps scikit-learn's unit, log-likelihood per row, and its promise. There, a last step below ``tol`` stops the fit, though a slow
+ascent may still have a hundred such steps ahead. Here the fit goes on until a ten-thousandth of ``tol`` is still to come (1e-7 nats a row by default), as long as
+``max_iter`` allows; it counts as converged when no more than ``tol`` is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mixtura.ground.linalg import EPS
+
+SHARE_OF_TOL = 1e-4
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Why a run ended.
+
+    Attributes
+    ----------
+    reason : {"converged", "max_iter", "callback", "collapse"}
+    converged : bool
+        Whether no more than ``tol`` per row is still to come.
+    remaining : float
+        Estimated gain still to come, in nats over all rows.
+    sentence : str
+        The same for a reader.
+    """
+
+    reason: str
+    converged: bool
+    remaining: float
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """The rule.
+
+    Attributes
+    ----------
+    tol : float
+        Gain per row.
+    max_iter : int
+    total_weight : float
+        ``Σ_n w_n``, which turns gain per row into gain.
+    """
+
+    tol: float
+    max_iter: int
+    total_weight: float
+
+    def __call__(self, bounds: Sequence[float]) -> Stop | None:
+        """Whether to stop after these bounds (the start's first, then one after each update)."""
+        remaining = remaining_gain(bounds)
+        if remaining <= self.tol * SHARE_OF_TOL * self.total_weight:
+            return Stop(
+                "converged", True, remaining, f"converged: an estimated {remaining:.1g} nats still to come"
+            )
+        if len(bounds) > self.max_iter:
+            return Stop(
+                "max_iter",
+                remaining <= self.tol * self.total_weight,
+                remaining,
+                f"stopped at max_iter={self.max_iter}: "
+                + (f"an estimated {remaining:.2g} nats" if math.isfinite(remaining) else "an unknown gain")
+                + " still to come",
+            )
+        return None
+
+
+def remaining_gain(bounds: Sequence[float]) -> float:
+    """Aitken's estimate of the gain still to come; zero once steps are rounding, infinite while they grow."""
+    if len(bounds) < 2:
+        return math.inf
+    step = bounds[-1] - bounds[-2]
+    if step <= 4 * EPS * abs(bounds[-1]):
+        return 0.0
+    if len(bounds) < 3 or step >= bounds[-2] - bounds[-3]:
+        return math.inf
+    rate = step / (bounds[-2] - bounds[-3])
+    return step * rate / (1 - rate)

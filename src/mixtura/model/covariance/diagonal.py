@@ -1,0 +1,63 @@
+"""Axis-aligned covariances: one diagonal each (``diag``, VVI) or one shared (``tied_diag``, EEI). No matrix is ever formed."""
+
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixtura.ground.linalg import Array
+from mixtura.model.covariance.structure import InverseWishartPenalty, SharedBlocks
+
+
+class _DiagonalBlocks(SharedBlocks):
+    diagonal: ClassVar[bool] = True
+
+    def block_shape(self, n_features: int) -> tuple[int, ...]:
+        return (n_features,)
+
+    def block_parameters(self, n_features: int) -> int:
+        return n_features
+
+    def maximise_blocks(
+        self, scatter: Array, counts: Array, floor: float, penalty: InverseWishartPenalty | None
+    ) -> Array:
+        if penalty is not None:
+            scatter = scatter + np.diagonal(penalty.scale)
+            counts = counts + penalty.degrees_of_freedom + 2
+        return np.maximum(scatter / counts[:, None], floor)
+
+    def block_log_penalty(self, blocks: Array, penalty: InverseWishartPenalty) -> float:
+        degrees = penalty.degrees_of_freedom + 2
+        return float(-0.5 * np.sum(degrees * np.log(blocks) + np.diagonal(penalty.scale) / blocks))
+
+    def factor_blocks(self, blocks: Array, least: Array) -> tuple[Array, NDArray[np.bool_]]:
+        singular = ~(blocks > least).all(axis=1)
+        return 1 / np.sqrt(np.where(blocks > 0, blocks, 1.0)), singular
+
+    def block_precisions(self, factors: Array) -> Array:
+        return factors**2
+
+    def block_variances(self, blocks: Array, n_features: int) -> Array:
+        return blocks
+
+    def block_matrices(self, blocks: Array, n_features: int) -> Array:
+        return blocks[:, :, None] * np.eye(n_features)
+
+    def whitening(self, factor: Array, n_components: int, n_features: int) -> Array:
+        return self._per_component(self._blocks(factor), n_components)
+
+
+class Diagonal(_DiagonalBlocks):
+    """A diagonal of its own for each component."""
+
+    name = "diag"
+    code = "VVI"
+    shared = False
+
+
+class TiedDiagonal(_DiagonalBlocks):
+    """One diagonal shared by all components."""
+
+    name = "tied_diag"
+    code = "EEI"
+    shared = True

@@ -1,0 +1,70 @@
+"""Round covariances: one variance each (``spherical``, VII) or one shared (``tied_spherical``, EII, the k-means setting)."""
+
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixtura.ground.linalg import Array
+from mixtura.model.covariance.structure import InverseWishartPenalty, SharedBlocks
+
+
+def _mean_variance(scale: Array) -> float:
+    return float(np.trace(scale)) / len(scale)
+
+
+class _SphericalBlocks(SharedBlocks):
+    diagonal: ClassVar[bool] = True
+    scales_by_feature: ClassVar[bool] = False
+
+    def block_shape(self, n_features: int) -> tuple[int, ...]:
+        return ()
+
+    def block_parameters(self, n_features: int) -> int:
+        return 1
+
+    def maximise_blocks(
+        self, scatter: Array, counts: Array, floor: float, penalty: InverseWishartPenalty | None
+    ) -> Array:
+        # A scalar stands for D equal variances: D observations of it in each row.
+        sums, counts = scatter.sum(axis=1), counts * scatter.shape[1]
+        if penalty is not None:
+            sums = sums + _mean_variance(penalty.scale)
+            counts = counts + penalty.degrees_of_freedom + 2
+        return np.maximum(sums / counts, floor)
+
+    def block_log_penalty(self, blocks: Array, penalty: InverseWishartPenalty) -> float:
+        degrees = penalty.degrees_of_freedom + 2
+        return float(-0.5 * np.sum(degrees * np.log(blocks) + _mean_variance(penalty.scale) / blocks))
+
+    def factor_blocks(self, blocks: Array, least: Array) -> tuple[Array, NDArray[np.bool_]]:
+        singular = ~(blocks > least.mean())
+        return 1 / np.sqrt(np.where(blocks > 0, blocks, 1.0)), singular
+
+    def block_precisions(self, factors: Array) -> Array:
+        return factors**2
+
+    def block_variances(self, blocks: Array, n_features: int) -> Array:
+        return np.repeat(blocks[:, None], n_features, axis=1)
+
+    def block_matrices(self, blocks: Array, n_features: int) -> Array:
+        return blocks[:, None, None] * np.eye(n_features)
+
+    def whitening(self, factor: Array, n_components: int, n_features: int) -> Array:
+        return np.repeat(self._per_component(self._blocks(factor), n_components)[:, None], n_features, axis=1)
+
+
+class Spherical(_SphericalBlocks):
+    """A variance of its own for each component."""
+
+    name = "spherical"
+    code = "VII"
+    shared = False
+
+
+class TiedSpherical(_SphericalBlocks):
+    """One variance shared by all components."""
+
+    name = "tied_spherical"
+    code = "EII"
+    shared = True

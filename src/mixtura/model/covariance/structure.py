@@ -1,0 +1,214 @@
+"""What a covariance structure is: a family of covariance matrices, and the maximiser of a Gaussian likelihood within it.
+
+A structure never sees a row. It is handed scatter matrices and counts, and it maximises
+
+    −½ Σ_k [ n_k log|Σ_k| + tr(Σ_k⁻¹ S_k) ]
+
+over its family, optionally with an inverse-Wishart penalty and with no variance, in any direction, below a floor. The maximiser under
+the floor is exact (eigenvalues below it are raised to it), so an ascent algorithm stays monotone.
+
+``SharedBlocks`` is the orthogonal rule behind the six classical structures: a shape of block (matrix, diagonal, scalar) times whether
+the components share one block or have one each.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixtura.ground.errors import InvalidParameterError
+from mixtura.ground.linalg import Array
+
+
+@dataclass(frozen=True)
+class InverseWishartPenalty:
+    """``−½ [τ log|B| + tr(Ψ B⁻¹)]`` on each free block ``B`` of a structure, with ``τ`` following from ``ν``.
+
+    Attributes
+    ----------
+    scale : (D, D) array
+        ``Ψ``. A diagonal block uses its diagonal, a scalar block the mean of that.
+    degrees_of_freedom : float
+        ``ν``.
+    """
+
+    scale: Array
+    degrees_of_freedom: float
+
+
+class CovarianceStructure(ABC):
+    """A family of ``K`` covariances, parameterised by one *natural* array (the shape scikit-learn uses for ``covariances_``)."""
+
+    name: ClassVar[str]
+    code: ClassVar[str]
+    diagonal: ClassVar[bool]
+    """Whether the diagonals of the second moments are enough."""
+    scales_by_feature: ClassVar[bool] = True
+    """Whether rescaling one feature rescales the fit and changes nothing else."""
+
+    @abstractmethod
+    def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
+        """Shape of the natural array."""
+
+    @abstractmethod
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        """Free parameters of the covariances."""
+
+    @abstractmethod
+    def maximise(
+        self, scatter: Array, counts: Array, floor: float, penalty: InverseWishartPenalty | None
+    ) -> Array:
+        """The natural array that maximises the objective above.
+
+        Parameters
+        ----------
+        scatter : (K, D, D) array, or (K, D) where ``diagonal``
+            Scatter about each component's mean.
+        counts : (K,) array
+            Positive effective counts.
+        floor : float
+            Smallest variance allowed in any direction.
+        penalty : InverseWishartPenalty or None
+        """
+
+    @abstractmethod
+    def log_penalty(self, covariances: Array, penalty: InverseWishartPenalty) -> float:
+        """The penalty's value, without constants."""
+
+    @abstractmethod
+    def factor(self, covariances: Array, least: Array) -> tuple[Array, NDArray[np.bool_]]:
+        """Natural array of precision factors ``R`` (``R Rᵀ = Σ⁻¹``), and which components are singular, ``(K,)`` or ``(1,)``.
+
+        ``least`` is, for each feature, the variance that cannot be told from zero (zero itself where rounding plays no part).
+        """
+
+    @abstractmethod
+    def whitening(self, factor: Array, n_components: int, n_features: int) -> Array:
+        """The factors one per component, for the scorer: ``(K, D, D)``, or ``(K, D)`` where ``diagonal``."""
+
+    @abstractmethod
+    def matrices(self, covariances: Array, n_components: int, n_features: int) -> Array:
+        """Covariance matrices ``(K, D, D)``."""
+
+    @abstractmethod
+    def variances(self, covariances: Array, n_components: int, n_features: int) -> Array:
+        """Variance of each feature in each component, ``(K, D)``."""
+
+    @abstractmethod
+    def precisions(self, factor: Array) -> Array:
+        """Natural array of the precisions (inverse covariances) that belong to a natural array of factors."""
+
+    @abstractmethod
+    def from_matrices(self, matrices: Array, counts: Array) -> Array:
+        """The member of the family nearest in likelihood to given matrices ``(K, D, D)`` of weights ``counts``."""
+
+    @abstractmethod
+    def reorder(self, covariances: Array, order: NDArray[np.intp]) -> Array:
+        """The natural array with the components in another order."""
+
+
+class SharedBlocks(CovarianceStructure):
+    """One block for all components, or one each; subclasses say what a block is."""
+
+    shared: ClassVar[bool]
+
+    @abstractmethod
+    def block_shape(self, n_features: int) -> tuple[int, ...]:
+        """Shape of one block."""
+
+    @abstractmethod
+    def block_parameters(self, n_features: int) -> int:
+        """Free parameters of one block."""
+
+    @abstractmethod
+    def maximise_blocks(
+        self, scatter: Array, counts: Array, floor: float, penalty: InverseWishartPenalty | None
+    ) -> Array:
+        """The maximiser for each block on its own."""
+
+    @abstractmethod
+    def block_log_penalty(self, blocks: Array, penalty: InverseWishartPenalty) -> float:
+        """The penalty summed over blocks."""
+
+    @abstractmethod
+    def factor_blocks(self, blocks: Array, least: Array) -> tuple[Array, NDArray[np.bool_]]:
+        """Precision factors of the blocks, and which blocks are singular."""
+
+    @abstractmethod
+    def block_precisions(self, factors: Array) -> Array:
+        """Precisions from factors."""
+
+    @abstractmethod
+    def block_variances(self, blocks: Array, n_features: int) -> Array:
+        """Variances ``(G, D)`` of the features."""
+
+    @abstractmethod
+    def block_matrices(self, blocks: Array, n_features: int) -> Array:
+        """Matrices ``(G, D, D)`` of the blocks."""
+
+    def _blocks(self, natural: Array) -> Array:
+        return natural[None] if self.shared else natural
+
+    def _natural(self, blocks: Array) -> Array:
+        return blocks[0] if self.shared else blocks
+
+    def _per_component(self, blocks: Array, n_components: int) -> Array:
+        if not self.shared:
+            return blocks
+        # Materialised, not a view with a zero stride: batched products are slow on those.
+        return np.repeat(blocks, n_components, axis=0)
+
+    def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
+        block = self.block_shape(n_features)
+        return block if self.shared else (n_components, *block)
+
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        return (1 if self.shared else n_components) * self.block_parameters(n_features)
+
+    def maximise(
+        self, scatter: Array, counts: Array, floor: float, penalty: InverseWishartPenalty | None
+    ) -> Array:
+        if self.shared:
+            scatter, counts = scatter.sum(axis=0, keepdims=True), counts.sum(keepdims=True)
+        return self._natural(self.maximise_blocks(scatter, counts, floor, penalty))
+
+    def log_penalty(self, covariances: Array, penalty: InverseWishartPenalty) -> float:
+        return self.block_log_penalty(self._blocks(covariances), penalty)
+
+    def factor(self, covariances: Array, least: Array) -> tuple[Array, NDArray[np.bool_]]:
+        factors, singular = self.factor_blocks(self._blocks(covariances), least)
+        return self._natural(factors), singular
+
+    def precisions(self, factor: Array) -> Array:
+        return self._natural(self.block_precisions(self._blocks(factor)))
+
+    def matrices(self, covariances: Array, n_components: int, n_features: int) -> Array:
+        return self._per_component(self.block_matrices(self._blocks(covariances), n_features), n_components)
+
+    def variances(self, covariances: Array, n_components: int, n_features: int) -> Array:
+        return self._per_component(self.block_variances(self._blocks(covariances), n_features), n_components)
+
+    def from_matrices(self, matrices: Array, counts: Array) -> Array:
+        scatter = matrices * counts[:, None, None]
+        if self.diagonal:
+            scatter = np.diagonal(scatter, axis1=-2, axis2=-1)
+        return self.maximise(scatter, counts, 0.0, None)
+
+    def reorder(self, covariances: Array, order: NDArray[np.intp]) -> Array:
+        return covariances if self.shared else covariances[order]
+
+
+def check_natural_shape(
+    structure: CovarianceStructure, array: Array, n_components: int, n_features: int, what: str
+) -> None:
+    """Raise if a natural array does not have the structure's shape."""
+    expected = structure.shape(n_components, n_features)
+    if array.shape != expected:
+        raise InvalidParameterError(
+            f"{what} of covariance type {structure.name!r} must have shape {expected} for {n_components} components "
+            f"in {n_features} dimensions; got {array.shape}."
+        )

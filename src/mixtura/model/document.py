@@ -1,0 +1,96 @@
+"""The model file: a JSON document with a versioned schema (``mixture.schema.json`` beside this file), never a pickle.
+
+Python writes the shortest decimal that reads back as the same double, so the round trip is exact.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mixtura.ground.errors import InvalidParameterError, ModelFileError
+from mixtura.ground.files import atomic_path
+from mixtura.model.mixture import Mixture
+
+FORMAT = "mixtura.mixture"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Document:
+    """A mixture, and what is worth remembering of the fit that it came from (plain JSON values)."""
+
+    mixture: Mixture
+    fit: Mapping[str, Any] = field(default_factory=dict)
+
+
+def to_json(document: Document) -> str:
+    """The text of a model file."""
+    mixture = document.mixture
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "covariance_type": mixture.covariance_type,
+        "weights": mixture.weights.tolist(),
+        "means": mixture.means.tolist(),
+        "covariances": mixture.covariances.tolist(),
+        "feature_names": None if mixture.feature_names is None else list(mixture.feature_names),
+        "fit": dict(document.fit),
+    }
+    return json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def from_json(text: str, where: str) -> Document:
+    """The mixture in a text, or one clear sentence on why there is none."""
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise ModelFileError(f"{where} is not a mixtura model: not valid JSON ({error}).") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise ModelFileError(f'{where} is not a mixtura model: it does not say "format": "{FORMAT}".')
+    version = content.get("version")
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise ModelFileError(f"{where} is damaged: its version is {version!r}, not a positive integer.")
+    if version > VERSION:
+        raise ModelFileError(
+            f"{where} has version {version}; this mixtura reads up to version {VERSION}. Upgrade mixtura."
+        )
+    missing = [key for key in ("covariance_type", "weights", "means", "covariances") if key not in content]
+    if missing:
+        raise ModelFileError(f"{where} is damaged: it lacks {', '.join(missing)}.")
+    names, fit = content.get("feature_names"), content.get("fit", {})
+    if not (names is None or (isinstance(names, list) and all(isinstance(name, str) for name in names))):
+        raise ModelFileError(f"{where} is damaged: feature_names is neither null nor a list of names.")
+    if not isinstance(fit, dict):
+        raise ModelFileError(f"{where} is damaged: fit is not an object.")
+    try:
+        mixture = Mixture(
+            content["weights"],
+            content["means"],
+            content["covariances"],
+            content["covariance_type"],
+            feature_names=names,
+        )
+    except InvalidParameterError as error:
+        raise ModelFileError(f"{where} is damaged: {error}") from error
+    return Document(mixture, fit)
+
+
+def write_document(path: str | os.PathLike[str], mixture: Mixture, fit: Mapping[str, Any] | None = None) -> None:
+    """Write a model file whole or not at all."""
+    text = to_json(Document(mixture, fit or {}))
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def read_document(path: str | os.PathLike[str]) -> Document:
+    """Read a model file."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ModelFileError(f"{path} is not a mixtura model: it is not text.") from error
+    return from_json(text, str(path))

@@ -1,0 +1,536 @@
+"""The Gaussian mixture at known parameters: immutable, and carrying its own mathematics."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import solve_triangular
+
+from mixtura.ground.errors import DataError, InvalidParameterError
+from mixtura.ground.linalg import Array
+from mixtura.ground.random import RandomState, as_generator
+from mixtura.model.covariance import CovarianceStructure, covariance_structure
+from mixtura.model.covariance.structure import check_natural_shape
+from mixtura.model.scorer import Scorer, normalise
+
+LOG_2_PI = math.log(2 * math.pi)
+
+
+class Mixture:
+    r"""A mixture of ``K`` Gaussians in ``D`` dimensions.
+
+    .. math:: p(x) = \sum_k \pi_k \, N(x; \mu_k, \Sigma_k)
+
+    Draw a label from the categorical distribution ``π``, then a point from that component's normal.
+
+    Parameters
+    ----------
+    weights : (K,) array-like
+        ``π``: non-negative, summing to one within 1e-8.
+    means : (K, D) array-like
+        ``μ``.
+    covariances : array-like
+        ``Σ``, in the shape that ``covariance_type`` implies: ``(K, D, D)`` for ``"full"``, ``(D, D)`` for ``"tied"``, ``(K, D)`` for
+        ``"diag"``, ``(D,)`` for ``"tied_diag"``, ``(K,)`` for ``"spherical"`` and a scalar for ``"tied_spherical"``.
+    covariance_type : str
+        A structure's name or three-letter code.
+    feature_names : sequence of str, optional
+        Names of the ``D`` columns.
+
+    Attributes
+    ----------
+    weights, means, covariances : read-only float64 arrays
+        As given.
+    structure : CovarianceStructure
+        The object that ``covariance_type`` names.
+
+    Raises
+    ------
+    InvalidParameterError
+        If the weights are not a simplex, a covariance is not symmetric positive definite, or shapes disagree.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import mixtura as mx
+    >>> m = mx.Mixture([0.25, 0.75], [[0.0], [3.0]], [[[1.0]], [[4.0]]])
+    >>> x = np.array([[1.0], [2.0]])
+    >>> naive = 0.25 * np.exp(-0.5 * x**2) / np.sqrt(2 * np.pi) + 0.75 * np.exp(-((x - 3) ** 2) / 8) / np.sqrt(8 * np.pi)
+    >>> np.allclose(m.pdf(x), naive[:, 0], rtol=1e-14)
+    True
+    """
+
+    weights: Array
+    means: Array
+    covariances: Array
+    structure: CovarianceStructure
+    feature_names: tuple[str, ...] | None
+
+    def __init__(
+        self,
+        weights: ArrayLike,
+        means: ArrayLike,
+        covariances: ArrayLike,
+        covariance_type: str = "full",
+        *,
+        feature_names: Sequence[str] | None = None,
+    ) -> None:
+        structure = covariance_structure(covariance_type)
+        weights, means = _as_floats(weights, "weights"), _as_floats(means, "means")
+        covariances = _as_floats(covariances, "covariances")
+        _check_simplex(weights)
+        if means.ndim != 2 or len(means) != len(weights) or means.shape[1] == 0:
+            raise InvalidParameterError(
+                f"means must have shape (K, D) with K = {len(weights)} as in weights; got {means.shape}."
+            )
+        check_natural_shape(structure, covariances, *means.shape, "covariances")
+        names = _checked_names(feature_names, means.shape[1])
+        self._set(weights, means, covariances, structure, check_positive_definite(structure, covariances, means.shape[1]))
+        self.__dict__["feature_names"] = names
+
+    def _set(
+        self, weights: Array, means: Array, covariances: Array, structure: CovarianceStructure, factor: Array
+    ) -> None:
+        for array in (weights, means, covariances):
+            array.setflags(write=False)
+        self.__dict__.update(
+            weights=weights,
+            means=means,
+            covariances=covariances,
+            structure=structure,
+            feature_names=None,
+            _factor=factor,
+        )
+
+    @classmethod
+    def from_factor(
+        cls, weights: Array, means: Array, covariances: Array, structure: CovarianceStructure, factor: Array
+    ) -> Mixture:
+        """A mixture whose parts an algorithm has just computed and factorised: nothing is checked or copied."""
+        mixture = cls.__new__(cls)
+        mixture._set(weights, means, np.asarray(covariances), structure, factor)
+        return mixture
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a Mixture is immutable; cannot set {name!r}. Build a new one instead.")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"a Mixture is immutable; cannot delete {name!r}.")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (
+            _rebuild,
+            (self.weights, self.means, self.covariances, self.structure.name, self.feature_names),
+        )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Mixture):
+            return NotImplemented
+        return (
+            self.structure is other.structure
+            and self.feature_names == other.feature_names
+            and np.array_equal(self.weights, other.weights)
+            and np.array_equal(self.means, other.means)
+            and np.array_equal(self.covariances, other.covariances)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return (
+            f"Mixture(n_components={self.n_components}, n_features={self.n_features}, "
+            f"covariance_type={self.covariance_type!r})"
+        )
+
+    # ---- shape -----------------------------------------------------------------------------------------------------------------
+
+    @property
+    def n_components(self) -> int:
+        """``K``."""
+        return self.means.shape[0]
+
+    @property
+    def n_features(self) -> int:
+        """``D``."""
+        return self.means.shape[1]
+
+    @property
+    def covariance_type(self) -> str:
+        """Name of the covariance structure."""
+        return self.structure.name
+
+    @property
+    def n_parameters(self) -> int:
+        """Free parameters: ``K − 1`` weights, ``K·D`` means, and the structure's covariances."""
+        n_components, n_features = self.means.shape
+        return n_components - 1 + self.means.size + self.structure.n_parameters(n_components, n_features)
+
+    @property
+    def covariance_matrices(self) -> Array:
+        """Covariances as matrices, ``(K, D, D)``, whatever the structure."""
+        return self.structure.matrices(self.covariances, *self.means.shape)
+
+    @property
+    def precision_factors(self) -> Array:
+        """``R`` with ``R Rᵀ = Σ⁻¹``, in the structure's shape (scikit-learn's ``precisions_cholesky_``)."""
+        return self.__dict__["_factor"]
+
+    @property
+    def precisions(self) -> Array:
+        """``Σ⁻¹`` in the structure's shape."""
+        return self.structure.precisions(self.precision_factors)
+
+    # ---- densities -------------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _component_scorer(self) -> Scorer:
+        whitening = self.structure.whitening(self.precision_factors, *self.means.shape)
+        diagonals = whitening if whitening.ndim == 2 else np.diagonal(whitening, axis1=-2, axis2=-1)
+        constants = np.log(diagonals).sum(axis=-1) - 0.5 * self.n_features * LOG_2_PI
+        return Scorer(constants, self.means, whitening, (self.n_components,))
+
+    @cached_property
+    def scorer(self) -> Scorer:
+        """The mixture in the form that travels to the data."""
+        components = self._component_scorer
+        with np.errstate(divide="ignore"):
+            constants = components.constants + np.log(self.weights)
+        return Scorer(constants, components.centres, components.whitening, components.sizes)
+
+    def component_log_pdf(self, X: ArrayLike) -> Array:
+        """``log N(x_n; μ_k, Σ_k)``, shape ``(N, K)``.
+
+        Parameters
+        ----------
+        X : (N, D) array-like
+        """
+        return self._by_block(X, lambda rows: _log_joint(self._component_scorer, rows).T, self.n_components)
+
+    def log_pdf(self, X: ArrayLike) -> Array:
+        """Log density ``log Σ_k π_k N(x_n; μ_k, Σ_k)``, shape ``(N,)``.
+
+        Parameters
+        ----------
+        X : (N, D) array-like
+        """
+        return self._by_block(X, lambda rows: normalise(_log_joint(self.scorer, rows))[1])
+
+    def pdf(self, X: ArrayLike) -> Array:
+        """Density, shape ``(N,)``.
+
+        Parameters
+        ----------
+        X : (N, D) array-like
+        """
+        return np.exp(self.log_pdf(X))
+
+    def responsibilities(self, X: ArrayLike) -> Array:
+        """Posterior of the latent label by Bayes' rule, ``p(z_n = k | x_n)``, shape ``(N, K)``; rows sum to one.
+
+        Parameters
+        ----------
+        X : (N, D) array-like
+        """
+        return self._by_block(X, self._block_responsibilities, self.n_components)
+
+    def predict(self, X: ArrayLike) -> NDArray[np.int64]:
+        """The most probable label of each row, shape ``(N,)``.
+
+        Parameters
+        ----------
+        X : (N, D) array-like
+        """
+        labels = self._by_block(X, lambda rows: self._block_responsibilities(rows).argmax(axis=1))
+        return labels.astype(np.int64)
+
+    def _block_responsibilities(self, rows: Array) -> Array:
+        log_joint = _log_joint(self.scorer, rows)
+        lost = ~np.isfinite(log_joint.max(axis=0))
+        if lost.any():  # so far away that every density underflows even in log space: the nearest component takes all
+            whitened = self.scorer.whitened(self.scorer.residuals(rows[lost]))
+            scaled = whitened / np.abs(whitened).max(axis=(0, 2), keepdims=True)
+            distances = np.where(self.weights[:, None] > 0, np.einsum("mbd,mbd->mb", scaled, scaled), np.inf)
+            log_joint[:, lost] = np.where(distances == distances.min(axis=0), 0.0, -np.inf)
+        return normalise(log_joint)[0].T
+
+    # ---- likelihoods -----------------------------------------------------------------------------------------------------------
+
+    def log_likelihood(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Incomplete-data log-likelihood ``Σ_n w_n log p(x_n)``.
+
+        Parameters
+        ----------
+        X : (N, D) array-like
+        sample_weight : (N,) array-like, optional
+        """
+        log_pdf = self.log_pdf(X)
+        if sample_weight is None:
+            return float(log_pdf.sum())
+        return float(_as_weights(sample_weight, len(log_pdf)) @ log_pdf)
+
+    def negative_log_likelihood(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """The objective that fitting minimises: minus the incomplete-data log-likelihood.
+
+        Parameters
+        ----------
+        X : (N, D) array-like
+        sample_weight : (N,) array-like, optional
+        """
+        return -self.log_likelihood(X, sample_weight)
+
+    def complete_log_likelihood(self, X: ArrayLike, labels: ArrayLike) -> float:
+        """``Σ_n log π_{z_n} N(x_n; μ_{z_n}, Σ_{z_n})`` for given labels.
+
+        Parameters
+        ----------
+        X : (N, D) array-like
+        labels : (N,) integer array-like
+            Values ``0 … K−1``.
+        """
+        log_joint = self._log_joint_rows(X)
+        indices = np.asarray(labels)
+        if indices.shape != (len(log_joint),) or indices.dtype.kind not in "iu":
+            raise DataError(
+                f"labels must be {len(log_joint)} integers; got shape {indices.shape}, dtype {indices.dtype}."
+            )
+        if len(indices) and not (0 <= indices.min() and indices.max() < self.n_components):
+            raise DataError(
+                f"labels must lie in 0 … {self.n_components - 1}; found {indices.min()} to {indices.max()}."
+            )
+        return float(log_joint[np.arange(len(log_joint)), indices].sum())
+
+    def expected_complete_log_likelihood(self, X: ArrayLike, responsibilities: ArrayLike) -> float:
+        """``Q = Σ_n Σ_k r_nk log π_k N(x_n; μ_k, Σ_k)`` for given responsibilities.
+
+        With the mixture's own responsibilities, ``Q`` plus their entropy is the log-likelihood: the lower bound touches.
+
+        Parameters
+        ----------
+        X : (N, D) array-like
+        responsibilities : (N, K) array-like
+            Non-negative, rows summing to one.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import mixtura as mx
+        >>> m = mx.Mixture([0.4, 0.6], [[0.0], [2.0]], [1.0, 2.0], "spherical")
+        >>> X, _ = m.sample(50, random_state=0)
+        >>> r = m.responsibilities(X)
+        >>> entropy = -(r * np.log(r)).sum()
+        >>> bool(np.isclose(m.expected_complete_log_likelihood(X, r) + entropy, m.log_likelihood(X), rtol=1e-13))
+        True
+        """
+        log_joint = self._log_joint_rows(X)
+        r = check_responsibilities(responsibilities, *log_joint.shape)
+        return float((r * np.where(r > 0, log_joint, 0.0)).sum())
+
+    def _log_joint_rows(self, X: ArrayLike) -> Array:
+        return self._by_block(X, lambda rows: _log_joint(self.scorer, rows).T, self.n_components)
+
+    # ---- draws, order, files ---------------------------------------------------------------------------------------------------
+
+    def sample(
+        self, n_samples: int = 1, random_state: RandomState = None
+    ) -> tuple[Array, NDArray[np.int64]]:
+        """Draw as the model says: the label from the categorical distribution, then the point from that component.
+
+        Parameters
+        ----------
+        n_samples : int
+        random_state : None, int, numpy Generator or RandomState
+
+        Returns
+        -------
+        X : (n_samples, D) array
+        labels : (n_samples,) int64 array
+
+        Examples
+        --------
+        >>> import mixtura as mx
+        >>> m = mx.Mixture([0.5, 0.5], [[-9.0], [9.0]], [1.0, 1.0], "spherical")
+        >>> X, labels = m.sample(100, random_state=1)
+        >>> bool(((X[:, 0] > 0) == (labels == 1)).all())
+        True
+        """
+        if not isinstance(n_samples, int | np.integer) or n_samples < 1:
+            raise InvalidParameterError(f"n_samples must be a positive integer; got {n_samples!r}.")
+        rng = as_generator(random_state)
+        labels = rng.choice(self.n_components, size=n_samples, p=self.weights / self.weights.sum())
+        draws = rng.standard_normal((n_samples, self.n_features))
+        whitening = self.scorer.whitening
+        for k in range(self.n_components):
+            mine = labels == k
+            if whitening.ndim == 2:
+                draws[mine] /= whitening[k]
+            else:
+                draws[mine] = solve_triangular(whitening[k], draws[mine].T, trans="T").T
+        return draws + self.means[labels], labels.astype(np.int64)
+
+    def reorder(self, order: Sequence[int] | NDArray[np.intp]) -> Mixture:
+        """The same mixture with its components listed in another order.
+
+        Parameters
+        ----------
+        order : permutation of ``0 … K−1``
+            ``order[i]`` is the old place of the component that comes ``i``-th.
+        """
+        indices = np.asarray(order)
+        if sorted(indices.tolist()) != list(range(self.n_components)):
+            raise InvalidParameterError(
+                f"order must be a permutation of 0 … {self.n_components - 1}; got {order!r}."
+            )
+        return Mixture(
+            self.weights[indices],
+            self.means[indices],
+            self.structure.reorder(self.covariances, indices),
+            self.covariance_type,
+            feature_names=self.feature_names,
+        )
+
+    def with_feature_names(self, feature_names: Sequence[str] | None) -> Mixture:
+        """The same mixture with its columns named."""
+        named = Mixture.from_factor(
+            self.weights, self.means, self.covariances, self.structure, self.precision_factors
+        )
+        named.__dict__["feature_names"] = _checked_names(feature_names, self.n_features)
+        return named
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the mixture as a JSON model file: every float exact, the file replaced whole or not at all.
+
+        Parameters
+        ----------
+        path : path-like
+        """
+        from mixtura.model.document import write_document
+
+        write_document(path, self)
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> Mixture:
+        """Read a mixture from a JSON model file.
+
+        Parameters
+        ----------
+        path : path-like
+
+        Raises
+        ------
+        ModelFileError
+            If the file is damaged, foreign, or of a newer version.
+        """
+        from mixtura.model.document import read_document
+
+        return read_document(path).mixture
+
+    # ---- blocks ----------------------------------------------------------------------------------------------------------------
+
+    def _by_block(
+        self, X: ArrayLike, function: Any, n_columns: int | Literal[None] = None
+    ) -> Array:
+        rows = self._rows(X)
+        out = np.empty(len(rows) if n_columns is None else (len(rows), n_columns))
+        for part in _parts(len(rows), self.scorer.block_rows()):
+            out[part] = function(rows[part])
+        return out
+
+    def _rows(self, X: ArrayLike) -> Array:
+        try:
+            rows = np.asarray(X)
+            rows = rows if rows.dtype == np.float32 else rows.astype(np.float64, copy=False)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"X must be numeric; {error}.") from error
+        if rows.ndim != 2 or rows.shape[1] != self.n_features:
+            raise DataError(
+                f"X must have shape (N, {self.n_features}); got {rows.shape}. "
+                "A single column needs X.reshape(-1, 1), a single row X.reshape(1, -1)."
+            )
+        if not np.isfinite(rows.sum()) and not np.isfinite(rows).all():
+            row, column = np.argwhere(~np.isfinite(rows))[0]
+            raise DataError(f"X must be finite; found {rows[row, column]} in row {row}, column {column}.")
+        return rows
+
+
+def _checked_names(names: Sequence[str] | None, n_features: int) -> tuple[str, ...] | None:
+    if names is None:
+        return None
+    if len(names) != n_features:
+        raise InvalidParameterError(f"feature_names must name {n_features} columns; got {len(names)}.")
+    return tuple(str(name) for name in names)
+
+
+def _log_joint(scorer: Scorer, rows: Array) -> Array:
+    return scorer.log_joint(scorer.residuals(rows))
+
+
+def _parts(n_rows: int, block: int) -> Iterator[slice]:
+    return (slice(start, min(start + block, n_rows)) for start in range(0, n_rows, block))
+
+
+def _rebuild(
+    weights: Array, means: Array, covariances: Array, name: str, features: tuple[str, ...] | None
+) -> Mixture:
+    return Mixture(weights, means, covariances, name, feature_names=features)
+
+
+def _as_floats(values: ArrayLike, what: str) -> Array:
+    try:
+        array = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidParameterError(f"{what} must be an array of numbers; {error}.") from error
+    if not np.isfinite(array).all():
+        raise InvalidParameterError(f"{what} must be finite; got {array[~np.isfinite(array)][0]}.")
+    return array
+
+
+def _as_weights(sample_weight: ArrayLike, n_rows: int) -> Array:
+    weights = np.asarray(sample_weight, dtype=np.float64)
+    if weights.shape != (n_rows,) or not np.isfinite(weights).all() or (weights < 0).any():
+        raise DataError(f"sample_weight must be {n_rows} finite, non-negative numbers, one for each row.")
+    return weights
+
+
+def _check_simplex(weights: Array) -> None:
+    if weights.ndim != 1 or not len(weights):
+        raise InvalidParameterError(f"weights must have shape (K,) with K ≥ 1; got {weights.shape}.")
+    if (weights < 0).any():
+        raise InvalidParameterError(f"weights must not be negative; component {weights.argmin()} has {weights.min()}.")
+    if abs(weights.sum() - 1) > 1e-8:
+        raise InvalidParameterError(f"weights must sum to 1; they sum to {weights.sum()!r}. Divide by the sum.")
+
+
+def check_positive_definite(
+    structure: CovarianceStructure, covariances: Array, n_features: int, what: str = "covariances"
+) -> Array:
+    """The structure's precision factor of given covariances, or an error that names the component that has none."""
+    if not structure.diagonal and not np.allclose(
+        covariances, covariances.swapaxes(-1, -2), rtol=1e-8, atol=1e-8 * np.abs(covariances).max()
+    ):
+        raise InvalidParameterError(f"{what} must be symmetric matrices.")
+    factor, singular = structure.factor(covariances, np.zeros(n_features))
+    if singular.any():
+        k = int(singular.argmax())
+        block = np.atleast_1d(covariances if len(singular) == 1 else covariances[k])
+        smallest = np.linalg.eigvalsh(block)[0] if not structure.diagonal else block.min()
+        raise InvalidParameterError(
+            f"{what} must be positive definite; component {k} has a smallest eigenvalue of {smallest:.3g}. "
+            "Remove redundant columns or add to its diagonal."
+        )
+    return factor
+
+
+def check_responsibilities(responsibilities: ArrayLike, n_rows: int, n_components: int) -> Array:
+    """Responsibilities as a float array, or an error: shape ``(N, K)``, non-negative, rows summing to one."""
+    r = np.asarray(responsibilities, dtype=np.float64)
+    if r.shape != (n_rows, n_components):
+        raise DataError(f"responsibilities must have shape ({n_rows}, {n_components}); got {r.shape}.")
+    if not np.isfinite(r).all() or (r < 0).any() or (np.abs(r.sum(axis=1) - 1) > 1e-8).any():
+        raise DataError("responsibilities must be non-negative and each row must sum to 1.")
+    return r

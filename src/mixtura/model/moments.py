@@ -1,0 +1,83 @@
+"""Weighted moments about a stated origin: everything that a mixture needs to know of its data.
+
+Moments form a vector space: those of two halves add up to those of the whole, old blocks subtract, and forgetting is scaling. The
+origin is stated because digits depend on it: second moments about a point far from the data lose ``log₁₀(distance²/variance)`` of them.
+A sweep uses the components' current means, where the correction ``first·firstᵀ/count`` vanishes as the algorithm converges.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mixtura.ground.linalg import Array, outer
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Moments of ``K`` components.
+
+    Attributes
+    ----------
+    count : (K,) array
+        ``n_k = Σ_n w_n r_nk``.
+    first : (K, D) array
+        ``Σ_n w_n r_nk (x_n − o_k)``.
+    second : (K, D, D) array or (K, D) array
+        ``Σ_n w_n r_nk (x_n − o_k)(x_n − o_k)ᵀ``, or its diagonal alone where the structure needs no more.
+    origin : (K, D) array
+        ``o_k``.
+    """
+
+    count: Array
+    first: Array
+    second: Array
+    origin: Array
+
+    @property
+    def diagonal(self) -> bool:
+        """Whether only the diagonal of the second moments is kept."""
+        return self.second.ndim == 2
+
+    def about(self, origin: Array) -> Moments:
+        """The same moments about another origin."""
+        shift = self.origin - origin
+        moved = self.count[:, None] * shift
+        if self.diagonal:
+            second = self.second + 2 * self.first * shift + moved * shift
+        else:
+            cross = outer(self.first, shift)
+            second = self.second + cross + cross.swapaxes(-1, -2) + outer(moved, shift)
+        return Moments(self.count, self.first + moved, second, np.broadcast_to(origin, self.origin.shape))
+
+    def __add__(self, other: Moments) -> Moments:
+        if other.origin is not self.origin:
+            other = other.about(self.origin)
+        return Moments(
+            self.count + other.count, self.first + other.first, self.second + other.second, self.origin
+        )
+
+    def __mul__(self, factor: float) -> Moments:
+        return Moments(self.count * factor, self.first * factor, self.second * factor, self.origin)
+
+    __rmul__ = __mul__
+
+    def __sub__(self, other: Moments) -> Moments:
+        return self + other * -1.0
+
+    def __getitem__(self, components: slice) -> Moments:
+        return Moments(
+            self.count[components], self.first[components], self.second[components], self.origin[components]
+        )
+
+    def means(self) -> Array:
+        """``(K, D)`` weighted means. Every count must be positive."""
+        return self.origin + self.first / self.count[:, None]
+
+    def scatter(self) -> Array:
+        """``Σ w r (x − x̄)(x − x̄)ᵀ`` about each component's own mean, shaped like ``second``."""
+        correction = self.first / self.count[:, None]
+        if self.diagonal:
+            return self.second - self.first * correction
+        return self.second - outer(self.first, correction)
