@@ -156,7 +156,7 @@ def search(
     streams = child_streams(as_generator(random_state), len(sizes) * len(structures))
     tried = []
     for (structure, k), rng in zip([(s, k) for s in structures for k in sizes], streams, strict=True):
-        algorithm = ExpectationMaximization(structure, source.magnitude, reg_covar)
+        algorithm = ExpectationMaximization(structure, reg_covar)
         candidate = _fit(source, k, structure, algorithm, stopping, n_init, rng)
         tried.append(candidate)
         if on_candidate is not None:

@@ -57,14 +57,21 @@ class ArraySource:
         """Largest absolute value of each column, ``(D,)``: what the spacing of floating-point numbers is relative to."""
         return np.maximum(self.rows.max(axis=0), -self.rows.min(axis=0)).astype(np.float64)
 
-    def blocks(self, size: int) -> Iterator[Block]:
-        """Consecutive blocks of ``size`` rows, the last one shorter."""
-        for start in range(0, self.n_rows, size):
-            part = slice(start, min(start + size, self.n_rows))
+    def blocks(self, size: int, start: int = 0, stop: int | None = None) -> Iterator[Block]:
+        """Consecutive blocks of ``size`` rows between two positions, the last one shorter."""
+        end = self.n_rows if stop is None else min(stop, self.n_rows)
+        for first in range(start, end, size):
+            part = slice(first, min(first + size, end))
             yield Block(part, self.rows[part], None if self.weights is None else self.weights[part])
 
     def check_squares_representable(self) -> None:
-        """Raise if sums of squares over the rows could overflow."""
+        """Raise if squares of the values overflow in their sum, or underflow."""
+        largest = self.magnitude.max()
+        if 0 < largest < math.sqrt(float(np.finfo(np.float64).tiny)):
+            raise DataError(
+                f"no value is larger than {largest:.3g}, and the squares of such values underflow. "
+                "Multiply the data by a constant first."
+            )
         limit = math.sqrt(float(np.finfo(np.float64).max) / (16 * max(self.total_weight, self.n_rows)))
         if not self.magnitude.max() < limit:
             column = int(self.magnitude.argmax())

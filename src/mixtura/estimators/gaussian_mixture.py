@@ -32,9 +32,9 @@ from mixtura.inference.em import ExpectationMaximization
 from mixtura.inference.loop import Observer, climb
 from mixtura.inference.restarts import Restarts, summarise
 from mixtura.inference.seeding import seeding_sample
-from mixtura.inference.starts import SEEDINGS, near_centres, seeded_starts
+from mixtura.inference.starts import REMEDY, SEEDINGS, near_centres, seeded_starts, single_gaussian
 from mixtura.inference.stopping import Stopping
-from mixtura.model.covariance import STRUCTURES, covariance_structure
+from mixtura.model.covariance import STRUCTURES, CovarianceStructure, covariance_structure
 from mixtura.model.mixture import Mixture
 from mixtura.model.prior import NormalInverseWishart
 from mixtura.sweep import accumulate, hard, soft
@@ -254,9 +254,8 @@ class GaussianMixture(
         structure = covariance_structure(self.covariance_type)
         self.algorithm_ = ExpectationMaximization(
             structure,
-            source.magnitude,
             floor=float(self.reg_covar),
-            prior=self._prior(source),
+            prior=self._prior(source, structure),
             assignment=_ASSIGNMENTS[self.assignment],
             equal_weights=self.equal_weights,
         )
@@ -269,16 +268,17 @@ class GaussianMixture(
                 print(f"Restart {i}: {run.n_iter} iterations, {run.stop.sentence}")
         return summarise(runs, stopping)
 
-    def _prior(self, source: ArraySource) -> NormalInverseWishart | None:
+    def _prior(self, source: ArraySource, structure: CovarianceStructure) -> NormalInverseWishart | None:
         if not isinstance(self.covariance_prior, str):
             if self.covariance_prior is not None and len(self.covariance_prior.mean) != source.n_features:
                 raise InvalidParameterError(
                     f"covariance_prior is for {len(self.covariance_prior.mean)} features; the data have {source.n_features}."
                 )
             return self.covariance_prior
-        moments = accumulate(source, np.zeros(source.n_rows, dtype=int), 1, diagonal=False)
+        moments = accumulate(source, np.zeros(source.n_rows, dtype=int), 1, diagonal=structure.diagonal)
         covariance = moments.scatter()[0] / moments.count[0]
-        return NormalInverseWishart.from_data_moments(moments.means()[0], covariance, self.n_components)
+        scale = single_gaussian(covariance, moments.means(), structure, float(self.reg_covar))
+        return NormalInverseWishart.from_data_moments(moments.means()[0], scale, self.n_components)
 
     def _starts(self, source: ArraySource, kept: Array | None, n_rows: int) -> list[Mixture]:
         """The mixtures that the restarts begin from."""
@@ -314,8 +314,7 @@ class GaussianMixture(
             return self.algorithm_.maximise(moments)
         except Collapsed as collapsed:
             raise InvalidParameterError(
-                f"the given labels or responsibilities leave a component that has collapsed: {collapsed}. "
-                "Give each component more rows, or declare a floor (reg_covar) or a prior (covariance_prior)."
+                f"init_params leaves a component that has collapsed: {collapsed}. {REMEDY}"
             ) from collapsed
 
     def _observer(self, tasks: FitTasks, source: ArraySource) -> Observer:

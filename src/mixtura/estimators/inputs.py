@@ -86,7 +86,7 @@ def covariances_from_precisions(
     """Covariances (the structure's natural array) of checked ``precisions_init``."""
     precisions = np.array(precisions_init, dtype=np.float64)
     check_natural_shape(structure, precisions, n_components, n_features, "precisions_init")
-    factor = check_positive_definite(structure, precisions, n_features, "precisions_init")
+    factor = check_positive_definite(structure, precisions, (n_components, n_features), "precisions_init")
     return structure.precisions(factor)
 
 

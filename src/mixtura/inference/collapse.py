@@ -56,6 +56,11 @@ def empty_components(counts: Array) -> tuple[Collapse, ...]:
     )
 
 
+def rounding_variances(means: Array, floor: float) -> Array:
+    """Variances ``(K, D)`` that cannot be told from zero: the squared spacing of numbers as large as the mean, unless a floor holds."""
+    return np.zeros_like(means) if floor else (8 * EPS * means) ** 2
+
+
 def flat_components(
     structure: CovarianceStructure, covariances: Array, counts: Array, least: Array
 ) -> tuple[Collapse, ...]:
@@ -67,10 +72,10 @@ def flat_components(
     covariances : array
         Natural array.
     counts : (K,) array
-    least : (D,) array
+    least : (K, D) array
         Variance of each feature that counts as none: rounding, or the floor.
     """
-    shape = (len(counts), len(least))
+    shape = least.shape
     variances = structure.variances(covariances, *shape)
     if structure.diagonal:
         spectra = np.sort(variances, axis=1)
@@ -78,9 +83,9 @@ def flat_components(
     else:
         matrices = structure.matrices(covariances, *shape)
         spectra = np.linalg.eigvalsh(matrices)
-        flat = np.array([_flat_directions(matrix, least) for matrix in matrices])
+        flat = np.array([_flat_directions(m, low) for m, low in zip(matrices, least, strict=True)])
     return tuple(
-        Collapse(int(k), float(counts[k]), _condition_number(spectra[k]), _cause(int(flat[k]), len(least)))
+        Collapse(int(k), float(counts[k]), _condition_number(spectra[k]), _cause(int(flat[k]), shape[1]))
         for k in np.flatnonzero(flat)
     )
 

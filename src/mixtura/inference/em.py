@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mixtura.ground.linalg import EPS, Array
-from mixtura.inference.collapse import Collapsed, empty_components, flat_components
-from mixtura.model.covariance import CovarianceStructure
+from mixtura.inference.collapse import Collapsed, empty_components, flat_components, rounding_variances
+from mixtura.model.covariance import CovarianceStructure, InverseWishartPenalty
 from mixtura.model.mixture import Mixture
 from mixtura.model.moments import Moments
 from mixtura.model.prior import NormalInverseWishart
@@ -28,8 +27,6 @@ class ExpectationMaximization:
     Attributes
     ----------
     structure : CovarianceStructure
-    magnitude : (D,) array
-        Largest absolute value of each feature: variances below its rounding count as zero.
     floor : float
         Smallest variance allowed in any direction; zero for none.
     prior : NormalInverseWishart or None
@@ -40,19 +37,19 @@ class ExpectationMaximization:
     """
 
     structure: CovarianceStructure
-    magnitude: Array
     floor: float = 0.0
     prior: NormalInverseWishart | None = None
     assignment: Assignment = soft
     equal_weights: bool = False
 
-    @property
-    def rounding(self) -> Array:
-        """Variances that cannot be told from zero, ``(D,)``."""
-        return (8 * EPS * self.magnitude) ** 2
-
-    def maximise(self, moments: Moments) -> Mixture:
+    def maximise(self, moments: Moments, penalty: InverseWishartPenalty | None = None) -> Mixture:
         """The M-step.
+
+        Parameters
+        ----------
+        moments : Moments
+        penalty : InverseWishartPenalty, optional
+            On the covariances alone, for a cautious first step; a prior's own penalty goes before it.
 
         Raises
         ------
@@ -63,15 +60,16 @@ class ExpectationMaximization:
         if not (counts > 0).all():
             raise Collapsed(empty_components(counts))
         means, scatter = moments.means(), moments.scatter()
-        degrees, penalty = counts, None
+        degrees = counts
         if prior is not None:
             scatter = scatter + prior.shrinkage_scatter(counts, means, moments.diagonal)
             means = prior.posterior_means(counts, means)
             degrees, penalty = counts + 1, prior.penalty
         covariances = self.structure.maximise(scatter, degrees, self.floor, penalty)
-        factor, singular = self.structure.factor(covariances, self.rounding)
+        least = rounding_variances(means, self.floor)
+        factor, singular = self.structure.factor(covariances, least)
         if singular.any():
-            raise Collapsed(flat_components(self.structure, covariances, counts, self.rounding))
+            raise Collapsed(flat_components(self.structure, covariances, counts, least))
         weights = np.full(len(counts), 1 / len(counts)) if self.equal_weights else counts / counts.sum()
         return Mixture.from_factor(weights, means, covariances, self.structure, factor)
 

@@ -17,8 +17,7 @@ from mixtura.inference.collapse import Collapse, Collapsed, flat_components
 from mixtura.inference.em import ExpectationMaximization
 from mixtura.inference.stopping import Stop, Stopping
 from mixtura.model.mixture import Mixture
-from mixtura.model.scorer import Scorer
-from mixtura.sweep import sweep
+from mixtura.sweep import Sweep
 
 
 @dataclass(frozen=True)
@@ -90,20 +89,29 @@ def climb(
         In the order of the starts.
     """
     climbers = [_Climber(start, start) for start in starts]
+    with Sweep(source) as sweep:
+        _advance(sweep, climbers, algorithm, stopping, observe)
+    return [
+        Run(c.start, c.mixture, tuple(c.bounds), c.stop, c.collapses) for c in climbers if c.stop is not None
+    ]
+
+
+def _advance(
+    sweep: Sweep,
+    climbers: list[_Climber],
+    algorithm: ExpectationMaximization,
+    stopping: Stopping,
+    observe: Observer | None,
+) -> None:
+    """Advance all climbers, pass by pass, until each has stopped."""
     active = list(enumerate(climbers))
     while active:
-        scorer = Scorer.stack([climber.mixture.scorer for _, climber in active])
-        swept = sweep(
-            source, scorer, diagonal=algorithm.structure.diagonal, assignment=algorithm.assignment
-        )
-        for (index, climber), bound, part in zip(
-            active, swept.log_normaliser.tolist(), scorer.slices, strict=True
-        ):
-            climber.bounds.append(bound + algorithm.log_prior(climber.mixture))
+        swept = sweep([climber.mixture.scorer for _, climber in active], algorithm.assignment)
+        for (index, climber), (log_normaliser, moments) in zip(active, swept, strict=True):
+            climber.bounds.append(log_normaliser + algorithm.log_prior(climber.mixture))
             climber.stop = stopping(climber.bounds)
             if observe is not None and observe(index, climber.mixture, tuple(climber.bounds)) and not climber.stop:
                 climber.stop = Stop("callback", False, float("nan"), "stopped by a callback")
-            moments = swept.moments if len(active) == 1 else swept.moments[part]
             if climber.stop is not None:
                 climber.collapses = _held_at_floor(algorithm, climber.mixture, moments.count)
                 continue
@@ -113,9 +121,6 @@ def climb(
                 climber.collapses = collapsed.collapses
                 climber.stop = Stop("collapse", False, float("inf"), f"stopped: {collapsed}")
         active = [(index, climber) for index, climber in active if climber.stop is None]
-    return [
-        Run(c.start, c.mixture, tuple(c.bounds), c.stop, c.collapses) for c in climbers if c.stop is not None
-    ]
 
 
 def _held_at_floor(
@@ -124,5 +129,5 @@ def _held_at_floor(
     if not algorithm.floor:
         return ()
     return flat_components(
-        algorithm.structure, mixture.covariances, counts, np.full(mixture.n_features, algorithm.floor)
+        algorithm.structure, mixture.covariances, counts, np.full(mixture.means.shape, algorithm.floor)
     )

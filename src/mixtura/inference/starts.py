@@ -1,86 +1,97 @@
 """Where EM begins: k-means, k-means++ seeds, random rows, random responsibilities, or what the user gives.
 
-The first covariances are posterior modes under the weak data prior of Fraley and Raftery, so that a small first cluster does not start
-collapsed. Labels or responsibilities that the user gives are followed by a plain M-step instead.
+The first covariances are posterior modes under a weak prior around the scatter within the first partition, so that a small first cluster
+does not start collapsed. Labels or responsibilities that the user gives are followed by a plain M-step instead.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 
 from mixtura.data.array import ArraySource
 from mixtura.ground.errors import CollapseError
-from mixtura.ground.linalg import Array
-from mixtura.ground.random import child_streams
+from mixtura.ground.linalg import EPS, Array
+from mixtura.inference.collapse import Collapsed, rounding_variances
 from mixtura.inference.em import ExpectationMaximization
 from mixtura.inference.loop import Run, climb
 from mixtura.inference.seeding import SeedingSample, plus_plus_seeds, squared_distances
 from mixtura.inference.stopping import Stopping
-from mixtura.model.covariance import covariance_structure
+from mixtura.model.covariance import CovarianceStructure, InverseWishartPenalty, covariance_structure
 from mixtura.model.mixture import Mixture
-from mixtura.model.prior import NormalInverseWishart
 from mixtura.sweep import accumulate, hard
 
 KMEANS_MAX_ITER = 300
-THOROUGH_SEEDINGS = 10
+SHORT_RUNS = 10
+SHORT_RUN_ITERATIONS = 10
 RANDOM_ROWS_PER_MEAN = 2
+REMEDY = (
+    "Try fewer components, remove constant and redundant columns, or declare a floor (reg_covar) or a prior (covariance_prior) "
+    "that suits the scale of the data."
+)
 
-Seeding = Callable[[SeedingSample, int, ExpectationMaximization, np.random.Generator], Mixture]
+Seeding = Callable[[SeedingSample, int, ExpectationMaximization, np.random.Generator, int], list[Mixture]]
+"""Turns a sample, a number of components, an algorithm and a random stream into so many starts."""
 
 
 def kmeans_plus_plus(
-    sample: SeedingSample, n_components: int, algorithm: ExpectationMaximization, rng: np.random.Generator
-) -> Mixture:
+    sample: SeedingSample, n_components: int, algorithm: ExpectationMaximization, rng: np.random.Generator, n: int
+) -> list[Mixture]:
     """k-means++ seeds; every row goes to its nearest seed."""
     rows = sample.scaled(sample.rows, algorithm.structure.scales_by_feature)
-    seeds = plus_plus_seeds(sample, rows, n_components, rng)
-    return from_partition(sample, nearest_centre(rows, rows[seeds]), algorithm)
+    seedings = (rows[plus_plus_seeds(sample, rows, n_components, rng)] for _ in range(n))
+    return [from_partition(sample, nearest_centre(rows, seeds), algorithm) for seeds in seedings]
 
 
 def kmeans(
-    sample: SeedingSample,
-    n_components: int,
-    algorithm: ExpectationMaximization,
-    rng: np.random.Generator,
-    n_seedings: int = 1,
-) -> Mixture:
-    """k-means from k-means++ seeds: of ``n_seedings`` runs, side by side, the one that ends tightest."""
-    rows = sample.scaled(sample.rows, algorithm.structure.scales_by_feature)
-    seedings = [rows[plus_plus_seeds(sample, rows, n_components, rng)] for _ in range(n_seedings)]
-    runs = lloyd(ArraySource(rows, sample.weights), seedings)
-    best = max(range(n_seedings), key=lambda i: runs[i].bounds[-1])
-    partition = nearest_centre(rows, runs[best].mixture.means)
-    if not partition.any(axis=0).all():  # a cluster lost its last row on the way: the seeds own at least themselves
-        partition = nearest_centre(rows, seedings[best])
-    return from_partition(sample, partition, algorithm)
+    sample: SeedingSample, n_components: int, algorithm: ExpectationMaximization, rng: np.random.Generator, n: int
+) -> list[Mixture]:
+    """k-means from k-means++ seeds, every other one in units of each feature's spread where the structure allows that."""
+    by_feature = [algorithm.structure.scales_by_feature and i % 2 == 0 for i in range(n)]
+    partitions: list[Array | None] = [None] * n
+    for scaling in set(by_feature):
+        rows = sample.scaled(sample.rows, scaling)
+        mine = [i for i in range(n) if by_feature[i] is scaling]
+        seedings = [rows[plus_plus_seeds(sample, rows, n_components, rng)] for _ in mine]
+        for i, seeds, run in zip(mine, seedings, lloyd(ArraySource(rows, sample.weights), seedings), strict=True):
+            partition = nearest_centre(rows, run.mixture.means)
+            if not partition.any(axis=0).all():  # a cluster lost its last row: the seeds own at least themselves
+                partition = nearest_centre(rows, seeds)
+            partitions[i] = partition
+    return [from_partition(sample, p, algorithm) for p in partitions if p is not None]
 
 
 def random_rows(
-    sample: SeedingSample, n_components: int, algorithm: ExpectationMaximization, rng: np.random.Generator
-) -> Mixture:
-    """Means at random rows, equal weights, and for every component its share of the data's covariance."""
-    means = sample.rows[sample.draw(rng, sample.weights, n_components)]
-    share = start_prior(sample, n_components, algorithm).scale
+    sample: SeedingSample, n_components: int, algorithm: ExpectationMaximization, rng: np.random.Generator, n: int
+) -> list[Mixture]:
+    """Means at random rows, equal weights, and the covariances of the rows nearest to each."""
+    rows = sample.scaled(sample.rows, algorithm.structure.scales_by_feature)
     weights = np.full(n_components, 1 / n_components)
-    covariances = algorithm.structure.from_matrices(np.repeat(share[None], n_components, axis=0), weights)
-    return Mixture(weights, means, covariances, algorithm.structure.name)
+    starts = []
+    for _ in range(n):
+        drawn = sample.draw(rng, sample.weights, n_components)
+        near = from_partition(sample, nearest_centre(rows, rows[drawn]), algorithm)
+        starts.append(Mixture(weights, sample.rows[drawn], near.covariances, algorithm.structure.name))
+    return starts
 
 
 def random_responsibilities(
-    sample: SeedingSample, n_components: int, algorithm: ExpectationMaximization, rng: np.random.Generator
-) -> Mixture:
+    sample: SeedingSample, n_components: int, algorithm: ExpectationMaximization, rng: np.random.Generator, n: int
+) -> list[Mixture]:
     """Random responsibilities, uniform on the simplex, of a few random rows.
 
     Over all rows they would average out: every component would start at the mean of the data, a saddle that EM leaves slowly.
     """
-    few = sample.draw(rng, sample.weights, RANDOM_ROWS_PER_MEAN * n_components)
-    subset = replace(sample, rows=sample.rows[few], weights=np.ones(len(few)))
-    responsibilities = rng.dirichlet(np.ones(n_components), size=len(few))
-    return from_partition(subset, responsibilities, algorithm)
+    n_rows = RANDOM_ROWS_PER_MEAN * n_components
+    starts = []
+    for _ in range(n):
+        few = sample.draw(rng, sample.weights, n_rows)
+        subset = replace(sample, rows=sample.rows[few], weights=np.ones(n_rows))
+        responsibilities = rng.dirichlet(np.ones(n_components), size=n_rows)
+        starts.append(from_partition(subset, responsibilities, algorithm))
+    return starts
 
 
 SEEDINGS: dict[str, Seeding] = {
@@ -100,12 +111,24 @@ def seeded_starts(
     n_init: int,
     rng: np.random.Generator,
 ) -> list[Mixture]:
-    """``n_init`` starts from one seeding. The first k-means is a thorough one; the others are single runs, for variety."""
-    first = partial(kmeans, n_seedings=THOROUGH_SEEDINGS) if seeding is kmeans else seeding
-    streams = child_streams(rng, n_init)
-    return [
-        (first if i == 0 else seeding)(sample, n_components, algorithm, stream) for i, stream in enumerate(streams)
-    ]
+    """``n_init`` starts from one seeding.
+
+    The first from k-means is a thorough one, the winner of several short runs; the others are as they come, for variety.
+    """
+    if n_components == 1 or seeding is not kmeans:
+        return seeding(sample, n_components, algorithm, rng, n_init)
+    starts = kmeans(sample, n_components, algorithm, rng, SHORT_RUNS + n_init - 1)
+    return [short_run_winner(sample, starts[:SHORT_RUNS], algorithm), *starts[SHORT_RUNS:]]
+
+
+def short_run_winner(
+    sample: SeedingSample, starts: list[Mixture], algorithm: ExpectationMaximization
+) -> Mixture:
+    """Where the best of several short runs on the sample ends, side by side (Biernacki, Celeux and Govaert 2003)."""
+    source = sample.source
+    runs = climb(source, starts, algorithm, Stopping(0.0, SHORT_RUN_ITERATIONS, source.total_weight))
+    kept = [run for run in runs if not run.collapses] or [run for run in runs if not run.failed]
+    return max(kept, key=lambda run: run.bounds[-1]).mixture if kept else starts[0]
 
 
 def near_centres(sample: SeedingSample, centres: Array, algorithm: ExpectationMaximization) -> Mixture:
@@ -117,7 +140,9 @@ def near_centres(sample: SeedingSample, centres: Array, algorithm: ExpectationMa
 
 def nearest_centre(rows: Array, centres: Array) -> Array:
     """Hard responsibilities ``(N, K)`` of the nearest centre; exact ties are shared."""
-    return hard(-squared_distances(rows, centres))[0].T
+    shares = -squared_distances(rows, centres)
+    hard(shares)
+    return shares.T
 
 
 def lloyd(source: ArraySource, centres: list[Array]) -> list[Run]:
@@ -134,7 +159,7 @@ def lloyd(source: ArraySource, centres: list[Array]) -> list[Run]:
     [0.5, 11.0]
     """
     algorithm = ExpectationMaximization(
-        covariance_structure("tied_spherical"), source.magnitude, assignment=hard, equal_weights=True
+        covariance_structure("tied_spherical"), assignment=hard, equal_weights=True
     )
     starts = [
         Mixture(np.full(len(c), 1 / len(c)), c, 1.0, algorithm.structure.name) for c in centres
@@ -145,41 +170,57 @@ def lloyd(source: ArraySource, centres: list[Array]) -> list[Run]:
 def from_partition(
     sample: SeedingSample, responsibilities: Array, algorithm: ExpectationMaximization
 ) -> Mixture:
-    """The M-step on the sample under the weak data prior (or the user's own prior, where there is one)."""
+    """The M-step on the sample under the user's prior, or else under a weak penalty around the scatter within the partition."""
+    structure = algorithm.structure
     moments = accumulate(
-        sample.source, responsibilities, responsibilities.shape[1], diagonal=algorithm.structure.diagonal
+        sample.source, responsibilities, responsibilities.shape[1], diagonal=structure.diagonal
     )
-    prior = algorithm.prior or start_prior(sample, responsibilities.shape[1], algorithm)
-    return replace(algorithm, prior=prior).maximise(moments)
+    penalty = None
+    if algorithm.prior is None:
+        within = moments.scatter().sum(axis=0) / moments.count.sum()
+        scale = single_gaussian(within, moments.means(), structure, algorithm.floor)
+        penalty = InverseWishartPenalty(scale, sample.rows.shape[1] + 2)
+    try:
+        return algorithm.maximise(moments, penalty)
+    except Collapsed as collapsed:
+        raise CollapseError(f"no component can be started: {collapsed}. {REMEDY}") from collapsed
 
 
-def start_prior(
-    sample: SeedingSample, n_components: int, algorithm: ExpectationMaximization
-) -> NormalInverseWishart:
-    """Fraley and Raftery's prior around the structure's own single Gaussian of the sample, floor included."""
-    structure, counts = algorithm.structure, np.ones(1)
-    scatter = sample.covariance[None]
-    if structure.diagonal:
-        scatter = np.diagonal(scatter, axis1=1, axis2=2)
-    single = structure.maximise(scatter, counts, algorithm.floor, None)
-    if structure.factor(single, algorithm.rounding)[1].any():
-        raise CollapseError(_why_singular(sample, algorithm))
-    matrix = structure.matrices(single, 1, len(sample.mean))[0]
-    return NormalInverseWishart.from_data_moments(sample.mean, matrix, n_components)
+def single_gaussian(
+    covariance: Array, means: Array, structure: CovarianceStructure, floor: float
+) -> Array:
+    """The structure's own single covariance matrix, ``(D, D)``, near ``covariance`` and no smaller than the floor.
+
+    Parameters
+    ----------
+    covariance : (D, D) array, or (D,) variances where the structure is diagonal
+    means : (K, D) array
+        Where the components lie, which says what is lost in rounding.
+    structure : CovarianceStructure
+    floor : float
+
+    Raises
+    ------
+    CollapseError
+        If it is singular: so would be every component.
+    """
+    single = structure.maximise(covariance[None], np.ones(1), floor, None)
+    least = rounding_variances(means, floor).min(axis=0, keepdims=True)
+    if structure.factor(single, least)[1].any():
+        raise CollapseError(f"every component would collapse: {_why_flat(covariance, least[0], floor)} {REMEDY}")
+    return structure.matrices(single, 1, means.shape[1])[0]
 
 
-def _why_singular(sample: SeedingSample, algorithm: ExpectationMaximization) -> str:
-    constant = np.flatnonzero(np.diagonal(sample.covariance) <= algorithm.rounding)
-    if len(constant) == len(sample.mean):
-        what = "all rows coincide"
-    elif len(constant):
-        what = f"column {', '.join(map(str, constant))} is constant"
-    else:
-        what = "the columns are linearly dependent, or there are fewer distinct rows than columns"
-    remedy = (
-        f"the declared floor reg_covar={algorithm.floor:g} is lost in rounding beside the largest variance "
-        f"{np.diagonal(sample.covariance).max():.3g}; raise it"
-        if algorithm.floor
-        else "Declare a floor (reg_covar=1e-6) or a prior (covariance_prior)"
-    )
-    return f"every component would collapse: {what}. {remedy}, or remove redundant columns."
+def _why_flat(covariance: Array, least: Array, floor: float) -> str:
+    variances = covariance if covariance.ndim == 1 else np.diagonal(covariance)
+    constant = np.flatnonzero(variances <= np.maximum(least, floor))
+    if floor and variances.max() * 4 * len(least) * EPS > floor:
+        return (
+            f"the floor reg_covar={floor:g} is lost in rounding beside the largest variance within components, "
+            f"{variances.max():.3g}."
+        )
+    if len(constant) == len(least):
+        return "within components no column varies."
+    if len(constant):
+        return f"within components column {', '.join(map(str, constant))} is constant."
+    return "within components the columns are linearly dependent, or there are too few distinct rows."

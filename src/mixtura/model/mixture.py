@@ -91,7 +91,7 @@ class Mixture:
             )
         check_natural_shape(structure, covariances, *means.shape, "covariances")
         names = _checked_names(feature_names, means.shape[1])
-        self._set(weights, means, covariances, structure, check_positive_definite(structure, covariances, means.shape[1]))
+        self._set(weights, means, covariances, structure, check_positive_definite(structure, covariances, means.shape))
         self.__dict__["feature_names"] = names
 
     def _set(
@@ -193,7 +193,7 @@ class Mixture:
         whitening = self.structure.whitening(self.precision_factors, *self.means.shape)
         diagonals = whitening if whitening.ndim == 2 else np.diagonal(whitening, axis1=-2, axis2=-1)
         constants = np.log(diagonals).sum(axis=-1) - 0.5 * self.n_features * LOG_2_PI
-        return Scorer(constants, self.means, whitening, (self.n_components,))
+        return Scorer(constants, self.means, whitening)
 
     @cached_property
     def scorer(self) -> Scorer:
@@ -201,7 +201,7 @@ class Mixture:
         components = self._component_scorer
         with np.errstate(divide="ignore"):
             constants = components.constants + np.log(self.weights)
-        return Scorer(constants, components.centres, components.whitening, components.sizes)
+        return Scorer(constants, components.centres, components.whitening)
 
     def component_log_pdf(self, X: ArrayLike) -> Array:
         """``log N(x_n; μ_k, Σ_k)``, shape ``(N, K)``.
@@ -219,7 +219,7 @@ class Mixture:
         ----------
         X : (N, D) array-like
         """
-        return self._by_block(X, lambda rows: normalise(_log_joint(self.scorer, rows))[1])
+        return self._by_block(X, lambda rows: normalise(_log_joint(self.scorer, rows)))
 
     def pdf(self, X: ArrayLike) -> Array:
         """Density, shape ``(N,)``.
@@ -255,9 +255,10 @@ class Mixture:
         if lost.any():  # so far away that every density underflows even in log space: the nearest component takes all
             whitened = self.scorer.whitened(self.scorer.residuals(rows[lost]))
             scaled = whitened / np.abs(whitened).max(axis=(0, 2), keepdims=True)
-            distances = np.where(self.weights[:, None] > 0, np.einsum("mbd,mbd->mb", scaled, scaled), np.inf)
+            distances = np.where(self.weights[:, None] > 0, np.einsum("kbd,kbd->kb", scaled, scaled), np.inf)
             log_joint[:, lost] = np.where(distances == distances.min(axis=0), 0.0, -np.inf)
-        return normalise(log_joint)[0].T
+        normalise(log_joint)
+        return log_joint.T
 
     # ---- likelihoods -----------------------------------------------------------------------------------------------------------
 
@@ -507,14 +508,17 @@ def _check_simplex(weights: Array) -> None:
 
 
 def check_positive_definite(
-    structure: CovarianceStructure, covariances: Array, n_features: int, what: str = "covariances"
+    structure: CovarianceStructure, covariances: Array, shape: tuple[int, ...], what: str = "covariances"
 ) -> Array:
-    """The structure's precision factor of given covariances, or an error that names the component that has none."""
+    """The structure's precision factor of given covariances, or an error that names the component that has none.
+
+    ``shape`` is ``(K, D)``.
+    """
     if not structure.diagonal and not np.allclose(
         covariances, covariances.swapaxes(-1, -2), rtol=1e-8, atol=1e-8 * np.abs(covariances).max()
     ):
         raise InvalidParameterError(f"{what} must be symmetric matrices.")
-    factor, singular = structure.factor(covariances, np.zeros(n_features))
+    factor, singular = structure.factor(covariances, np.zeros(shape))
     if singular.any():
         k = int(singular.argmax())
         block = np.atleast_1d(covariances if len(singular) == 1 else covariances[k])

@@ -60,7 +60,7 @@ class NormalInverseWishart:
         n_features = m0.size
         if m0.ndim != 1 or not np.isfinite(m0).all():
             raise InvalidParameterError(f"the prior's mean must be D finite numbers; got {mean!r}.")
-        if psi.shape != (n_features, n_features) or not np.allclose(psi, psi.T):
+        if psi.shape != (n_features, n_features) or not np.allclose(psi, psi.T, atol=1e-8 * np.abs(psi).max(initial=0.0)):
             raise InvalidParameterError(
                 f"the prior's scale must be a symmetric ({n_features}, {n_features}) matrix; got shape {psi.shape}."
             )

@@ -1,11 +1,17 @@
 """One pass over the data: score every block, assign its rows, add up the moments.
 
-The pass takes a *stack* of mixtures and reads the data once for all of them. Blocks are reduced in the order in which they lie.
+A pass takes several mixtures and reads the data once for all of them. Blocks are gathered into strips of a fixed size; threads share the
+strips, and strips are added up in the order in which they lie, so the result does not depend on the number of threads to the last bit.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from itertools import repeat
+from types import TracebackType
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -14,56 +20,133 @@ from mixtura.ground.linalg import Array
 from mixtura.model.moments import Moments
 from mixtura.model.scorer import Scorer
 from mixtura.sweep.assign import Assignment, soft
+from mixtura.sweep.kernels import (
+    FeatureKernel,
+    Kernel,
+    WhitenedKernel,
+    add_block,
+    fits_features,
+    zero_totals,
+)
+from mixtura.sweep.threads import n_threads, single_threaded_blas
+
+BLOCKS_PER_STRIP = 8
+PIVOT_ROWS = 2**16
 
 
-@dataclass(frozen=True, slots=True)
-class Swept:
-    """What a pass brings back for a stack of ``R`` mixtures with ``M`` components in all.
+class Swept(NamedTuple):
+    """What a pass brings back for one mixture.
 
     Attributes
     ----------
-    log_normaliser : (R,) array
-        ``Σ_n w_n log Σ_k ρ_nk`` of each mixture (for hard assignment ``Σ_n w_n max_k log ρ_nk``).
+    log_normaliser : float
+        ``Σ_n w_n log Σ_k ρ_nk`` (for hard assignment ``Σ_n w_n max_k log ρ_nk``).
     moments : Moments
-        Of all ``M`` components, about their centres.
+        Of its ``K`` components.
     """
 
-    log_normaliser: Array
+    log_normaliser: float
     moments: Moments
 
 
-def sweep(source: ArraySource, scorer: Scorer, *, diagonal: bool, assignment: Assignment = soft) -> Swept:
-    """Visit every block once.
+class Sweep:
+    """Passes over one source; used as a context, in which threads are ready and BLAS is held to one.
 
     Parameters
     ----------
     source : ArraySource
-    scorer : Scorer
-        A stack of mixtures.
-    diagonal : bool
-        Whether the diagonals of the second moments are enough.
-    assignment : Assignment
-        How rows are shared among components.
     """
-    slices = scorer.slices
-    log_normaliser = np.zeros(len(slices))
-    total = _Accumulator(scorer.centres, diagonal)
-    for _, rows, weights in source.blocks(scorer.block_rows()):
-        residuals = scorer.residuals(rows)
-        shares = scorer.log_joint(residuals)
-        for i, part in enumerate(slices):
-            shares[part], row_normaliser = assignment(shares[part])
-            log_normaliser[i] += row_normaliser.sum() if weights is None else weights @ row_normaliser
-        if weights is not None:
-            shares *= weights
-        total.add(residuals, shares)
-    return Swept(log_normaliser, total.moments())
+
+    def __init__(self, source: ArraySource) -> None:
+        self.source = source
+        step = -(-source.n_rows // PIVOT_ROWS)
+        some = source.rows[::step].astype(np.float64)
+        # Rounded to the rows' precision, so that subtracting it is exact for rows nearby.
+        self._pivot = some.mean(axis=0).astype(source.rows.dtype).astype(np.float64)
+        some -= self._pivot
+        self._variances = np.einsum("nd,nd->d", some, some) / len(some)
+        self._prepared: dict[tuple[type[Kernel], bool], Array] = {}
+        self._stack = ExitStack()
+        self._pool: ThreadPoolExecutor | None = None
+
+    def __enter__(self) -> Self:
+        threads = n_threads()
+        self._stack.enter_context(single_threaded_blas())
+        if threads > 1 and self.source.rows.size > 2**16:
+            self._pool = self._stack.enter_context(ThreadPoolExecutor(threads))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool = None
+        self._stack.close()
+
+    def __call__(self, scorers: Sequence[Scorer], assignment: Assignment = soft) -> list[Swept]:
+        """Visit every row once for all of the mixtures.
+
+        Parameters
+        ----------
+        scorers : sequence of Scorer
+        assignment : Assignment
+            How rows are shared among components.
+
+        Returns
+        -------
+        list of Swept
+            In the order of the scorers.
+        """
+        groups: dict[tuple[bool, bool], list[int]] = {}
+        dtype = self.source.rows.dtype
+        for i, scorer in enumerate(scorers):
+            form = (scorer.diagonal, fits_features(scorer, self._pivot, self._variances, dtype))
+            groups.setdefault(form, []).append(i)
+        swept: dict[int, Swept] = {}
+        for (_, as_features), indices in groups.items():
+            chosen = [scorers[i] for i in indices]
+            kernel: Kernel = FeatureKernel(chosen, self._pivot, dtype) if as_features else WhitenedKernel(chosen)
+            totals = self._totals(kernel, assignment)
+            moments = kernel.moments(totals)
+            for i, part, log_normaliser in zip(indices, kernel.parts, totals[0].tolist(), strict=True):
+                swept[i] = Swept(log_normaliser, moments if len(indices) == 1 else moments[part])
+        return [swept[i] for i in range(len(scorers))]
+
+    def _totals(self, kernel: Kernel, assignment: Assignment) -> list[Array]:
+        size = kernel.block_rows()
+        n_rows = self.source.n_rows
+        if n_rows <= size:
+            return self._single_block(kernel, assignment)
+        strips = range(0, n_rows, size * BLOCKS_PER_STRIP)
+        arguments = (strips, repeat(size), repeat(kernel), repeat(assignment))
+        parts: Iterable[list[Array]] = (
+            map(self._strip, *arguments) if self._pool is None else self._pool.map(self._strip, *arguments)
+        )
+        totals = kernel.zeros()
+        for part in parts:
+            for total, addend in zip(totals, part, strict=True):
+                total += addend
+        return totals
+
+    def _single_block(self, kernel: Kernel, assignment: Assignment) -> list[Array]:
+        """The whole of a small data set, its features kept from pass to pass."""
+        key = (type(kernel), kernel.diagonal)
+        if key not in self._prepared:
+            self._prepared[key] = kernel.prepare(self.source.rows)
+        totals = kernel.zeros()
+        kernel.add(self._prepared[key], self.source.weights, assignment, totals)
+        return totals
+
+    def _strip(self, start: int, size: int, kernel: Kernel, assignment: Assignment) -> list[Array]:
+        totals = kernel.zeros()
+        for _, rows, weights in self.source.blocks(size, start, start + size * BLOCKS_PER_STRIP):
+            kernel.add(kernel.prepare(rows), weights, assignment, totals)
+        return totals
 
 
 def accumulate(
     source: ArraySource, responsibilities: Array, n_components: int, *, diagonal: bool
 ) -> Moments:
-    """Moments for given responsibilities, about the mean of the data.
+    """Moments for given responsibilities, about each component's own mean: two passes, no digits lost.
 
     Parameters
     ----------
@@ -72,39 +155,26 @@ def accumulate(
     n_components : int
         ``K``.
     diagonal : bool
+        Whether the diagonals of the second moments are enough.
     """
-    origin = np.average(source.rows, axis=0, weights=source.weights).astype(np.float64)
-    total = _Accumulator(np.repeat(origin[None], n_components, axis=0), diagonal)
+    shape = (n_components, source.n_features)
+    counts, sums = np.zeros(n_components), np.zeros(shape)
+    for rows, shares in _given_shares(source, responsibilities, n_components):
+        counts += shares.sum(axis=1)
+        sums += shares @ rows
+    means = sums / np.maximum(counts, np.finfo(np.float64).tiny)[:, None]
+    totals = zero_totals(shape, diagonal)
+    for rows, shares in _given_shares(source, responsibilities, n_components):
+        add_block(rows - means[:, None, :], shares, totals)
+    return Moments(*totals, means)
+
+
+def _given_shares(
+    source: ArraySource, responsibilities: Array, n_components: int
+) -> Iterator[tuple[Array, Array]]:
+    """Blocks of rows with their weighted responsibilities ``(K, B)``."""
     components = np.arange(n_components)[:, None]
-    for part, rows, weights in source.blocks(max(64, 2**16 // total.first.size)):
+    for part, rows, weights in source.blocks(max(64, 2**16 // (n_components * source.n_features))):
         given = responsibilities[part]
-        shares = (given == components).astype(np.float64) if given.ndim == 1 else np.array(given.T, dtype=np.float64)
-        if weights is not None:
-            shares *= weights
-        total.add((rows - origin)[None], shares)
-    return total.moments()
-
-
-class _Accumulator:
-    """Running moments of ``M`` components about fixed origins."""
-
-    def __init__(self, origin: Array, diagonal: bool) -> None:
-        n_components, n_features = origin.shape
-        self.origin = origin
-        self.diagonal = diagonal
-        self.count = np.zeros(n_components)
-        self.first = np.zeros((n_components, n_features))
-        self.second = np.zeros((n_components, n_features) if diagonal else (n_components, n_features, n_features))
-
-    def add(self, residuals: Array, shares: Array) -> None:
-        """Add a block: residuals ``(M or 1, B, D)`` and weighted responsibilities ``(M, B)``."""
-        self.count += shares.sum(axis=1)
-        self.first += np.matmul(shares[:, None, :], residuals)[:, 0]
-        if self.diagonal:
-            self.second += np.matmul(shares[:, None, :], residuals * residuals)[:, 0]
-        else:
-            self.second += np.matmul((residuals * shares[:, :, None]).swapaxes(1, 2), residuals)
-
-    def moments(self) -> Moments:
-        second = self.second if self.diagonal else 0.5 * (self.second + self.second.swapaxes(1, 2))
-        return Moments(self.count, self.first, second, self.origin)
+        shares = (given == components).astype(np.float64) if given.ndim == 1 else given.T.astype(np.float64)
+        yield rows, shares if weights is None else shares * weights

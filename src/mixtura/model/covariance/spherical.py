@@ -38,7 +38,7 @@ class _SphericalBlocks(SharedBlocks):
         return float(-0.5 * np.sum(degrees * np.log(blocks) + _mean_variance(penalty.scale) / blocks))
 
     def factor_blocks(self, blocks: Array, least: Array) -> tuple[Array, NDArray[np.bool_]]:
-        singular = ~(blocks > least.mean())
+        singular = ~(blocks > least.mean(axis=1))
         return 1 / np.sqrt(np.where(blocks > 0, blocks, 1.0)), singular
 
     def block_precisions(self, factors: Array) -> Array:

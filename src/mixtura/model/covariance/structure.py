@@ -83,7 +83,7 @@ class CovarianceStructure(ABC):
     def factor(self, covariances: Array, least: Array) -> tuple[Array, NDArray[np.bool_]]:
         """Natural array of precision factors ``R`` (``R Rᵀ = Σ⁻¹``), and which components are singular, ``(K,)`` or ``(1,)``.
 
-        ``least`` is, for each feature, the variance that cannot be told from zero (zero itself where rounding plays no part).
+        ``least``, ``(K, D)``, holds the variances that cannot be told from zero (zero itself where rounding plays no part).
         """
 
     @abstractmethod
@@ -180,6 +180,8 @@ class SharedBlocks(CovarianceStructure):
         return self.block_log_penalty(self._blocks(covariances), penalty)
 
     def factor(self, covariances: Array, least: Array) -> tuple[Array, NDArray[np.bool_]]:
+        if self.shared:
+            least = least.min(axis=0, keepdims=True)
         factors, singular = self.factor_blocks(self._blocks(covariances), least)
         return self._natural(factors), singular
 

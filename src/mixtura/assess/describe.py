@@ -1,0 +1,418 @@
+"""A fitted mixture in words: what a fit should remember, and the plain-text summary made of it.
+
+``fit_facts`` picks plain JSON values out of a search, so that they can live in the model file; ``describe`` needs nothing but the mixture
+and those values. The summary is the same right after the fit and years later.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mixtura.assess.search import Candidate, Search
+from mixtura.ground.errors import ModelFileError
+from mixtura.ground.linalg import Array
+from mixtura.model.mixture import Mixture
+
+WIDTH = 100
+MATRIX_FEATURES = 6
+"""Up to this many columns, covariances are shown as matrices."""
+MOST_ROWS = 12
+"""Candidate tables show no more rows than this."""
+MOST_OPTIMA = 5
+NAME_WIDTH = 18
+NAME_WIDTH_IN_MATRIX = 12
+
+SHAPES = {
+    "VVV": "each component has its own matrix",
+    "EEE": "all components share one matrix",
+    "VVI": "each component has its own variances, without correlations",
+    "EEI": "all components share one variance per column, without correlations",
+    "VII": "each component is round, with its own variance",
+    "EII": "all components are round and share one variance, as in k-means",
+}
+
+Facts = Mapping[str, Any]
+"""Plain JSON values, as ``fit_facts`` makes them."""
+
+
+# ---- what a fit remembers ------------------------------------------------------------------------------------------------------
+
+
+def fit_facts(
+    found: Search | Candidate,
+    n_rows: int,
+    *,
+    data: str | None = None,
+    left_out: Sequence[str] = (),
+    seed: int | None = None,
+) -> dict[str, Any]:
+    """What is worth remembering of a fit, as plain JSON values.
+
+    Parameters
+    ----------
+    found : Search or Candidate
+        A whole search, or one fitted candidate.
+    n_rows : int
+        ``N``.
+    data : str, optional
+        Where the rows came from.
+    left_out : sequence of str
+        Columns of the data that were not used.
+    seed : int, optional
+
+    Returns
+    -------
+    dict
+        ``log_likelihood``, ``n_parameters``, ``bic``, ``aic``, ``icl``, ``iterations``, ``converged``, ``stopped`` (a sentence), ``optima``
+        (``[[bound, times], …]``, best first), ``restarts``, ``collapsed``, ``held_at_floor`` (sentences), ``rows``, ``data``, ``left_out``,
+        ``seed``; from a search also ``criterion`` and ``candidates``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mixtura.assess.describe import fit_facts
+    >>> from mixtura.assess.search import search
+    >>> X = np.random.default_rng(0).normal(size=(50, 1))
+    >>> facts = fit_facts(search(X, [1], random_state=0), len(X))
+    >>> facts["rows"], facts["n_parameters"], facts["candidates"][0]["n_components"]
+    (50, 2, 1)
+    """
+    best = found.best if isinstance(found, Search) else found
+    if best.restarts is None:
+        raise ValueError(f"this candidate was not fitted: {best.error}")
+    run = best.restarts.best
+    facts: dict[str, Any] = {
+        "data": data,
+        "rows": int(n_rows),
+        "left_out": list(left_out),
+        "seed": seed,
+        **_scores(best),
+        "iterations": run.n_iter,
+        "converged": run.stop.converged,
+        "stopped": run.stop.sentence,
+        "optima": [[float(optimum.bound), optimum.times] for optimum in best.restarts.optima],
+        "restarts": best.restarts.n_runs,
+        "collapsed": best.restarts.n_collapsed,
+        "held_at_floor": [str(collapse) for collapse in run.collapses],
+    }
+    if isinstance(found, Search):
+        facts["criterion"] = found.criterion
+        facts["candidates"] = [
+            {
+                "n_components": candidate.n_components,
+                "covariance_type": candidate.covariance_type,
+                **_scores(candidate),
+                "sound": candidate.sound,
+                "error": candidate.error,
+            }
+            for candidate in found.candidates
+        ]
+    return facts
+
+
+def _scores(candidate: Candidate) -> dict[str, float | int | None]:
+    return {
+        "n_parameters": candidate.n_parameters,
+        "log_likelihood": _finite(candidate.log_likelihood),
+        "bic": _finite(candidate.bic),
+        "aic": _finite(candidate.aic),
+        "icl": _finite(candidate.icl),
+    }
+
+
+def _finite(value: float | None) -> float | None:
+    """JSON knows neither NaN nor infinity."""
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
+# ---- the summary ---------------------------------------------------------------------------------------------------------------
+
+
+def describe(mixture: Mixture, facts: Facts | None = None) -> str:
+    """The plain-text summary of a mixture and of the fit that it came from, at most 100 characters wide.
+
+    Parameters
+    ----------
+    mixture : Mixture
+    facts : mapping, optional
+        As ``fit_facts`` made them; whatever is absent is not mentioned.
+
+    Raises
+    ------
+    ModelFileError
+        If the facts are not of the kind that ``fit_facts`` makes.
+
+    Examples
+    --------
+    >>> from mixtura.assess.describe import describe
+    >>> from mixtura.model.mixture import Mixture
+    >>> print(describe(Mixture([0.25, 0.75], [[0.0], [3.0]], [1.0, 4.0], "spherical", feature_names=["height"])))
+    Model           2 components in 1 column, covariance spherical (VII)
+                    each component is round, with its own variance
+    Columns         height
+    Parameters      5
+    <BLANKLINE>
+    Weights and means
+      component  weight  height
+      0          0.2500    0.00
+      1          0.7500    3.00
+    <BLANKLINE>
+    Standard deviations
+      component  height
+      0            1.00
+      1            2.00
+    """
+    facts = facts or {}
+    try:
+        opening = [_candidates(mixture, facts), _model(mixture, facts)]
+    except (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError) as error:
+        raise ModelFileError(
+            f"the record of the fit cannot be read ({type(error).__name__}: {error}); "
+            "the model itself is sound, so predict, score and sample still work. Fit again for a new record."
+        ) from error
+    return "\n\n".join(part for part in (*opening, _weights_and_means(mixture), _spread(mixture)) if part)
+
+
+def _model(mixture: Mixture, facts: Facts) -> str:
+    structure = mixture.structure
+    lines = [
+        _entry(
+            "Model",
+            f"{_count(mixture.n_components, 'component')} in {_count(mixture.n_features, 'column')}, "
+            f"covariance {structure.name} ({structure.code})",
+        )
+    ]
+    if structure.code in SHAPES:
+        lines.append(_entry("", SHAPES[structure.code]))
+    if facts.get("data") is not None or facts.get("rows") is not None:
+        rows = _count(facts["rows"], "row") if facts.get("rows") is not None else ""
+        lines.append(_entry("Data", ", ".join(filter(None, [facts.get("data"), rows]))))
+    lines.append(_entry("Columns", ", ".join(_feature_names(mixture))))
+    if facts.get("left_out"):
+        lines.append(_entry("Left out", ", ".join(map(str, facts["left_out"]))))
+    lines.append(_entry("Parameters", str(mixture.n_parameters)))
+    if facts.get("log_likelihood") is not None:
+        value = facts["log_likelihood"]
+        per_row = f" ({value / facts['rows']:.4f} per row)" if facts.get("rows") else ""
+        lines.append(_entry("Log-likelihood", f"{value:.3f}{per_row}"))
+    known = [f"{name.upper()} {facts[name]:.2f}" for name in ("bic", "aic", "icl") if facts.get(name) is not None]
+    if known:
+        lines.append(_entry("Criteria", f"{', '.join(known)} (-2 log-likelihood + penalty: lower is better)"))
+    if facts.get("stopped"):
+        lines.append(_entry("Stopped", f"{facts['stopped']}, after {_count(facts['iterations'], 'iteration')}"))
+    if facts.get("optima"):
+        lines.append(_entry("Restarts", _restarts(facts)))
+    if facts.get("held_at_floor"):
+        lines.append(_entry("Warning", _held(facts["held_at_floor"])))
+    return "\n".join(lines)
+
+
+def _held(sentences: Sequence[str]) -> str:
+    first, more = sentences[0], len(sentences) - 1
+    others = f", and so did {_count(more, 'other component')}" if more else ""
+    return (
+        f"{first}{others}. The floor on the variances holds it there, so do not trust this model. Try fewer components, "
+        "leave out redundant columns, or, if the data are on a very small scale, lower the floor (reg_covar)."
+    )
+
+
+def _restarts(facts: Facts) -> str:
+    optima = facts["optima"]
+    collapsed = facts["collapsed"]
+    lost = f"{collapsed} of them collapsed" if collapsed else "none collapsed"
+    runs = facts["restarts"]
+    if runs == 1:
+        return "1 start only, so other optima may have been missed"
+    if len(optima) == 1:
+        ((bound, times),) = optima
+        return f"{runs}, {lost}; one optimum, log-likelihood {bound:.3f}, reached {_times(times)}"
+    listed = ", ".join(f"{bound:.3f} ({_times(times)})" for bound, times in optima[:MOST_OPTIMA])
+    more = f" and {len(optima) - MOST_OPTIMA} lower ones" if len(optima) > MOST_OPTIMA else ""
+    return f"{runs}, {lost}; {len(optima)} distinct optima, by log-likelihood: {listed}{more}"
+
+
+# ---- the candidates ------------------------------------------------------------------------------------------------------------
+
+
+def _candidates(mixture: Mixture, facts: Facts) -> str:
+    candidates, criterion = facts.get("candidates") or [], facts.get("criterion")
+    if len(candidates) < 2 or criterion is None:
+        return ""
+    shapes = list(dict.fromkeys(c["covariance_type"] for c in candidates))
+    sizes = sorted({c["n_components"] for c in candidates})
+    shown = _best_sizes(candidates, sizes, criterion)
+    by_place = {(c["n_components"], c["covariance_type"]): c for c in candidates}
+    chosen = (mixture.n_components, mixture.covariance_type)
+    if len(shapes) == 1:
+        title, header = (
+            f"Candidates, covariance {shapes[0]}",
+            ["K", "parameters", "log-likelihood", "BIC", "AIC", "ICL", ""],
+        )
+        rows = [_detailed(by_place[k, shapes[0]], criterion, (k, shapes[0]) == chosen) for k in shown]
+    else:
+        title, header = f"{criterion.upper()} of each candidate", ["K", *shapes]
+        rows = [[str(k), *(_mark(by_place.get((k, s)), criterion, (k, s) == chosen) for s in shapes)] for k in shown]
+    notes = [] if len(shapes) == 1 else ["* chosen"]
+    if any(not c["sound"] and c["error"] is None for c in candidates):
+        notes.append("! a component collapsed and is held at the floor")
+    if any(c["error"] is not None for c in candidates):
+        notes.append("- could not be fitted")
+    if len(shown) < len(sizes):
+        notes.append(f"K not shown are worse ({len(sizes) - len(shown)})")
+    lines = [title + " (lower is better)" * (len(shapes) > 1), _table(header, rows)]
+    lines += ["  " + "   ".join(notes)] if notes else []
+    lines += _reasons(candidates)
+    if len(sizes) > 1 and mixture.n_components == sizes[-1]:
+        lines.append(f"  K = {sizes[-1]} is the largest tried; a larger one may be better still.")
+    return "\n".join(lines)
+
+
+def _best_sizes(candidates: Sequence[Facts], sizes: Sequence[int], criterion: str) -> list[int]:
+    """The sizes worth a line: all, or those of the lowest criterion."""
+    lowest = {
+        k: min(
+            (c[criterion] for c in candidates if c["n_components"] == k and c[criterion] is not None), default=math.inf
+        )
+        for k in sizes
+    }
+    return sorted(sorted(sizes, key=lambda k: lowest[k])[:MOST_ROWS])
+
+
+def _detailed(candidate: Facts, criterion: str, chosen: bool) -> list[str]:
+    size = str(candidate["n_components"])
+    if candidate["error"] is not None:
+        return [size, *["-"] * 5, ""]
+    numbers = [f"{candidate[name]:.2f}" for name in ("log_likelihood", "bic", "aic", "icl")]
+    remark = f"<- chosen by {criterion.upper()}" if chosen else "" if candidate["sound"] else "!"
+    return [size, str(candidate["n_parameters"]), *numbers, remark]
+
+
+def _mark(candidate: Facts | None, criterion: str, chosen: bool) -> str:
+    if candidate is None:
+        return "  "
+    if candidate["error"] is not None:
+        return "- "
+    return f"{candidate[criterion]:.2f}" + ("*" if chosen else " " if candidate["sound"] else "!")
+
+
+def _reasons(candidates: Sequence[Facts]) -> list[str]:
+    """Why the first candidate that failed did."""
+    failed = [c for c in candidates if c["error"] is not None]
+    if not failed:
+        return []
+    first = failed[0]
+    text = f"Not fitted, K = {first['n_components']} {first['covariance_type']}: {first['error']}"
+    return textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent="    ")
+
+
+# ---- the parameters ------------------------------------------------------------------------------------------------------------
+
+
+def _weights_and_means(mixture: Mixture) -> str:
+    variances = np.diagonal(mixture.covariance_matrices, axis1=1, axis2=2)
+    columns = [_aligned(mixture.means[:, d], math.sqrt(variances[:, d].min())) for d in range(mixture.n_features)]
+    rows = [[str(k), f"{weight:.4f}", *(column[k] for column in columns)] for k, weight in enumerate(mixture.weights)]
+    return "Weights and means\n" + _table(["component", "weight", *map(_short_name, _feature_names(mixture))], rows)
+
+
+def _spread(mixture: Mixture) -> str:
+    matrices = mixture.covariance_matrices
+    shared = len(matrices) > 1 and bool((matrices == matrices[0]).all())
+    which = [("all", matrices[0])] if shared else [(str(k), matrix) for k, matrix in enumerate(matrices)]
+    names = [_short_name(name) for name in _feature_names(mixture)]
+    if mixture.structure.diagonal or mixture.n_features == 1 or mixture.n_features > MATRIX_FEATURES:
+        deviations = np.sqrt([np.diagonal(matrix) for _, matrix in which])
+        columns = [_aligned(column, float(column.min())) for column in deviations.T]
+        rows = [[label, *(column[i] for column in columns)] for i, (label, _) in enumerate(which)]
+        text = "Standard deviations\n" + _table(["component", *names], rows)
+        if not mixture.structure.diagonal and mixture.n_features > 1:
+            text += "\n  The covariance matrices are too wide to show here; the model holds them in full."
+        return text
+    names = [_short_name(name, NAME_WIDTH_IN_MATRIX) for name in _feature_names(mixture)]
+    blocks = [
+        _table(["shared" if shared else f"component {label}", *names], _matrix_rows(names, matrix))
+        for label, matrix in which
+    ]
+    return "Covariances\n" + "\n\n".join(_side_by_side(blocks))
+
+
+def _matrix_rows(names: Sequence[str], matrix: Array) -> list[list[str]]:
+    return [[name, *map(_four_digits, row)] for name, row in zip(names, matrix.tolist(), strict=True)]
+
+
+def _feature_names(mixture: Mixture) -> tuple[str, ...]:
+    return mixture.feature_names or tuple(f"x{d}" for d in range(1, mixture.n_features + 1))
+
+
+# ---- numbers and layout --------------------------------------------------------------------------------------------------------
+
+
+def _aligned(values: Array, resolution: float) -> list[str]:
+    """Numbers of one column with the same decimals, fine enough to tell apart what differs by ``resolution``."""
+    largest = max(float(np.abs(values).max()), resolution)
+    decimals = max(0, 2 - math.floor(math.log10(resolution)))
+    if decimals <= 6 and largest < 1e9:
+        return [f"{value:.{decimals}f}" for value in values]
+    digits = min(16, max(3, math.floor(math.log10(largest)) - math.floor(math.log10(resolution)) + 2))
+    return [f"{value:.{digits}e}" for value in values]
+
+
+def _four_digits(value: float) -> str:
+    """Four significant digits, without an exponent where it is no use."""
+    if value == 0:
+        return "0"
+    exponent = math.floor(math.log10(abs(value)))
+    return f"{value:.{max(0, 3 - exponent)}f}" if -4 <= exponent < 7 else f"{value:.3e}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:d} {noun}{'' if number == 1 else 's'}"
+
+
+def _times(number: int) -> str:
+    return "once" if number == 1 else "twice" if number == 2 else f"{number:d} times"
+
+
+def _short_name(name: str, width: int = NAME_WIDTH) -> str:
+    """Long names lose their middle, since they often differ at the end."""
+    kept = (width - 2) // 2
+    return name if len(name) <= width else f"{name[:kept]}..{name[-kept:]}"
+
+
+def _entry(label: str, text: str) -> str:
+    return "\n".join(textwrap.wrap(text, WIDTH, initial_indent=f"{label:<16}", subsequent_indent=" " * 16))
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Columns aligned right, the first one left; those that do not fit go into a further table below."""
+    cells = [list(header), *map(list, rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    parts: list[list[int]] = [[]]
+    for column in range(1, len(header)):
+        taken = 2 + widths[0] + sum(2 + widths[c] for c in parts[-1])
+        if parts[-1] and taken + 2 + widths[column] > WIDTH:
+            parts.append([])
+        parts[-1].append(column)
+    return "\n\n".join(
+        "\n".join(
+            ("  " + row[0].ljust(widths[0]) + "".join("  " + row[c].rjust(widths[c]) for c in part)).rstrip()
+            for row in cells
+        )
+        for part in parts
+    )
+
+
+def _side_by_side(blocks: Sequence[str]) -> list[str]:
+    """Blocks of the same height, as many beside each other as fit."""
+    lined = [block.split("\n") for block in blocks]
+    width = max(len(line) for lines in lined for line in lines)
+    at_once = max(1, (WIDTH + 2) // (width + 2))
+    return [
+        "\n".join("  ".join(line.ljust(width) for line in lines).rstrip() for lines in zip(*group, strict=True))
+        for group in (lined[i : i + at_once] for i in range(0, len(lined), at_once))
+    ]

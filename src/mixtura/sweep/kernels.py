@@ -1,0 +1,213 @@
+"""Two ways to score a block and add up its moments, for several mixtures at once.
+
+*Features as rows.* About a pivot ``p`` near the data, ``log ρ`` is linear in ``φ(x) = (z_i z_j for i ≤ j, z, 1)``, ``z = x − p``. With the
+features as rows, ``(F, B)``, the scores of all components of all mixtures are one matrix product ``W φ`` and their moments another,
+``r φᵀ``: half the arithmetic of the dense form, along long contiguous vectors. The price is digits: terms as large as
+``(spread/σ)²`` cancel.
+
+*Whitened.* ``‖(x − μ_k) R_k‖²`` and moments about ``μ_k``, component by component: nothing cancels.
+
+``fits_features`` says which mixtures the first form serves.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from itertools import accumulate
+
+import numpy as np
+
+from mixtura.ground.linalg import Array
+from mixtura.model.moments import Moments
+from mixtura.model.scorer import Scorer
+from mixtura.sweep.assign import Assignment
+
+LARGEST_CANCELLATION = {np.dtype(np.float64): 1e4, np.dtype(np.float32): 1e3}
+"""Largest ratio of a score's terms to the score for which the features keep enough digits: 12 of float64, 4 of float32."""
+MOST_FEATURES = 64
+"""Above this dimension whitened products win over matrix features."""
+CACHE = 2**17
+"""Numbers in a block's working arrays."""
+
+
+def fits_features(scorer: Scorer, pivot: Array, variances: Array, dtype: np.dtype) -> bool:
+    """Whether the feature form keeps enough digits for a mixture, and is the faster one.
+
+    Parameters
+    ----------
+    scorer : Scorer
+    pivot, variances : (D,) arrays
+        Centre and mean square of the data about it.
+    dtype : dtype
+    """
+    if not scorer.diagonal and len(pivot) > MOST_FEATURES:
+        return False
+    squares = variances + (scorer.centres - pivot) ** 2
+    return bool((scorer.precision_diagonals * squares).sum(axis=1).max() <= LARGEST_CANCELLATION[dtype])
+
+
+class Kernel(ABC):
+    """Scores blocks for a list of mixtures of one form."""
+
+    def __init__(self, scorers: list[Scorer]) -> None:
+        sizes = [len(scorer.constants) for scorer in scorers]
+        ends = list(accumulate(sizes))
+        self.parts = [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
+        self.n_components = ends[-1]
+        self.diagonal = scorers[0].diagonal
+
+    @abstractmethod
+    def block_rows(self) -> int:
+        """Rows to a block so that working arrays stay in cache."""
+
+    @abstractmethod
+    def prepare(self, rows: Array) -> Array:
+        """What can be computed of a block without knowing the mixtures."""
+
+    @abstractmethod
+    def add(
+        self, prepared: Array, weights: Array | None, assignment: Assignment, totals: list[Array]
+    ) -> None:
+        """Add a block to running totals, of which the first holds the mixtures' log-normalisers."""
+
+    @abstractmethod
+    def zeros(self) -> list[Array]:
+        """Totals of no rows."""
+
+    @abstractmethod
+    def moments(self, totals: list[Array]) -> Moments:
+        """Moments of all components from totals over all rows."""
+
+    def share(
+        self, scores: Array, weights: Array | None, assignment: Assignment, log_normalisers: Array
+    ) -> None:
+        """Turn scores ``(M, B)`` into weighted responsibilities, in place, mixture by mixture."""
+        for i, part in enumerate(self.parts):
+            row_normalisers = assignment(scores[part])
+            # Summed in float64 whatever the scores are.
+            log_normalisers[i] += (
+                row_normalisers.sum(dtype=np.float64) if weights is None else weights @ row_normalisers
+            )
+        if weights is not None:
+            scores *= weights.astype(scores.dtype, copy=False)
+
+
+class FeatureKernel(Kernel):
+    """One matrix product for the scores, one for the moments."""
+
+    def __init__(self, scorers: list[Scorer], pivot: Array, dtype: np.dtype) -> None:
+        super().__init__(scorers)
+        self.pivot, self.dtype = pivot, dtype
+        self.coefficients = np.concatenate([_coefficients(s, pivot) for s in scorers]).astype(dtype, copy=False)
+
+    def block_rows(self) -> int:
+        n_components, n_features = self.coefficients.shape
+        return max(256, CACHE // (n_features + 2 * n_components))
+
+    def prepare(self, rows: Array) -> Array:
+        return features(rows, self.pivot, self.diagonal)
+
+    def add(
+        self, prepared: Array, weights: Array | None, assignment: Assignment, totals: list[Array]
+    ) -> None:
+        scores = self.coefficients @ prepared
+        self.share(scores, weights, assignment, totals[0])
+        totals[1] += scores @ prepared.T
+
+    def zeros(self) -> list[Array]:
+        return [np.zeros(len(self.parts)), np.zeros(self.coefficients.shape)]
+
+    def moments(self, totals: list[Array]) -> Moments:
+        sums, n_features = totals[1], len(self.pivot)
+        second = sums[:, : -n_features - 1]
+        if not self.diagonal:
+            upper = np.triu_indices(n_features)
+            matrices = np.empty((len(sums), n_features, n_features))
+            matrices[:, upper[0], upper[1]] = second
+            matrices[:, upper[1], upper[0]] = second
+            second = matrices
+        origin = np.broadcast_to(self.pivot, (len(sums), n_features))
+        return Moments(sums[:, -1], sums[:, -n_features - 1 : -1], second, origin)
+
+
+def features(rows: Array, pivot: Array, diagonal: bool) -> Array:
+    """``φ`` of a block, ``(F, B)`` in the rows' dtype: squares (or all products), the centred columns, and one."""
+    n_rows, n_features = rows.shape
+    n_products = n_features if diagonal else n_features * (n_features + 1) // 2
+    out = np.empty((n_products + n_features + 1, n_rows), dtype=rows.dtype)
+    centred = out[n_products:-1]
+    np.subtract(rows.T, pivot[:, None].astype(rows.dtype), out=centred)
+    if diagonal:
+        np.multiply(centred, centred, out=out[:n_products])
+    else:
+        start = 0
+        for i in range(n_features):
+            stop = start + n_features - i
+            np.multiply(centred[i], centred[i:], out=out[start:stop])
+            start = stop
+    out[-1] = 1
+    return out
+
+
+def _coefficients(scorer: Scorer, pivot: Array) -> Array:
+    """``W`` with ``W φ(x) = log ρ(x)``, shape ``(K, F)``."""
+    offset = scorer.centres - pivot
+    if scorer.diagonal:
+        precision = scorer.whitening**2
+        quadratic, linear = -0.5 * precision, precision * offset
+    else:
+        precision = scorer.whitening @ scorer.whitening.swapaxes(1, 2)
+        rows, columns = np.triu_indices(offset.shape[1])
+        quadratic = precision[:, rows, columns] * np.where(rows == columns, -0.5, -1.0)
+        linear = np.matmul(precision, offset[:, :, None])[:, :, 0]
+    constant = scorer.constants - 0.5 * (linear * offset).sum(axis=1)
+    return np.concatenate([quadratic, linear, constant[:, None]], axis=1)
+
+
+class WhitenedKernel(Kernel):
+    """Residuals from each component's own centre, whitened; moments about that centre."""
+
+    def __init__(self, scorers: list[Scorer]) -> None:
+        super().__init__(scorers)
+        self.scorer = Scorer(
+            np.concatenate([s.constants for s in scorers]),
+            np.concatenate([s.centres for s in scorers]),
+            np.concatenate([s.whitening for s in scorers]),
+        )
+
+    def block_rows(self) -> int:
+        return self.scorer.block_rows()
+
+    def prepare(self, rows: Array) -> Array:
+        return rows
+
+    def add(
+        self, prepared: Array, weights: Array | None, assignment: Assignment, totals: list[Array]
+    ) -> None:
+        residuals = self.scorer.residuals(prepared)
+        shares = self.scorer.log_joint(residuals)
+        self.share(shares, weights, assignment, totals[0])
+        add_block(residuals, shares, totals[1:])
+
+    def zeros(self) -> list[Array]:
+        return [np.zeros(len(self.parts)), *zero_totals(self.scorer.centres.shape, self.diagonal)]
+
+    def moments(self, totals: list[Array]) -> Moments:
+        return Moments(*totals[1:], self.scorer.centres)
+
+
+def zero_totals(shape: tuple[int, ...], diagonal: bool) -> list[Array]:
+    """Count, first and second moments of no rows, for ``shape = (M, D)``."""
+    return [np.zeros(shape[0]), np.zeros(shape), np.zeros(shape if diagonal else (*shape, shape[1]))]
+
+
+def add_block(residuals: Array, shares: Array, totals: list[Array]) -> None:
+    """Add residuals ``(M, B, D)`` with weighted responsibilities ``(M, B)`` to count, first and second moments."""
+    count, first, second = totals
+    count += shares.sum(axis=1)
+    first += np.matmul(shares[:, None, :], residuals)[:, 0]
+    if second.ndim == 2:
+        second += np.matmul(shares[:, None, :], residuals * residuals)[:, 0]
+    else:
+        products = np.matmul((residuals * shares[:, :, None]).swapaxes(1, 2), residuals)
+        second += 0.5 * (products + products.swapaxes(1, 2))
