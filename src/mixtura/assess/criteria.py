@@ -52,6 +52,4 @@ def criteria(mixture: Mixture, source: ArraySource) -> Criteria:
         certainty += float(largest.sum() if weights is None else weights @ largest)
     n_parameters = mixture.n_parameters
     bic = -2 * log_likelihood + n_parameters * math.log(source.total_weight)
-    return Criteria(
-        log_likelihood, n_parameters, bic, -2 * log_likelihood + 2 * n_parameters, bic - 2 * certainty
-    )
+    return Criteria(log_likelihood, n_parameters, bic, -2 * log_likelihood + 2 * n_parameters, bic - 2 * certainty)

@@ -102,7 +102,7 @@ def search(
     criterion: str = "bic",
     n_init: int = 10,
     tol: float = 1e-3,
-    max_iter: int = 1000,
+    max_iter: int = 300,
     reg_covar: float = 1e-6,
     random_state: RandomState = None,
     on_candidate: Callable[[Candidate], None] | None = None,

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from mixtura.assess.criteria import criteria
 from mixtura.data.array import ArraySource
+from mixtura.data.arrow import as_table
 from mixtura.estimators.callbacks import CallbackSupportMixin, FitTasks, with_callbacks
 from mixtura.estimators.inputs import (
     as_partition,
@@ -202,7 +203,7 @@ class GaussianMixture(
         Parameters
         ----------
         X : (N, D) array-like
-            NumPy array, or a pandas, polars or Arrow table.
+            NumPy array, a pandas, polars or Arrow table, or anything with an Arrow stream.
         y : ignored
         sample_weight : (N,) array-like, optional
             Non-negative weights; an integer weight means the same as repeating the row.
@@ -224,18 +225,16 @@ class GaussianMixture(
             If a component of the result is held at ``reg_covar``.
         """
         self._validate_params()
-        X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
-        source, kept = as_source(X, sample_weight, self.n_components)
+        rows: Array = validate_data(self, as_table(X), dtype=[np.float64, np.float32], ensure_min_samples=2)
+        source, kept = as_source(rows, sample_weight, self.n_components)
         metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
-        tasks = FitTasks(self, X, self.max_iter, metadata)
-        self._adopt(self._climb(source, kept, len(X), tasks), source)
+        tasks = FitTasks(self, rows, self.max_iter, metadata)
+        self._adopt(self._climb(source, kept, len(rows), tasks), source)
         tasks.end()
         self._warn()
         return self
 
-    def fit_predict(
-        self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None
-    ) -> NDArray[np.int64]:
+    def fit_predict(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> NDArray[np.int64]:
         """Estimate the mixture and label the rows: the same as ``fit(X).predict(X)``.
 
         Parameters
@@ -346,9 +345,7 @@ class GaussianMixture(
             "precisions_": mixture.precisions,
             "precisions_cholesky_": mixture.precision_factors,
         }
-        attributes: dict[str, Any] = {
-            name: np.array(part, dtype=source.rows.dtype) for name, part in parts.items()
-        }
+        attributes: dict[str, Any] = {name: np.array(part, dtype=source.rows.dtype) for name, part in parts.items()}
         attributes["_known_mixture"] = (*(attributes[name] for name in _PARTS), named)
         per_row = [bound / source.total_weight for bound in bounds]
         attributes.update(n_iter_=len(bounds) - 1, lower_bound_=per_row[-1], lower_bounds_=per_row[1:])
@@ -376,10 +373,10 @@ class GaussianMixture(
     def mixture_(self) -> Mixture:
         """The fitted mixture; it follows ``weights_``, ``means_`` and ``covariances_`` when those are set by hand."""
         check_is_fitted(self, list(_PARTS))
-        parts = tuple(getattr(self, name) for name in _PARTS)
+        parts = [getattr(self, name) for name in _PARTS]
         *known, mixture = getattr(self, "_known_mixture", (None, None, None, None))
-        if any(part is not other for part, other in zip(parts, known, strict=True)):
-            mixture = Mixture(*parts, self.covariance_type)
+        if mixture is None or any(part is not other for part, other in zip(parts, known, strict=True)):
+            mixture = Mixture(parts[0], parts[1], parts[2], self.covariance_type)
             self._known_mixture = (*parts, mixture)
         return mixture
 
@@ -502,7 +499,7 @@ class GaussianMixture(
 
     def _rows(self, X: ArrayLike) -> Array:
         check_is_fitted(self, list(_PARTS))
-        return validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        return validate_data(self, as_table(X), dtype=[np.float64, np.float32], reset=False)
 
     @property
     def _n_features_out(self) -> int:

@@ -90,9 +90,7 @@ def covariances_from_precisions(
     return structure.precisions(factor)
 
 
-def replace_parts(
-    base: Mixture, weights: Array | None, means: Array | None, covariances: Array | None
-) -> Mixture:
+def replace_parts(base: Mixture, weights: Array | None, means: Array | None, covariances: Array | None) -> Mixture:
     """A start with the parts that the user gave."""
     return Mixture(
         base.weights if weights is None else weights,

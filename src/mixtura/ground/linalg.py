@@ -61,7 +61,7 @@ def cholesky(matrices: Array) -> tuple[Array, NDArray[np.bool_]]:
                 singular[g] = True
     pivots = np.diagonal(factors, axis1=-2, axis2=-1) ** 2
     variances = np.diagonal(matrices, axis1=-2, axis2=-1)
-    singular |= (pivots <= 8 * matrices.shape[-1] * EPS * variances).any(axis=-1)
+    singular |= ~(pivots > 8 * matrices.shape[-1] * EPS * variances).all(axis=-1)
     return factors, singular
 
 

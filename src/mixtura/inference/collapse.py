@@ -51,9 +51,7 @@ class Collapsed(Exception):
 
 def empty_components(counts: Array) -> tuple[Collapse, ...]:
     """A collapse for every component that has lost all its rows."""
-    return tuple(
-        Collapse(int(k), 0.0, float("nan"), "no row belongs to it") for k in np.flatnonzero(~(counts > 0))
-    )
+    return tuple(Collapse(int(k), 0.0, float("nan"), "no row belongs to it") for k in np.flatnonzero(~(counts > 0)))
 
 
 def rounding_variances(means: Array, floor: float) -> Array:

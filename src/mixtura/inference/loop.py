@@ -91,9 +91,7 @@ def climb(
     climbers = [_Climber(start, start) for start in starts]
     with Sweep(source) as sweep:
         _advance(sweep, climbers, algorithm, stopping, observe)
-    return [
-        Run(c.start, c.mixture, tuple(c.bounds), c.stop, c.collapses) for c in climbers if c.stop is not None
-    ]
+    return [Run(c.start, c.mixture, tuple(c.bounds), c.stop, c.collapses) for c in climbers if c.stop is not None]
 
 
 def _advance(
@@ -123,9 +121,7 @@ def _advance(
         active = [(index, climber) for index, climber in active if climber.stop is None]
 
 
-def _held_at_floor(
-    algorithm: ExpectationMaximization, mixture: Mixture, counts: Array
-) -> tuple[Collapse, ...]:
+def _held_at_floor(algorithm: ExpectationMaximization, mixture: Mixture, counts: Array) -> tuple[Collapse, ...]:
     if not algorithm.floor:
         return ()
     return flat_components(

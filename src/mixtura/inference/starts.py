@@ -121,9 +121,7 @@ def seeded_starts(
     return [short_run_winner(sample, starts[:SHORT_RUNS], algorithm), *starts[SHORT_RUNS:]]
 
 
-def short_run_winner(
-    sample: SeedingSample, starts: list[Mixture], algorithm: ExpectationMaximization
-) -> Mixture:
+def short_run_winner(sample: SeedingSample, starts: list[Mixture], algorithm: ExpectationMaximization) -> Mixture:
     """Where the best of several short runs on the sample ends, side by side (Biernacki, Celeux and Govaert 2003)."""
     source = sample.source
     runs = climb(source, starts, algorithm, Stopping(0.0, SHORT_RUN_ITERATIONS, source.total_weight))
@@ -158,23 +156,15 @@ def lloyd(source: ArraySource, centres: list[Array]) -> list[Run]:
     >>> run.mixture.means[:, 0].tolist()
     [0.5, 11.0]
     """
-    algorithm = ExpectationMaximization(
-        covariance_structure("tied_spherical"), assignment=hard, equal_weights=True
-    )
-    starts = [
-        Mixture(np.full(len(c), 1 / len(c)), c, 1.0, algorithm.structure.name) for c in centres
-    ]
+    algorithm = ExpectationMaximization(covariance_structure("tied_spherical"), assignment=hard, equal_weights=True)
+    starts = [Mixture(np.full(len(c), 1 / len(c)), c, 1.0, algorithm.structure.name) for c in centres]
     return climb(source, starts, algorithm, Stopping(0.0, KMEANS_MAX_ITER, source.total_weight))
 
 
-def from_partition(
-    sample: SeedingSample, responsibilities: Array, algorithm: ExpectationMaximization
-) -> Mixture:
+def from_partition(sample: SeedingSample, responsibilities: Array, algorithm: ExpectationMaximization) -> Mixture:
     """The M-step on the sample under the user's prior, or else under a weak penalty around the scatter within the partition."""
     structure = algorithm.structure
-    moments = accumulate(
-        sample.source, responsibilities, responsibilities.shape[1], diagonal=structure.diagonal
-    )
+    moments = accumulate(sample.source, responsibilities, responsibilities.shape[1], diagonal=structure.diagonal)
     penalty = None
     if algorithm.prior is None:
         within = moments.scatter().sum(axis=0) / moments.count.sum()
@@ -186,9 +176,7 @@ def from_partition(
         raise CollapseError(f"no component can be started: {collapsed}. {REMEDY}") from collapsed
 
 
-def single_gaussian(
-    covariance: Array, means: Array, structure: CovarianceStructure, floor: float
-) -> Array:
+def single_gaussian(covariance: Array, means: Array, structure: CovarianceStructure, floor: float) -> Array:
     """The structure's own single covariance matrix, ``(D, D)``, near ``covariance`` and no smaller than the floor.
 
     Parameters

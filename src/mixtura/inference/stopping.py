@@ -5,8 +5,8 @@ with ``a = (ℓ₂ − ℓ₁)/(ℓ₁ − ℓ₀)``, ``ℓ_∞ − ℓ₂ ≈ (
 extensions", section 4.9.
 
 ``tol`` keeps scikit-learn's unit, log-likelihood per row, and its promise. There, a last step below ``tol`` stops the fit, though a slow
-ascent may still have a hundred such steps ahead. Here the fit goes on until a ten-thousandth of ``tol`` is still to come (1e-7 nats a row by default), as long as
-``max_iter`` allows; it counts as converged when no more than ``tol`` is.
+ascent may still have a hundred such steps ahead. Here the fit goes on until a ten-thousandth of ``tol`` is still to come (1e-7 nats a row
+by default), as long as ``max_iter`` allows; it counts as converged when no more than ``tol`` is.
 """
 
 from __future__ import annotations
@@ -62,9 +62,7 @@ class Stopping:
         """Whether to stop after these bounds (the start's first, then one after each update)."""
         remaining = remaining_gain(bounds)
         if remaining <= self.tol * SHARE_OF_TOL * self.total_weight:
-            return Stop(
-                "converged", True, remaining, f"converged: an estimated {remaining:.1g} nats still to come"
-            )
+            return Stop("converged", True, remaining, f"converged: an estimated {remaining:.1g} nats still to come")
         if len(bounds) > self.max_iter:
             return Stop(
                 "max_iter",

@@ -41,14 +41,14 @@ def to_json(document: Document) -> str:
         "feature_names": None if mixture.feature_names is None else list(mixture.feature_names),
         "fit": dict(document.fit),
     }
-    return json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    return json.dumps(content, indent=1, allow_nan=False) + "\n"
 
 
 def from_json(text: str, where: str) -> Document:
     """The mixture in a text, or one clear sentence on why there is none."""
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelFileError(f"{where} is not a mixtura model: not valid JSON ({error}).") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ModelFileError(f'{where} is not a mixtura model: it does not say "format": "{FORMAT}".')
@@ -67,6 +67,9 @@ def from_json(text: str, where: str) -> Document:
         raise ModelFileError(f"{where} is damaged: feature_names is neither null nor a list of names.")
     if not isinstance(fit, dict):
         raise ModelFileError(f"{where} is damaged: fit is not an object.")
+    for key in ("weights", "means", "covariances"):
+        if not _is_numbers(content[key]):
+            raise ModelFileError(f"{where} is damaged: {key} holds something that is not a number.")
     try:
         mixture = Mixture(
             content["weights"],
@@ -78,6 +81,13 @@ def from_json(text: str, where: str) -> Document:
     except InvalidParameterError as error:
         raise ModelFileError(f"{where} is damaged: {error}") from error
     return Document(mixture, fit)
+
+
+def _is_numbers(value: object) -> bool:
+    """Whether JSON content is a number or nested lists of numbers."""
+    if isinstance(value, list):
+        return all(map(_is_numbers, value))
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def write_document(path: str | os.PathLike[str], mixture: Mixture, fit: Mapping[str, Any] | None = None) -> None:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg import solve_triangular
 
 from mixtura.ground.errors import DataError, InvalidParameterError
-from mixtura.ground.linalg import Array
+from mixtura.ground.linalg import Array, outer
 from mixtura.ground.random import RandomState, as_generator
 from mixtura.model.covariance import CovarianceStructure, covariance_structure
 from mixtura.model.covariance.structure import check_natural_shape
@@ -89,15 +88,21 @@ class Mixture:
             raise InvalidParameterError(
                 f"means must have shape (K, D) with K = {len(weights)} as in weights; got {means.shape}."
             )
-        check_natural_shape(structure, covariances, *means.shape, "covariances")
+        check_natural_shape(structure, covariances, means.shape[0], means.shape[1], "covariances")
         names = _checked_names(feature_names, means.shape[1])
-        self._set(weights, means, covariances, structure, check_positive_definite(structure, covariances, means.shape))
+        self._set(
+            weights,
+            means,
+            covariances,
+            structure,
+            check_positive_definite(structure, covariances, (means.shape[0], means.shape[1])),
+        )
         self.__dict__["feature_names"] = names
 
     def _set(
         self, weights: Array, means: Array, covariances: Array, structure: CovarianceStructure, factor: Array
     ) -> None:
-        for array in (weights, means, covariances):
+        for array in (weights, means, covariances, factor):
             array.setflags(write=False)
         self.__dict__.update(
             weights=weights,
@@ -114,7 +119,7 @@ class Mixture:
     ) -> Mixture:
         """A mixture whose parts an algorithm has just computed and factorised: nothing is checked or copied."""
         mixture = cls.__new__(cls)
-        mixture._set(weights, means, np.asarray(covariances), structure, factor)
+        mixture._set(weights, means, np.asarray(covariances), structure, np.asarray(factor))
         return mixture
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -184,7 +189,7 @@ class Mixture:
     @property
     def precisions(self) -> Array:
         """``Σ⁻¹`` in the structure's shape."""
-        return self.structure.precisions(self.precision_factors)
+        return np.asarray(self.structure.precisions(self.precision_factors))
 
     # ---- densities -------------------------------------------------------------------------------------------------------------
 
@@ -193,6 +198,8 @@ class Mixture:
         whitening = self.structure.whitening(self.precision_factors, *self.means.shape)
         diagonals = whitening if whitening.ndim == 2 else np.diagonal(whitening, axis1=-2, axis2=-1)
         constants = np.log(diagonals).sum(axis=-1) - 0.5 * self.n_features * LOG_2_PI
+        for array in (constants, whitening):
+            array.setflags(write=False)
         return Scorer(constants, self.means, whitening)
 
     @cached_property
@@ -201,6 +208,7 @@ class Mixture:
         components = self._component_scorer
         with np.errstate(divide="ignore"):
             constants = components.constants + np.log(self.weights)
+        constants.setflags(write=False)
         return Scorer(constants, components.centres, components.whitening)
 
     def component_log_pdf(self, X: ArrayLike) -> Array:
@@ -273,7 +281,8 @@ class Mixture:
         log_pdf = self.log_pdf(X)
         if sample_weight is None:
             return float(log_pdf.sum())
-        return float(_as_weights(sample_weight, len(log_pdf)) @ log_pdf)
+        weights = _as_weights(sample_weight, len(log_pdf))
+        return float(weights @ np.where(weights > 0, log_pdf, 0.0))
 
     def negative_log_likelihood(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """The objective that fitting minimises: minus the incomplete-data log-likelihood.
@@ -300,7 +309,7 @@ class Mixture:
             raise DataError(
                 f"labels must be {len(log_joint)} integers; got shape {indices.shape}, dtype {indices.dtype}."
             )
-        if len(indices) and not (0 <= indices.min() and indices.max() < self.n_components):
+        if len(indices) and not (indices.min() >= 0 and indices.max() < self.n_components):
             raise DataError(
                 f"labels must lie in 0 … {self.n_components - 1}; found {indices.min()} to {indices.max()}."
             )
@@ -337,9 +346,7 @@ class Mixture:
 
     # ---- draws, order, files ---------------------------------------------------------------------------------------------------
 
-    def sample(
-        self, n_samples: int = 1, random_state: RandomState = None
-    ) -> tuple[Array, NDArray[np.int64]]:
+    def sample(self, n_samples: int = 1, random_state: RandomState = None) -> tuple[Array, NDArray[np.int64]]:
         """Draw as the model says: the label from the categorical distribution, then the point from that component.
 
         Parameters
@@ -365,13 +372,12 @@ class Mixture:
         rng = as_generator(random_state)
         labels = rng.choice(self.n_components, size=n_samples, p=self.weights / self.weights.sum())
         draws = rng.standard_normal((n_samples, self.n_features))
-        whitening = self.scorer.whitening
-        for k in range(self.n_components):
-            mine = labels == k
-            if whitening.ndim == 2:
-                draws[mine] /= whitening[k]
-            else:
-                draws[mine] = solve_triangular(whitening[k], draws[mine].T, trans="T").T
+        if self.structure.diagonal:
+            draws *= np.sqrt(self.structure.variances(self.covariances, *self.means.shape))[labels]
+        else:
+            factors = np.linalg.cholesky(self.covariance_matrices)
+            for k in range(self.n_components):
+                draws[labels == k] = draws[labels == k] @ factors[k].T
         return draws + self.means[labels], labels.astype(np.int64)
 
     def reorder(self, order: Sequence[int] | NDArray[np.intp]) -> Mixture:
@@ -383,10 +389,8 @@ class Mixture:
             ``order[i]`` is the old place of the component that comes ``i``-th.
         """
         indices = np.asarray(order)
-        if sorted(indices.tolist()) != list(range(self.n_components)):
-            raise InvalidParameterError(
-                f"order must be a permutation of 0 … {self.n_components - 1}; got {order!r}."
-            )
+        if indices.dtype.kind not in "iu" or not np.array_equal(np.sort(indices), np.arange(self.n_components)):
+            raise InvalidParameterError(f"order must be a permutation of 0 … {self.n_components - 1}; got {order!r}.")
         return Mixture(
             self.weights[indices],
             self.means[indices],
@@ -397,9 +401,7 @@ class Mixture:
 
     def with_feature_names(self, feature_names: Sequence[str] | None) -> Mixture:
         """The same mixture with its columns named."""
-        named = Mixture.from_factor(
-            self.weights, self.means, self.covariances, self.structure, self.precision_factors
-        )
+        named = Mixture.from_factor(self.weights, self.means, self.covariances, self.structure, self.precision_factors)
         named.__dict__["feature_names"] = _checked_names(feature_names, self.n_features)
         return named
 
@@ -433,9 +435,7 @@ class Mixture:
 
     # ---- blocks ----------------------------------------------------------------------------------------------------------------
 
-    def _by_block(
-        self, X: ArrayLike, function: Any, n_columns: int | Literal[None] = None
-    ) -> Array:
+    def _by_block(self, X: ArrayLike, function: Any, n_columns: int | Literal[None] = None) -> Array:
         rows = self._rows(X)
         out = np.empty(len(rows) if n_columns is None else (len(rows), n_columns))
         for part in _parts(len(rows), self.scorer.block_rows()):
@@ -445,15 +445,19 @@ class Mixture:
     def _rows(self, X: ArrayLike) -> Array:
         try:
             rows = np.asarray(X)
+            if rows.dtype.kind not in "biufO":
+                raise TypeError(f"got dtype {rows.dtype}")
             rows = rows if rows.dtype == np.float32 else rows.astype(np.float64, copy=False)
-        except (TypeError, ValueError) as error:
-            raise DataError(f"X must be numeric; {error}.") from error
+        except (TypeError, ValueError, OverflowError) as error:
+            raise DataError(f"X must be real numbers; {error}.") from error
         if rows.ndim != 2 or rows.shape[1] != self.n_features:
             raise DataError(
                 f"X must have shape (N, {self.n_features}); got {rows.shape}. "
                 "A single column needs X.reshape(-1, 1), a single row X.reshape(1, -1)."
             )
-        if not np.isfinite(rows.sum()) and not np.isfinite(rows).all():
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = rows.sum()  # finite if all are, unless it overflows: then look closer
+        if not np.isfinite(total) and not np.isfinite(rows).all():
             row, column = np.argwhere(~np.isfinite(rows))[0]
             raise DataError(f"X must be finite; found {rows[row, column]} in row {row}, column {column}.")
         return rows
@@ -462,29 +466,33 @@ class Mixture:
 def _checked_names(names: Sequence[str] | None, n_features: int) -> tuple[str, ...] | None:
     if names is None:
         return None
-    if len(names) != n_features:
-        raise InvalidParameterError(f"feature_names must name {n_features} columns; got {len(names)}.")
-    return tuple(str(name) for name in names)
+    listed = None if isinstance(names, str) or not isinstance(names, Iterable) else tuple(map(str, names))
+    if listed is None or len(listed) != n_features:
+        raise InvalidParameterError(f"feature_names must name {n_features} columns; got {names!r}.")
+    return listed
 
 
 def _log_joint(scorer: Scorer, rows: Array) -> Array:
-    return scorer.log_joint(scorer.residuals(rows))
+    with np.errstate(over="ignore", invalid="ignore"):  # at the end of the number range, where differences overflow
+        scores = scorer.log_joint(scorer.residuals(rows))
+    scores[np.isnan(scores)] = -np.inf
+    return scores
 
 
 def _parts(n_rows: int, block: int) -> Iterator[slice]:
     return (slice(start, min(start + block, n_rows)) for start in range(0, n_rows, block))
 
 
-def _rebuild(
-    weights: Array, means: Array, covariances: Array, name: str, features: tuple[str, ...] | None
-) -> Mixture:
+def _rebuild(weights: Array, means: Array, covariances: Array, name: str, features: tuple[str, ...] | None) -> Mixture:
     return Mixture(weights, means, covariances, name, feature_names=features)
 
 
 def _as_floats(values: ArrayLike, what: str) -> Array:
     try:
+        if np.iscomplexobj(values):
+            raise TypeError("got complex ones")
         array = np.array(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InvalidParameterError(f"{what} must be an array of numbers; {error}.") from error
     if not np.isfinite(array).all():
         raise InvalidParameterError(f"{what} must be finite; got {array[~np.isfinite(array)][0]}.")
@@ -492,7 +500,10 @@ def _as_floats(values: ArrayLike, what: str) -> Array:
 
 
 def _as_weights(sample_weight: ArrayLike, n_rows: int) -> Array:
-    weights = np.asarray(sample_weight, dtype=np.float64)
+    try:
+        weights = np.asarray(sample_weight, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(f"sample_weight must be real numbers; {error}.") from error
     if weights.shape != (n_rows,) or not np.isfinite(weights).all() or (weights < 0).any():
         raise DataError(f"sample_weight must be {n_rows} finite, non-negative numbers, one for each row.")
     return weights
@@ -508,21 +519,25 @@ def _check_simplex(weights: Array) -> None:
 
 
 def check_positive_definite(
-    structure: CovarianceStructure, covariances: Array, shape: tuple[int, ...], what: str = "covariances"
+    structure: CovarianceStructure, covariances: Array, shape: tuple[int, int], what: str = "covariances"
 ) -> Array:
     """The structure's precision factor of given covariances, or an error that names the component that has none.
 
     ``shape`` is ``(K, D)``.
     """
-    if not structure.diagonal and not np.allclose(
-        covariances, covariances.swapaxes(-1, -2), rtol=1e-8, atol=1e-8 * np.abs(covariances).max()
-    ):
-        raise InvalidParameterError(f"{what} must be symmetric matrices.")
+    if not structure.diagonal:
+        deviations = np.sqrt(np.abs(np.diagonal(covariances, axis1=-2, axis2=-1)))
+        asymmetry = np.abs(covariances - covariances.swapaxes(-1, -2))
+        if (asymmetry > 1e-8 * outer(deviations)).any():
+            raise InvalidParameterError(f"{what} must be symmetric matrices; one differs by {asymmetry.max():.3g}.")
     factor, singular = structure.factor(covariances, np.zeros(shape))
     if singular.any():
         k = int(singular.argmax())
-        block = np.atleast_1d(covariances if len(singular) == 1 else covariances[k])
-        smallest = np.linalg.eigvalsh(block)[0] if not structure.diagonal else block.min()
+        smallest = (
+            structure.variances(covariances, *shape)[k].min()
+            if structure.diagonal
+            else np.linalg.eigvalsh(structure.matrices(covariances, *shape)[k])[0]
+        )
         raise InvalidParameterError(
             f"{what} must be positive definite; component {k} has a smallest eigenvalue of {smallest:.3g}. "
             "Remove redundant columns or add to its diagonal."
@@ -532,7 +547,10 @@ def check_positive_definite(
 
 def check_responsibilities(responsibilities: ArrayLike, n_rows: int, n_components: int) -> Array:
     """Responsibilities as a float array, or an error: shape ``(N, K)``, non-negative, rows summing to one."""
-    r = np.asarray(responsibilities, dtype=np.float64)
+    try:
+        r = np.asarray(responsibilities, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(f"responsibilities must be real numbers; {error}.") from error
     if r.shape != (n_rows, n_components):
         raise DataError(f"responsibilities must have shape ({n_rows}, {n_components}); got {r.shape}.")
     if not np.isfinite(r).all() or (r < 0).any() or (np.abs(r.sum(axis=1) - 1) > 1e-8).any():

@@ -14,7 +14,7 @@ import numpy as np
 from mixtura.ground.linalg import Array, outer
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Moments:
     """Moments of ``K`` components.
 
@@ -54,9 +54,7 @@ class Moments:
     def __add__(self, other: Moments) -> Moments:
         if other.origin is not self.origin:
             other = other.about(self.origin)
-        return Moments(
-            self.count + other.count, self.first + other.first, self.second + other.second, self.origin
-        )
+        return Moments(self.count + other.count, self.first + other.first, self.second + other.second, self.origin)
 
     def __mul__(self, factor: float) -> Moments:
         return Moments(self.count * factor, self.first * factor, self.second * factor, self.origin)
@@ -67,9 +65,7 @@ class Moments:
         return self + other * -1.0
 
     def __getitem__(self, components: slice) -> Moments:
-        return Moments(
-            self.count[components], self.first[components], self.second[components], self.origin[components]
-        )
+        return Moments(self.count[components], self.first[components], self.second[components], self.origin[components])
 
     def means(self) -> Array:
         """``(K, D)`` weighted means. Every count must be positive."""

@@ -53,32 +53,38 @@ class NormalInverseWishart:
     scale: Array
     degrees_of_freedom: float
 
-    def __init__(
-        self, mean: ArrayLike, mean_precision: float, scale: ArrayLike, degrees_of_freedom: float
-    ) -> None:
-        m0, psi = np.array(mean, dtype=np.float64), np.array(scale, dtype=np.float64)
+    def __init__(self, mean: ArrayLike, mean_precision: float, scale: ArrayLike, degrees_of_freedom: float) -> None:
+        try:
+            m0, psi = np.array(mean, dtype=np.float64), np.array(scale, dtype=np.float64)
+            precision, degrees = float(mean_precision), float(degrees_of_freedom)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise InvalidParameterError(f"the prior's parameters must be real numbers; {error}.") from error
         n_features = m0.size
-        if m0.ndim != 1 or not np.isfinite(m0).all():
+        if m0.ndim != 1 or not n_features or not np.isfinite(m0).all():
             raise InvalidParameterError(f"the prior's mean must be D finite numbers; got {mean!r}.")
-        if psi.shape != (n_features, n_features) or not np.allclose(psi, psi.T, atol=1e-8 * np.abs(psi).max(initial=0.0)):
+        if psi.shape != (n_features, n_features) or not np.isfinite(psi).all():
             raise InvalidParameterError(
-                f"the prior's scale must be a symmetric ({n_features}, {n_features}) matrix; got shape {psi.shape}."
+                f"the prior's scale must be a finite ({n_features}, {n_features}) matrix; got {scale!r}."
             )
-        smallest = np.linalg.eigvalsh(psi)[0] if np.isfinite(psi).all() else -np.inf
+        if not np.allclose(psi, psi.T, rtol=1e-8, atol=1e-8 * np.abs(psi).max()):
+            raise InvalidParameterError(f"the prior's scale must be symmetric; got {scale!r}.")
+        smallest = np.linalg.eigvalsh(psi)[0]
         if smallest <= 0:
             raise InvalidParameterError(
                 f"the prior's scale must be positive definite; its smallest eigenvalue is {smallest:.3g}."
             )
-        if not mean_precision > 0:
+        if not 0 < precision < np.inf:
             raise InvalidParameterError(f"the prior's mean_precision must be positive; got {mean_precision!r}.")
-        if not degrees_of_freedom > n_features - 1:
+        if not n_features - 1 < degrees < np.inf:
             raise InvalidParameterError(
                 f"the prior's degrees_of_freedom must exceed D − 1 = {n_features - 1}; got {degrees_of_freedom!r}."
             )
+        for array in (m0, psi):
+            array.setflags(write=False)
         object.__setattr__(self, "mean", m0)
-        object.__setattr__(self, "mean_precision", float(mean_precision))
+        object.__setattr__(self, "mean_precision", precision)
         object.__setattr__(self, "scale", psi)
-        object.__setattr__(self, "degrees_of_freedom", float(degrees_of_freedom))
+        object.__setattr__(self, "degrees_of_freedom", degrees)
 
     @classmethod
     def from_data_moments(cls, mean: Array, covariance: Array, n_components: int) -> NormalInverseWishart:

@@ -13,17 +13,19 @@ features as rows, ``(F, B)``, the scores of all components of all mixtures are o
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import cache
 from itertools import accumulate
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mixtura.ground.linalg import Array
 from mixtura.model.moments import Moments
 from mixtura.model.scorer import Scorer
 from mixtura.sweep.assign import Assignment
 
-LARGEST_CANCELLATION = {np.dtype(np.float64): 1e4, np.dtype(np.float32): 1e3}
-"""Largest ratio of a score's terms to the score for which the features keep enough digits: 12 of float64, 4 of float32."""
+LARGEST_CANCELLATION = {np.dtype(np.float64): 1e4, np.dtype(np.float32): 1e2}
+"""Largest ratio of a score's terms to the score for which the features keep enough digits: 12 of float64, 5 of float32."""
 MOST_FEATURES = 64
 """Above this dimension whitened products win over matrix features."""
 CACHE = 2**17
@@ -42,8 +44,12 @@ def fits_features(scorer: Scorer, pivot: Array, variances: Array, dtype: np.dtyp
     """
     if not scorer.diagonal and len(pivot) > MOST_FEATURES:
         return False
-    squares = variances + (scorer.centres - pivot) ** 2
-    return bool((scorer.precision_diagonals * squares).sum(axis=1).max() <= LARGEST_CANCELLATION[dtype])
+    representable = float(np.finfo(dtype).max) ** 0.75
+    with np.errstate(over="ignore"):
+        precisions, squares = scorer.precision_diagonals, variances + (scorer.centres - pivot) ** 2
+        cancellation = (precisions * squares).sum(axis=1).max()
+    within_range = max(precisions.max(), squares.max()) <= representable
+    return bool(within_range and cancellation <= LARGEST_CANCELLATION[dtype])
 
 
 class Kernel(ABC):
@@ -65,9 +71,7 @@ class Kernel(ABC):
         """What can be computed of a block without knowing the mixtures."""
 
     @abstractmethod
-    def add(
-        self, prepared: Array, weights: Array | None, assignment: Assignment, totals: list[Array]
-    ) -> None:
+    def add(self, prepared: Array, weights: Array | None, assignment: Assignment, totals: list[Array]) -> None:
         """Add a block to running totals, of which the first holds the mixtures' log-normalisers."""
 
     @abstractmethod
@@ -78,9 +82,7 @@ class Kernel(ABC):
     def moments(self, totals: list[Array]) -> Moments:
         """Moments of all components from totals over all rows."""
 
-    def share(
-        self, scores: Array, weights: Array | None, assignment: Assignment, log_normalisers: Array
-    ) -> None:
+    def share(self, scores: Array, weights: Array | None, assignment: Assignment, log_normalisers: Array) -> None:
         """Turn scores ``(M, B)`` into weighted responsibilities, in place, mixture by mixture."""
         for i, part in enumerate(self.parts):
             row_normalisers = assignment(scores[part])
@@ -107,9 +109,7 @@ class FeatureKernel(Kernel):
     def prepare(self, rows: Array) -> Array:
         return features(rows, self.pivot, self.diagonal)
 
-    def add(
-        self, prepared: Array, weights: Array | None, assignment: Assignment, totals: list[Array]
-    ) -> None:
+    def add(self, prepared: Array, weights: Array | None, assignment: Assignment, totals: list[Array]) -> None:
         scores = self.coefficients @ prepared
         self.share(scores, weights, assignment, totals[0])
         totals[1] += scores @ prepared.T
@@ -121,10 +121,10 @@ class FeatureKernel(Kernel):
         sums, n_features = totals[1], len(self.pivot)
         second = sums[:, : -n_features - 1]
         if not self.diagonal:
-            upper = np.triu_indices(n_features)
+            rows, columns = _upper_triangle(n_features)
             matrices = np.empty((len(sums), n_features, n_features))
-            matrices[:, upper[0], upper[1]] = second
-            matrices[:, upper[1], upper[0]] = second
+            matrices[:, rows, columns] = second
+            matrices[:, columns, rows] = second
             second = matrices
         origin = np.broadcast_to(self.pivot, (len(sums), n_features))
         return Moments(sums[:, -1], sums[:, -n_features - 1 : -1], second, origin)
@@ -149,6 +149,12 @@ def features(rows: Array, pivot: Array, diagonal: bool) -> Array:
     return out
 
 
+@cache
+def _upper_triangle(n_features: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Row and column of each product, in the order in which features list them."""
+    return np.triu_indices(n_features)
+
+
 def _coefficients(scorer: Scorer, pivot: Array) -> Array:
     """``W`` with ``W φ(x) = log ρ(x)``, shape ``(K, F)``."""
     offset = scorer.centres - pivot
@@ -157,7 +163,7 @@ def _coefficients(scorer: Scorer, pivot: Array) -> Array:
         quadratic, linear = -0.5 * precision, precision * offset
     else:
         precision = scorer.whitening @ scorer.whitening.swapaxes(1, 2)
-        rows, columns = np.triu_indices(offset.shape[1])
+        rows, columns = _upper_triangle(offset.shape[1])
         quadratic = precision[:, rows, columns] * np.where(rows == columns, -0.5, -1.0)
         linear = np.matmul(precision, offset[:, :, None])[:, :, 0]
     constant = scorer.constants - 0.5 * (linear * offset).sum(axis=1)
@@ -181,9 +187,7 @@ class WhitenedKernel(Kernel):
     def prepare(self, rows: Array) -> Array:
         return rows
 
-    def add(
-        self, prepared: Array, weights: Array | None, assignment: Assignment, totals: list[Array]
-    ) -> None:
+    def add(self, prepared: Array, weights: Array | None, assignment: Assignment, totals: list[Array]) -> None:
         residuals = self.scorer.residuals(prepared)
         shares = self.scorer.log_joint(residuals)
         self.share(shares, weights, assignment, totals[0])
@@ -193,7 +197,8 @@ class WhitenedKernel(Kernel):
         return [np.zeros(len(self.parts)), *zero_totals(self.scorer.centres.shape, self.diagonal)]
 
     def moments(self, totals: list[Array]) -> Moments:
-        return Moments(*totals[1:], self.scorer.centres)
+        _, count, first, second = totals
+        return Moments(count, first, second, self.scorer.centres)
 
 
 def zero_totals(shape: tuple[int, ...], diagonal: bool) -> list[Array]:

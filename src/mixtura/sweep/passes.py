@@ -143,9 +143,7 @@ class Sweep:
         return totals
 
 
-def accumulate(
-    source: ArraySource, responsibilities: Array, n_components: int, *, diagonal: bool
-) -> Moments:
+def accumulate(source: ArraySource, responsibilities: Array, n_components: int, *, diagonal: bool) -> Moments:
     """Moments for given responsibilities, about each component's own mean: two passes, no digits lost.
 
     Parameters
@@ -166,12 +164,11 @@ def accumulate(
     totals = zero_totals(shape, diagonal)
     for rows, shares in _given_shares(source, responsibilities, n_components):
         add_block(rows - means[:, None, :], shares, totals)
-    return Moments(*totals, means)
+    count, first, second = totals
+    return Moments(count, first, second, means)
 
 
-def _given_shares(
-    source: ArraySource, responsibilities: Array, n_components: int
-) -> Iterator[tuple[Array, Array]]:
+def _given_shares(source: ArraySource, responsibilities: Array, n_components: int) -> Iterator[tuple[Array, Array]]:
     """Blocks of rows with their weighted responsibilities ``(K, B)``."""
     components = np.arange(n_components)[:, None]
     for part, rows, weights in source.blocks(max(64, 2**16 // (n_components * source.n_features))):

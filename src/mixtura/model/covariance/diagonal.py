@@ -31,7 +31,7 @@ class _DiagonalBlocks(SharedBlocks):
         return float(-0.5 * np.sum(degrees * np.log(blocks) + np.diagonal(penalty.scale) / blocks))
 
     def factor_blocks(self, blocks: Array, least: Array) -> tuple[Array, NDArray[np.bool_]]:
-        singular = ~(blocks > least).all(axis=1)
+        singular = np.logical_not((blocks > least).all(axis=1))
         return 1 / np.sqrt(np.where(blocks > 0, blocks, 1.0)), singular
 
     def block_precisions(self, factors: Array) -> Array:

@@ -59,9 +59,7 @@ class CovarianceStructure(ABC):
         """Free parameters of the covariances."""
 
     @abstractmethod
-    def maximise(
-        self, scatter: Array, counts: Array, floor: float, penalty: InverseWishartPenalty | None
-    ) -> Array:
+    def maximise(self, scatter: Array, counts: Array, floor: float, penalty: InverseWishartPenalty | None) -> Array:
         """The natural array that maximises the objective above.
 
         Parameters
@@ -169,9 +167,7 @@ class SharedBlocks(CovarianceStructure):
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return (1 if self.shared else n_components) * self.block_parameters(n_features)
 
-    def maximise(
-        self, scatter: Array, counts: Array, floor: float, penalty: InverseWishartPenalty | None
-    ) -> Array:
+    def maximise(self, scatter: Array, counts: Array, floor: float, penalty: InverseWishartPenalty | None) -> Array:
         if self.shared:
             scatter, counts = scatter.sum(axis=0, keepdims=True), counts.sum(keepdims=True)
         return self._natural(self.maximise_blocks(scatter, counts, floor, penalty))

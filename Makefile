@@ -1,0 +1,63 @@
+# Everything one needs to work on mixtura, with no more than make and Python 3.11 or newer:
+# each target sets up what it needs.
+
+PYTHON ?= python3
+WORKERS ?= 2
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+OLDEST := .venv-oldest
+OLDEST_READY := $(OLDEST)/.ready
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format types wheel test-oldest clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+demo: $(READY)  ## fit Old Faithful with one to six components
+	@echo '$$ mixtura fit examples/faithful.csv --components 1:6'
+	@PATH="$(CURDIR)/$(BIN):$$PATH" mixtura fit examples/faithful.csv --components 1:6
+
+test: lint types  ## check style and types, then run all tests
+	$(BIN)/pytest -n $(WORKERS)
+
+lint: $(READY)  ## check style and layout
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+format: $(READY)  ## mend style and layout
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+types: $(READY)  ## check types
+	$(BIN)/mypy
+
+wheel: $(READY)  ## build the wheel and the source archive into dist/
+	$(BIN)/python -m build
+
+test-oldest: $(OLDEST_READY)  ## run all tests on the lowest supported versions
+	$(OLDEST)/bin/pytest -n $(WORKERS)
+
+clean:  ## remove environments, caches and build outputs
+	rm -rf $(VENV) $(OLDEST) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/.hypothesis
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml constraints.txt
+	$(call set-up,$(VENV),constraints.txt)
+
+$(OLDEST_READY): pyproject.toml constraints-oldest.txt
+	$(call set-up,$(OLDEST),constraints-oldest.txt)
+
+define set-up
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	echo "mixtura needs Python 3.11 or newer, found '$(PYTHON)' ($$($(PYTHON) --version 2>/dev/null | head -n 1));" \
+		"name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+@echo "Setting up $(1), once ..."
+@$(PYTHON) -m venv $(1)
+@$(1)/bin/python -m pip install -qq --constraint $(2) --editable '.[dev]'
+@touch $@
+endef

@@ -1,0 +1,80 @@
+"""Gaussian mixture models: fit them, choose among them, look at them, keep them.
+
+The package is a table of names. Each is imported when it is first asked for, so ``import mixtura`` costs almost nothing.
+
+Examples
+--------
+>>> import mixtura as mx
+>>> pair = mx.Mixture([0.5, 0.5], [[0.0], [5.0]], [1.0, 2.0], "spherical")
+>>> pair
+Mixture(n_components=2, n_features=1, covariance_type='spherical')
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mixtura import plot
+    from mixtura.assess.search import search
+    from mixtura.estimators.gaussian_mixture import GaussianMixture
+    from mixtura.ground.errors import (
+        CollapseError,
+        CollapseWarning,
+        DataError,
+        InvalidParameterError,
+        MissingExtraError,
+        MixturaError,
+        ModelFileError,
+    )
+    from mixtura.model.mixture import Mixture
+    from mixtura.model.prior import NormalInverseWishart
+
+    __version__: str
+
+__all__ = [
+    "CollapseError",
+    "CollapseWarning",
+    "DataError",
+    "GaussianMixture",
+    "InvalidParameterError",
+    "MissingExtraError",
+    "MixturaError",
+    "Mixture",
+    "ModelFileError",
+    "NormalInverseWishart",
+    "__version__",
+    "plot",
+    "search",
+]
+
+_HOME = {
+    "GaussianMixture": "mixtura.estimators.gaussian_mixture",
+    "Mixture": "mixtura.model.mixture",
+    "NormalInverseWishart": "mixtura.model.prior",
+    "search": "mixtura.assess.search",
+    "MixturaError": "mixtura.ground.errors",
+    "InvalidParameterError": "mixtura.ground.errors",
+    "DataError": "mixtura.ground.errors",
+    "CollapseError": "mixtura.ground.errors",
+    "ModelFileError": "mixtura.ground.errors",
+    "MissingExtraError": "mixtura.ground.errors",
+    "CollapseWarning": "mixtura.ground.errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    value: Any
+    if name in _HOME:
+        value = getattr(import_module(_HOME[name]), name)
+    elif name == "plot":
+        value = import_module("mixtura.plot")
+    elif name == "__version__":
+        value = import_module("importlib.metadata").version("mixtura")
+    else:
+        raise AttributeError(f"module 'mixtura' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,96 @@
+"""What the texts on the command line mean."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from typing import TYPE_CHECKING
+
+import click
+
+from mixtura.ground.errors import InvalidParameterError, ModelFileError
+
+if TYPE_CHECKING:
+    from mixtura.cli.tables import Table
+    from mixtura.model.document import Document
+    from mixtura.model.mixture import Mixture
+
+
+def parse_components(text: str) -> range:
+    """``"3"`` or ``"1:9"``, both ends included.
+
+    Examples
+    --------
+    >>> from mixtura.cli.arguments import parse_components
+    >>> list(parse_components("2:4"))
+    [2, 3, 4]
+    """
+    match = re.fullmatch(r"\s*(\d{1,9})\s*(?::\s*(\d{1,9})\s*)?", text, re.ASCII)
+    if match is None:
+        raise click.BadParameter(
+            f"{text!r} is neither a number such as 3 nor a range such as 1:9", param_hint="--components"
+        )
+    low = int(match[1])
+    high = int(match[2]) if match[2] else low
+    if low < 1:
+        raise click.BadParameter(f"{text!r}: a mixture has at least 1 component", param_hint="--components")
+    if high < low:
+        raise click.BadParameter(
+            f"{text!r} holds nothing; the lower end comes first, {high}:{low}", param_hint="--components"
+        )
+    return range(low, high + 1)
+
+
+def parse_covariances(text: str) -> list[str]:
+    """``"full"``, ``"full,tied"``, codes, or ``"all"``, as names without repetition."""
+    from mixtura.model.covariance import STRUCTURES, covariance_structure
+
+    if text.strip() == "all":
+        return [structure.name for structure in STRUCTURES]
+    try:
+        names = [covariance_structure(part.strip()).name for part in text.split(",")]
+    except InvalidParameterError as error:
+        known = ", ".join(f"{structure.name} ({structure.code})" for structure in STRUCTURES)
+        raise click.BadParameter(f"{text!r} is none of all, {known}", param_hint="--covariance") from error
+    return list(dict.fromkeys(names))
+
+
+def parse_columns(text: str | None) -> list[str] | None:
+    """Names separated by commas; a name that holds a comma goes in double quotes."""
+    if text is None:
+        return None
+    names = [" ".join(name.split()) for name in next(csv.reader([text], skipinitialspace=True), [])]
+    if not names or not all(names):
+        raise click.BadParameter(f"{text!r} must be names separated by commas", param_hint="--columns")
+    return names
+
+
+def read_model(path: str) -> Document:
+    """A model file, or one sentence on why it is none."""
+    from mixtura.model.document import read_document
+
+    if not os.path.exists(path):
+        raise ModelFileError(f"there is no model file {path!r}. `mixtura fit DATA` makes one.")
+    if os.path.isdir(path):
+        raise ModelFileError(f"{path!r} is a folder, not a model file.")
+    try:
+        return read_document(path)
+    except (RecursionError, OverflowError) as error:
+        raise ModelFileError(f"{path} is not a mixtura model: {error}.") from error
+
+
+def read_for(mixture: Mixture, path: str) -> Table:
+    """The columns of a data file that the mixture was fitted on, by name where there are names."""
+    from mixtura.cli.tables import read_table
+    from mixtura.ground.errors import DataError
+
+    if mixture.feature_names is not None:
+        return read_table(path, mixture.feature_names, by_position=True)
+    table = read_table(path)
+    if len(table.columns) != mixture.n_features:
+        raise DataError(
+            f"the model has {mixture.n_features} columns without names; {path} has {len(table.columns)} numeric ones "
+            f"({', '.join(table.columns[:8])}{', ...' * (len(table.columns) > 8)})."
+        )
+    return table

@@ -1,0 +1,27 @@
+"""``mixtura describe``: the summary of a model file."""
+
+from __future__ import annotations
+
+import click
+
+from mixtura.cli.arguments import read_model
+from mixtura.ground.errors import ModelFileError
+
+
+@click.command(short_help="Print the summary of MODEL.")
+@click.argument("model")
+def describe(model: str) -> None:
+    """Print the summary of MODEL: its parameters, and what is known of the fit that made it.
+
+    \b
+    Example:
+      mixtura describe faithful.mixture.json
+    """
+    document = read_model(model)
+
+    from mixtura.assess import describe as words
+
+    try:
+        click.echo(words.describe(document.mixture, document.fit))
+    except ModelFileError as error:
+        raise ModelFileError(f"{model} is damaged: {error}") from error

@@ -1,0 +1,172 @@
+"""``mixtura fit``: search, summary, model file, picture."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mixtura.cli.arguments import parse_columns, parse_components, parse_covariances
+from mixtura.cli.outputs import can_draw, check_output, check_picture, save_picture
+
+if TYPE_CHECKING:
+    from mixtura.assess.search import Candidate
+    from mixtura.cli.tables import Table
+    from mixtura.model.mixture import Mixture
+
+
+@click.command()
+@click.argument("data")
+@click.option(
+    "--components", default="1:9", show_default=True, metavar="K | LOW:HIGH", help="How many components to try."
+)
+@click.option(
+    "--covariance",
+    default="full",
+    show_default=True,
+    metavar="NAMES | all",
+    help="Structures to try, separated by commas: full (VVV), tied (EEE), diag (VVI), tied_diag (EEI), spherical (VII), "
+    "tied_spherical (EII).",
+)
+@click.option(
+    "--criterion",
+    type=click.Choice(["bic", "aic", "icl"]),
+    default="bic",
+    show_default=True,
+    help="What chooses among the candidates; lower is better.",
+)
+@click.option("--restarts", type=click.IntRange(1), default=10, show_default=True, help="Starts for each candidate.")
+@click.option("--columns", metavar="NAMES", help="Columns to use, separated by commas.  [default: every numeric one]")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="The same seed gives the same fit.")
+@click.option(
+    "--max-iter", type=click.IntRange(1), default=300, show_default=True, help="Most iterations of one start."
+)
+@click.option(
+    "--reg-covar",
+    type=click.FloatRange(0),
+    default=1e-6,
+    show_default=True,
+    help="Floor on variances, which keeps components from collapsing onto repeated rows.",
+)
+@click.option("--out", metavar="FILE", help="Model file.  [default: <name of DATA>.mixture.json here]")
+@click.option("--plot", metavar="FILE", help="Picture, .png, .pdf or .svg.  [default: <name of DATA>.mixture.png here]")
+def fit(
+    data: str,
+    components: str,
+    covariance: str,
+    criterion: str,
+    restarts: int,
+    columns: str | None,
+    seed: int,
+    max_iter: int,
+    reg_covar: float,
+    out: str | None,
+    plot: str | None,
+) -> None:
+    """Fit mixtures to DATA and choose the best.
+
+    Every number of components is tried with every structure, each from several starts. A summary is printed; the chosen model
+    and a picture of it go into files. Components are numbered from 0, the largest first.
+
+    \b
+    Examples:
+      mixtura fit faithful.csv
+      mixtura fit faithful.csv --components 2
+      mixtura fit iris.csv --components 1:6 --covariance all --out iris.json --plot iris.png
+      mixtura fit big.parquet --columns height,weight --covariance full,tied
+    """
+    sizes, structures, names = parse_components(components), parse_covariances(covariance), parse_columns(columns)
+    model_file, picture_file = _targets(data, out, plot)
+
+    from mixtura.assess.describe import describe, fit_facts
+    from mixtura.assess.search import search
+    from mixtura.cli.tables import read_table
+    from mixtura.model.document import write_document
+
+    table = read_table(data, names)
+    _check_fit(table, sizes, default=components == "1:9")
+    with _progress(len(sizes) * len(structures)) as advance:
+        found = search(
+            table.rows,
+            sizes,
+            structures,
+            criterion=criterion,
+            n_init=restarts,
+            max_iter=max_iter,
+            reg_covar=reg_covar,
+            random_state=seed,
+            on_candidate=advance,
+        )
+    assert found.best.mixture is not None
+    mixture = _largest_first(found.best.mixture).with_feature_names(table.columns)
+    facts = fit_facts(found, len(table.rows), data=Path(table.source).name, left_out=table.left_out, seed=seed)
+    write_document(model_file, mixture, facts)
+    if picture_file is not None:
+        from mixtura.plot import picture
+
+        save_picture(picture(mixture, table.rows), picture_file)
+    click.echo(describe(mixture, facts))
+    click.echo(f"\nModel in {_near(model_file)}")
+    if picture_file is not None:
+        click.echo(f"Picture in {_near(picture_file)}")
+    else:
+        click.echo('No picture: that needs matplotlib, pip install "mixtura[plot]"')
+
+
+def _targets(data: str, out: str | None, plot: str | None) -> tuple[Path, Path | None]:
+    """The files to be written, checked; no picture where matplotlib is missing and none was asked for."""
+    name = "stdin" if data == "-" else Path(data).stem
+    model_file = check_output(out or f"{name}.mixture.json", [data])
+    if plot is None and not can_draw():
+        return model_file, None
+    picture_file = check_picture(plot or f"{name}.mixture.png", [data])
+    if picture_file == model_file:
+        raise click.ClickException(f"--out and --plot are the same file {out or plot!r}; give them different names.")
+    return model_file, picture_file
+
+
+def _check_fit(table: Table, sizes: range, default: bool) -> None:
+    """Rows enough, and something to see in every column."""
+    n_rows = len(table.rows)
+    if n_rows < sizes[-1]:
+        raise click.ClickException(
+            f"{table.source} has {n_rows} {'row' if n_rows == 1 else 'rows'}, too few for {sizes[-1]} components"
+            + (" (the default tries 1:9)" if default else "")
+            + f"; try --components 1:{max(1, n_rows // 2)}."
+        )
+    constant = [name for d, name in enumerate(table.columns) if table.rows[:, d].min() == table.rows[:, d].max()]
+    if constant:
+        varying = [name for name in table.columns if name not in constant]
+        value = float(table.rows[0, table.columns.index(constant[0])])
+        advice = f"leave it out with --columns {','.join(varying)}" if varying else "there is nothing to fit"
+        raise click.ClickException(
+            f"{table.source}: column {constant[0]!r} is constant, {value:g} in every row; {advice}."
+        )
+
+
+def _largest_first(mixture: Mixture) -> Mixture:
+    order = sorted(range(mixture.n_components), key=lambda k: -mixture.weights[k])
+    return mixture.reorder(order)
+
+
+@contextmanager
+def _progress(length: int) -> Iterator[Callable[[Candidate], None] | None]:
+    """A bar over the candidates, on a terminal only."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    with click.progressbar(length=length, label="Fitting", file=sys.stderr, item_show_func=_shown) as bar:
+        yield lambda candidate: bar.update(1, candidate)
+
+
+def _shown(candidate: Any) -> str | None:
+    return None if candidate is None else f"K = {candidate.n_components} {candidate.covariance_type}"
+
+
+def _near(path: Path) -> str:
+    """Short where the file is in the current folder."""
+    return path.name if path.parent == Path.cwd() else str(path)

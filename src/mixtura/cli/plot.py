@@ -1,0 +1,32 @@
+"""``mixtura plot``: a picture of a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mixtura.cli.arguments import read_for, read_model
+from mixtura.cli.outputs import check_picture, save_picture
+
+
+@click.command()
+@click.argument("model")
+@click.argument("data", required=False)
+@click.option("--out", metavar="FILE", help="Picture, .png, .pdf or .svg.  [default: <name of MODEL>.png here]")
+def plot(model: str, data: str | None, out: str | None) -> None:
+    """Draw MODEL, over DATA if given.
+
+    \b
+    Examples:
+      mixtura plot faithful.mixture.json --out mixture.png
+      mixtura plot faithful.mixture.json faithful.csv --out mixture.pdf
+    """
+    target = check_picture(out or f"{Path(model).stem}.png", [model, *([data] if data else [])])
+    mixture = read_model(model).mixture
+    rows = None if data is None else read_for(mixture, data).rows
+
+    from mixtura.plot import picture
+
+    save_picture(picture(mixture, rows), target)
+    click.echo(f"Picture in {target.name if target.parent == Path.cwd() else target}")

@@ -1,0 +1,49 @@
+"""``mixtura predict``: the component of every row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mixtura.cli.arguments import read_for, read_model
+from mixtura.cli.outputs import check_output, write_rows
+
+if TYPE_CHECKING:
+    from mixtura.ground.linalg import Array
+    from mixtura.model.mixture import Mixture
+
+BLOCK = 10_000
+
+
+@click.command(short_help="Print the component of every row of DATA, as CSV.")
+@click.argument("model")
+@click.argument("data")
+@click.option("--proba", is_flag=True, help="Add the responsibilities: how probable each component is for the row.")
+@click.option("--out", metavar="FILE", help="Where to write.  [default: standard output]")
+def predict(model: str, data: str, proba: bool, out: str | None) -> None:
+    """Print the most probable component of every row of DATA, as CSV.
+
+    The columns that MODEL was fitted on are found in DATA by name, in any order and among others.
+
+    \b
+    Examples:
+      mixtura predict faithful.mixture.json faithful.csv
+      mixtura predict faithful.mixture.json new.csv --proba --out labels.csv
+    """
+    target = None if out is None else check_output(out, [model, data])
+    mixture = read_model(model).mixture
+    table = read_for(mixture, data)
+    header = ["label", *(f"responsibility_{k}" for k in range(mixture.n_components) if proba)]
+    write_rows(header, _rows(mixture, table.rows, proba), target)
+
+
+def _rows(mixture: Mixture, rows: Array, proba: bool) -> Iterator[list[Any]]:
+    for start in range(0, len(rows), BLOCK):
+        responsibilities = mixture.responsibilities(rows[start : start + BLOCK])
+        labels = responsibilities.argmax(axis=1).tolist()
+        if proba:
+            yield from ([label, *row] for label, row in zip(labels, responsibilities.tolist(), strict=True))
+        else:
+            yield from ([label] for label in labels)

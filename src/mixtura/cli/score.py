@@ -1,0 +1,62 @@
+"""``mixtura score``: how well a model fits data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mixtura.cli.arguments import read_for, read_model
+from mixtura.cli.outputs import check_output, write_rows
+
+if TYPE_CHECKING:
+    from mixtura.ground.linalg import Array
+    from mixtura.model.mixture import Mixture
+
+BLOCK = 10_000
+
+
+@click.command(short_help="Print how well MODEL fits DATA.")
+@click.argument("model")
+@click.argument("data")
+@click.option("--rows", is_flag=True, help="The log density of every row instead, as CSV.")
+@click.option("--out", metavar="FILE", help="Where to write.  [default: standard output]")
+def score(model: str, data: str, rows: bool, out: str | None) -> None:
+    """Print how well MODEL fits DATA: log-likelihood and information criteria.
+
+    Rows with a low log density are unlike the data that the model was fitted on.
+
+    \b
+    Examples:
+      mixtura score faithful.mixture.json new.csv
+      mixtura score faithful.mixture.json new.csv --rows --out densities.csv
+    """
+    target = None if out is None else check_output(out, [model, data])
+    mixture = read_model(model).mixture
+    table = read_for(mixture, data)
+    if rows:
+        write_rows(["log_density"], _log_densities(mixture, table.rows), target)
+    else:
+        write_rows(["quantity", "value"], _totals(mixture, table.rows), target)
+
+
+def _log_densities(mixture: Mixture, rows: Array) -> Iterator[list[Any]]:
+    for start in range(0, len(rows), BLOCK):
+        yield from ([value] for value in mixture.log_pdf(rows[start : start + BLOCK]).tolist())
+
+
+def _totals(mixture: Mixture, rows: Array) -> list[list[Any]]:
+    from mixtura.assess.criteria import criteria
+    from mixtura.data.array import ArraySource
+
+    found = criteria(mixture, ArraySource(rows))
+    return [
+        ["rows", len(rows)],
+        ["parameters", found.n_parameters],
+        ["log_likelihood", found.log_likelihood],
+        ["log_likelihood_per_row", found.log_likelihood / len(rows)],
+        ["bic", found.bic],
+        ["aic", found.aic],
+        ["icl", found.icl],
+    ]

@@ -1,0 +1,67 @@
+"""How the fit was found: what it climbed, iteration by iteration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from mixtura.plot.palette import INK, PALETTE
+from mixtura.plot.subject import best_run
+from mixtura.sweep import hard
+
+if TYPE_CHECKING:
+    from mixtura.plot._matplotlib import Axes
+
+
+def trace(model: Any, *, ax: Axes | None = None) -> Axes:
+    """Draw what was climbed, at the start of the best run and after each of its updates.
+
+    That is the log-likelihood; with a prior its log density is added, and with hard assignment it is the complete
+    log-likelihood.
+
+    Parameters
+    ----------
+    model : fitted estimator
+        One that remembers its climb, in ``restarts_``.
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Examples
+    --------
+    >>> import mixtura as mx
+    >>> X, _ = mx.Mixture([0.5, 0.5], [[0.0], [5.0]], [1.0, 1.0], "spherical").sample(200, random_state=0)
+    >>> gm = mx.GaussianMixture(2, random_state=0).fit(X)
+    >>> (line,) = mx.plot.trace(gm).lines
+    >>> tuple(line.get_ydata()) == gm.restarts_.best.bounds
+    True
+    """
+    from mixtura.plot._matplotlib import new_row
+
+    run = best_run(model)
+    axes = new_row(1, 6.4, 4.0)[0] if ax is None else ax
+    draw_climb(axes, run.bounds, bound_name(model))
+    axes.set_title(run.stop.sentence, fontsize="medium", wrap=True)
+    return axes
+
+
+def bound_name(model: Any) -> str:
+    """What a fitted estimator climbed."""
+    algorithm = getattr(model, "algorithm_", None)
+    name = "complete log-likelihood" if getattr(algorithm, "assignment", None) is hard else "log-likelihood"
+    return f"{name} + log prior" if getattr(algorithm, "prior", None) is not None else name
+
+
+def draw_climb(axes: Axes, bounds: Sequence[float], name: str) -> None:
+    """Bounds against iterations, the start at zero."""
+    marker = "o" if len(bounds) <= 60 else ""
+    axes.plot(range(len(bounds)), bounds, color=tuple(PALETTE[0]), marker=marker, markersize=3.5, linewidth=1.5)
+    axes.set_xlabel("iteration")
+    axes.set_ylabel(name)
+    axes.locator_params(axis="x", integer=True)
+    axes.ticklabel_format(axis="y", useOffset=False)
+    axes.margins(x=0.02)
+    axes.grid(True, axis="y", color=INK, alpha=0.12)
+    axes.set_axisbelow(True)

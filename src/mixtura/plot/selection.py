@@ -1,0 +1,98 @@
+"""How many components, and which covariances: the criterion of every candidate."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from mixtura.ground.errors import InvalidParameterError
+from mixtura.plot.palette import INK, MARKERS, component_colours
+
+if TYPE_CHECKING:
+    from mixtura.plot._matplotlib import Axes
+
+CRITERIA = ("bic", "aic", "icl")
+
+
+def criterion(search: Any, *, criterion: str = "bic", ax: Axes | None = None) -> Axes:
+    """Draw a criterion against the number of components, one line for each covariance structure. Lower is better.
+
+    Parameters
+    ----------
+    search : result of a model search
+        With ``candidates`` and ``best``; each candidate has ``n_components``, ``covariance_type``, and the criteria
+        (``None`` where the fit failed). A candidate that failed, or has a component held at the floor, leaves a gap.
+    criterion : {"bic", "aic", "icl"}
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> import mixtura as mx
+    >>> values = {("full", 1): 30.0, ("full", 2): 10.0, ("diag", 1): 31.0, ("diag", 2): 12.0}
+    >>> candidates = tuple(
+    ...     SimpleNamespace(covariance_type=name, n_components=K, bic=bic, error=None) for (name, K), bic in values.items()
+    ... )
+    >>> ax = mx.plot.criterion(SimpleNamespace(candidates=candidates, best=candidates[1]))
+    >>> [line.get_label() for line in ax.lines]
+    ['full', 'diag', 'best: full, K = 2']
+    """
+    from mixtura.plot._matplotlib import new_row
+
+    if criterion not in CRITERIA:
+        raise InvalidParameterError(f"criterion must be one of {', '.join(CRITERIA)}; got {criterion!r}.")
+    curves = criterion_curves(search, criterion)
+    axes = new_row(1)[0] if ax is None else ax
+    colours = component_colours(len(curves))
+    for i, (name, curve) in enumerate(curves.items()):
+        axes.plot(
+            list(curve),
+            list(curve.values()),
+            color=tuple(colours[i]),
+            marker=MARKERS[i % len(MARKERS)],
+            markersize=5,
+            linewidth=1.4,
+            linestyle="-" if i < len(MARKERS) // 2 else "--",
+            label=name,
+        )
+    best = search.best
+    value = getattr(best, criterion, None)
+    if value is not None:
+        lowest = min(v for curve in curves.values() for v in curve.values() if math.isfinite(v))
+        word = "best" if value <= lowest else "chosen"
+        label = f"{word}: {best.covariance_type}, K = {best.n_components}"
+        axes.plot(
+            [best.n_components], [value], "o", markersize=14, markerfacecolor="none", markeredgecolor=INK, label=label
+        )
+    axes.set_xlabel("number of components K")
+    axes.set_ylabel(f"{criterion.upper()} (lower is better)")
+    axes.locator_params(axis="x", integer=True)
+    axes.ticklabel_format(axis="y", useOffset=False)
+    axes.legend(fontsize="small", ncols=1 + (len(curves) > 6))
+    return axes
+
+
+def criterion_curves(search: Any, criterion: str) -> dict[str, dict[int, float]]:
+    """For each structure, in the order of the search, the criterion by number of components.
+
+    It is NaN where the fit failed or collapsed.
+
+    Raises
+    ------
+    InvalidParameterError
+        If no candidate has the criterion.
+    """
+    curves: dict[str, dict[int, float]] = {}
+    for candidate in sorted(search.candidates, key=lambda candidate: candidate.n_components):
+        value = getattr(candidate, criterion, None) if getattr(candidate, "sound", candidate.error is None) else None
+        curves.setdefault(candidate.covariance_type, {})[candidate.n_components] = math.nan if value is None else value
+    curves = {name: curves[name] for name in dict.fromkeys(c.covariance_type for c in search.candidates)}
+    if not any(math.isfinite(value) for curve in curves.values() for value in curve.values()):
+        raise InvalidParameterError(
+            f"no candidate of the search has a value of {criterion.upper()}; see candidate.error of each."
+        )
+    return curves

@@ -1,0 +1,163 @@
+"""What a picture is of: the mixture, the rows that are shown with it, and the features that are looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mixtura.ground.errors import DataError, InvalidParameterError
+from mixtura.ground.linalg import Array
+from mixtura.inference.loop import Run
+from mixtura.model.mixture import Mixture
+
+Feature = int | str
+
+
+def mixture_of(model: Any) -> Mixture:
+    """The mixture itself, or that of a fitted estimator."""
+    mixture = model if isinstance(model, Mixture) else getattr(model, "mixture_", None)
+    if not isinstance(mixture, Mixture):
+        raise InvalidParameterError(
+            f"model must be a Mixture or a fitted estimator; got {type(model).__name__} without mixture_. "
+            "Call its fit(X) first."
+        )
+    return mixture
+
+
+def best_run(model: Any) -> Run:
+    """The climb that a fitted estimator kept."""
+    run = getattr(getattr(model, "restarts_", None), "best", None)
+    if not isinstance(run, Run):
+        raise InvalidParameterError(
+            f"model must be a fitted estimator that remembers its climb (restarts_); got {type(model).__name__}. "
+            "A Mixture on its own does not know how it was found: pass the estimator, after fit(X)."
+        )
+    return run
+
+
+def all_rows(X: ArrayLike, mixture: Mixture) -> Array:
+    """``X`` as a finite ``(N, D)`` array of the mixture's width (float32 stays float32)."""
+    rows = np.asarray(X)
+    if rows.dtype != np.float32:
+        rows = rows.astype(np.float64)
+    if rows.ndim != 2 or rows.shape[1] != mixture.n_features or not len(rows):
+        raise DataError(
+            f"X must have shape (N, {mixture.n_features}) with N ≥ 1, as the mixture has; got {rows.shape}. "
+            "A single column needs X.reshape(-1, 1)."
+        )
+    if not np.isfinite(rows).all():
+        row, column = np.argwhere(~np.isfinite(rows))[0]
+        raise DataError(f"X must be finite; found {rows[row, column]} in row {row}, column {column}.")
+    return rows
+
+
+def thinned(n_rows: int, most: int) -> NDArray[np.intp]:
+    """Indices of at most ``most`` rows, always the same ones, in order."""
+    if most < 1:
+        raise InvalidParameterError(f"max_points must be a positive integer; got {most!r}.")
+    if n_rows <= most:
+        return np.arange(n_rows)
+    return np.sort(np.random.default_rng(0).choice(n_rows, size=most, replace=False))
+
+
+def feature_names(mixture: Mixture, X: object = None) -> tuple[str, ...]:
+    """Names of the columns: the mixture's, a data frame's, or ``x0 … x(D−1)``."""
+    if mixture.feature_names is not None:
+        return mixture.feature_names
+    columns = list(getattr(X, "columns", ()))
+    if len(columns) == mixture.n_features and all(isinstance(column, str) for column in columns):
+        return tuple(columns)
+    return tuple(f"x{j}" for j in range(mixture.n_features)) if mixture.n_features > 1 else ("x",)
+
+
+def feature_indices(features: Feature | Sequence[Feature], names: Sequence[str]) -> list[int]:
+    """Features given by place or name, as places."""
+    places = {name: j for j, name in enumerate(names)}
+    indices = []
+    for feature in [features] if isinstance(features, int | str) else features:
+        place = places.get(feature) if isinstance(feature, str) else int(feature)
+        if place is None or not -len(names) <= place < len(names):
+            raise InvalidParameterError(
+                f"features must be among {', '.join(names)}, or places from 0 to {len(names) - 1}; got {feature!r}."
+            )
+        indices.append(place % len(names))
+    if not indices or len(set(indices)) < len(indices):
+        raise InvalidParameterError(f"features must be one or more different features; got {features!r}.")
+    return indices
+
+
+def marginal(mixture: Mixture, features: Sequence[int]) -> Mixture:
+    """The mixture of some features alone.
+
+    A marginal of a Gaussian mixture is the mixture of the components' marginals: the same weights, the means' entries,
+    the covariances' rows and columns.
+
+    Parameters
+    ----------
+    mixture : Mixture
+    features : sequence of int
+        Places of the features that stay, in the wanted order.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mixtura.model.mixture import Mixture
+    >>> from mixtura.plot.subject import marginal
+    >>> m = Mixture([0.5, 0.5], [[0.0, 5.0], [1.0, 7.0]], [[[1.0, 0.3], [0.3, 2.0]], [[3.0, 0.0], [0.0, 4.0]]])
+    >>> marginal(m, [1]).means.tolist(), marginal(m, [1]).covariances.tolist()
+    ([[5.0], [7.0]], [[[2.0]], [[4.0]]])
+    """
+    kept = np.asarray(features)
+    names = mixture.feature_names
+    return Mixture(
+        mixture.weights,
+        mixture.means[:, kept],
+        mixture.covariance_matrices[:, kept[:, None], kept],
+        feature_names=None if names is None else [names[j] for j in kept],
+    )
+
+
+def separation(mixture: Mixture) -> Array:
+    """Share of each feature's variance that lies between the components, ``(D,)``: what a picture would show of them."""
+    between = mixture.weights @ (mixture.means - mixture.weights @ mixture.means) ** 2
+    within = mixture.weights @ np.diagonal(mixture.covariance_matrices, axis1=1, axis2=2)
+    return np.asarray(between / (between + within))
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """The rows that a picture shows.
+
+    Attributes
+    ----------
+    rows : (N, D) array
+        All of them, for limits and histograms.
+    points : (n,) integer array
+        Which ones are drawn one by one.
+    """
+
+    rows: Array
+    points: NDArray[np.intp]
+
+    @property
+    def remark(self) -> str:
+        """Says that points are left out, where they are."""
+        if len(self.points) == len(self.rows):
+            return ""
+        return f"{len(self.points):,} of {len(self.rows):,} points shown"
+
+    def take(self, features: Sequence[int]) -> Shown:
+        """The same rows, seen in some features."""
+        return Shown(self.rows[:, list(features)], self.points)
+
+
+def shown(X: ArrayLike | None, mixture: Mixture, max_points: int) -> Shown | None:
+    """The rows to show, if any were given."""
+    if X is None:
+        return None
+    rows = all_rows(X, mixture)
+    return Shown(rows, thinned(len(rows), max_points))
