@@ -76,8 +76,12 @@ def test_ordinary_scales_pass(scale):
     ArraySource(scale * random_rows()[0]).check_squares_representable()
 
 
-def test_single_precision_never_overflows():
-    ArraySource(np.full((10, 2), np.finfo(np.float32).max)).check_squares_representable()
+@pytest.mark.parametrize(("value", "word"), [(1e19, "overflow"), (1e-20, "underflow")])
+def test_single_precision_has_narrower_limits(value, word):
+    rows = np.full((10, 2), value)
+    ArraySource(rows).check_squares_representable()
+    with pytest.raises(DataError, match=f"{word} in float32"):
+        ArraySource(rows.astype(np.float32)).check_squares_representable()
 
 
 @pytest.mark.parametrize("value", [1e155, -1e160, 1e308])

@@ -26,7 +26,7 @@ ESTIMATORS = [
     mx.GaussianMixture(2, covariance_type="diag", random_state=0),
     mx.GaussianMixture(3, covariance_type="tied", random_state=0),
     mx.GaussianMixture(2, covariance_type="spherical", init_params="random_from_data", random_state=0),
-    mx.GaussianMixture(2, covariance_prior="empirical", n_init=2, random_state=0),
+    mx.GaussianMixture(2, covariance_prior="empirical", reg_covar=1e-3, n_init=2, random_state=0),
 ]
 
 
@@ -82,6 +82,8 @@ def test_same_start_gives_scikit_learns_answer(covariance_type, n_components, fa
         assert getattr(ours, criterion)(faithful) == pytest.approx(getattr(theirs, criterion)(faithful), rel=1e-11)
 
 
+# Both stop short where an ascent has many local steps ahead; that is not what is compared.
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning", "ignore::mixtura.CollapseWarning")
 @pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
 @pytest.mark.parametrize("name", ["faithful", "iris", "wreath"])
 def test_changing_the_import_does_not_make_the_answer_worse(name, covariance_type, request):
@@ -131,7 +133,7 @@ def test_meta_estimators(faithful):
         mx.GaussianMixture(random_state=0),
         {"n_components": [1, 2, 3]},
         scoring=lambda estimator, X: -estimator.bic(X),
-        cv=[(slice(None), slice(None))],
+        cv=[(np.arange(272), np.arange(272))],
     ).fit(faithful)
     assert by_bic.best_params_ == {"n_components": 2}
     assert np.isfinite(cross_val_score(mx.GaussianMixture(2, random_state=0), faithful, cv=3)).all()

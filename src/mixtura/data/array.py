@@ -65,17 +65,17 @@ class ArraySource:
             yield Block(part, self.rows[part], None if self.weights is None else self.weights[part])
 
     def check_squares_representable(self) -> None:
-        """Raise if squares of the values overflow in their sum, or underflow."""
-        largest = self.magnitude.max()
-        if 0 < largest < math.sqrt(float(np.finfo(np.float64).tiny)):
+        """Raise if squares of the values overflow, alone in the rows' precision or in their float64 sum, or underflow."""
+        largest, own, double = self.magnitude.max(), np.finfo(self.rows.dtype), np.finfo(np.float64)
+        if 0 < largest < math.sqrt(float(own.tiny)):
             raise DataError(
-                f"no value is larger than {largest:.3g}, and the squares of such values underflow. "
+                f"no value is larger than {largest:.3g}, and the squares of such values underflow in {own.dtype}. "
                 "Multiply the data by a constant first."
             )
-        limit = math.sqrt(float(np.finfo(np.float64).max) / (16 * max(self.total_weight, self.n_rows)))
-        if not self.magnitude.max() < limit:
-            column = int(self.magnitude.argmax())
+        n_terms = 16 * max(self.total_weight, self.n_rows)
+        limit = math.sqrt(min(float(own.max) / 16, float(double.max) / n_terms))
+        if not largest < limit:
             raise DataError(
-                f"column {column} holds values as large as {self.magnitude[column]:.3g}, whose squares overflow. "
-                "Divide the data by a constant first."
+                f"column {int(self.magnitude.argmax())} holds values as large as {largest:.3g}, whose squares overflow in "
+                f"{own.dtype}. Divide the data by a constant first, or use float64."
             )

@@ -27,6 +27,7 @@ class SeedingSample:
     ----------
     rows : (m, D) float64 array
     weights : (m,) array
+        Summing to ``m``: the scale of the weights does not matter either.
     mean : (D,) array
     covariance : (D, D) array
     """
@@ -71,6 +72,7 @@ def seeding_sample(source: ArraySource, n_components: int) -> SeedingSample:
         points = (np.arange(limit) + 0.5) * (cumulative[-1] / limit)
         order = order[np.minimum(np.searchsorted(cumulative, points), len(order) - 1)]
         weights = np.ones(limit)
+    weights *= len(order) / weights.sum()
     rows = source.rows[order].astype(np.float64)
     mean = np.average(rows, axis=0, weights=weights)
     centred = rows - mean

@@ -260,13 +260,19 @@ class Mixture:
     def _block_responsibilities(self, rows: Array) -> Array:
         log_joint = _log_joint(self.scorer, rows)
         lost = ~np.isfinite(log_joint.max(axis=0))
-        if lost.any():  # so far away that every density underflows even in log space: the nearest component takes all
-            whitened = self.scorer.whitened(self.scorer.residuals(rows[lost]))
-            scaled = whitened / np.abs(whitened).max(axis=(0, 2), keepdims=True)
-            distances = np.where(self.weights[:, None] > 0, np.einsum("kbd,kbd->kb", scaled, scaled), np.inf)
-            log_joint[:, lost] = np.where(distances == distances.min(axis=0), 0.0, -np.inf)
+        if lost.any():
+            log_joint[:, lost] = np.where(self._nearest(rows[lost]), 0.0, -np.inf)
         normalise(log_joint)
         return log_joint.T
+
+    def _nearest(self, rows: Array) -> NDArray[np.bool_]:
+        """Which component is nearest, ``(K, B)``, to rows so far away that no density can be told from zero: it takes all."""
+        unit = np.abs(rows).max()
+        scorer = self.scorer
+        scaled = Scorer(scorer.constants, scorer.centres / unit, scorer.whitening / np.abs(scorer.whitening).max())
+        squares = np.square(scaled.whitened(scaled.residuals(rows / unit))).sum(axis=2)
+        distances = np.where(self.weights[:, None] > 0, squares, np.inf)
+        return distances == distances.min(axis=0)
 
     # ---- likelihoods -----------------------------------------------------------------------------------------------------------
 
@@ -389,7 +395,11 @@ class Mixture:
             ``order[i]`` is the old place of the component that comes ``i``-th.
         """
         indices = np.asarray(order)
-        if indices.dtype.kind not in "iu" or not np.array_equal(np.sort(indices), np.arange(self.n_components)):
+        if (
+            indices.ndim != 1
+            or indices.dtype.kind not in "iu"
+            or not np.array_equal(np.sort(indices), np.arange(self.n_components))
+        ):
             raise InvalidParameterError(f"order must be a permutation of 0 … {self.n_components - 1}; got {order!r}.")
         return Mixture(
             self.weights[indices],
@@ -449,7 +459,7 @@ class Mixture:
                 raise TypeError(f"got dtype {rows.dtype}")
             rows = rows if rows.dtype == np.float32 else rows.astype(np.float64, copy=False)
         except (TypeError, ValueError, OverflowError) as error:
-            raise DataError(f"X must be real numbers; {error}.") from error
+            raise DataError(f"X must be numeric; {error}.") from error
         if rows.ndim != 2 or rows.shape[1] != self.n_features:
             raise DataError(
                 f"X must have shape (N, {self.n_features}); got {rows.shape}. "
@@ -468,7 +478,8 @@ def _checked_names(names: Sequence[str] | None, n_features: int) -> tuple[str, .
         return None
     listed = None if isinstance(names, str) or not isinstance(names, Iterable) else tuple(map(str, names))
     if listed is None or len(listed) != n_features:
-        raise InvalidParameterError(f"feature_names must name {n_features} columns; got {names!r}.")
+        got = repr(names) if listed is None else f"{len(listed)}: {listed}"
+        raise InvalidParameterError(f"feature_names must name {n_features} columns; got {got}.")
     return listed
 
 

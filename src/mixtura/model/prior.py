@@ -58,13 +58,15 @@ class NormalInverseWishart:
             m0, psi = np.array(mean, dtype=np.float64), np.array(scale, dtype=np.float64)
             precision, degrees = float(mean_precision), float(degrees_of_freedom)
         except (TypeError, ValueError, OverflowError) as error:
-            raise InvalidParameterError(f"the prior's parameters must be real numbers; {error}.") from error
+            raise InvalidParameterError(
+                f"the prior's mean, mean_precision, scale and degrees_of_freedom must be real numbers; {error}."
+            ) from error
         n_features = m0.size
         if m0.ndim != 1 or not n_features or not np.isfinite(m0).all():
             raise InvalidParameterError(f"the prior's mean must be D finite numbers; got {mean!r}.")
         if psi.shape != (n_features, n_features) or not np.isfinite(psi).all():
             raise InvalidParameterError(
-                f"the prior's scale must be a finite ({n_features}, {n_features}) matrix; got {scale!r}."
+                f"the prior's scale must be a finite ({n_features}, {n_features}) matrix; got shape {psi.shape}: {scale!r}."
             )
         if not np.allclose(psi, psi.T, rtol=1e-8, atol=1e-8 * np.abs(psi).max()):
             raise InvalidParameterError(f"the prior's scale must be symmetric; got {scale!r}.")

@@ -59,12 +59,7 @@ class Sweep:
 
     def __init__(self, source: ArraySource) -> None:
         self.source = source
-        step = -(-source.n_rows // PIVOT_ROWS)
-        some = source.rows[::step].astype(np.float64)
-        # Rounded to the rows' precision, so that subtracting it is exact for rows nearby.
-        self._pivot = some.mean(axis=0).astype(source.rows.dtype).astype(np.float64)
-        some -= self._pivot
-        self._variances = np.einsum("nd,nd->d", some, some) / len(some)
+        self._pivot, self._variances = _centre_and_spread(source)
         self._prepared: dict[tuple[type[Kernel], bool], Array] = {}
         self._stack = ExitStack()
         self._pool: ThreadPoolExecutor | None = None
@@ -141,6 +136,22 @@ class Sweep:
         for _, rows, weights in self.source.blocks(size, start, start + size * BLOCKS_PER_STRIP):
             kernel.add(kernel.prepare(rows), weights, assignment, totals)
         return totals
+
+
+def _centre_and_spread(source: ArraySource) -> tuple[Array, Array]:
+    """A pivot near the mean of the data, and their mean square about it.
+
+    The pivot lies on a coarse binary grid: subtracting it is exact for rows nearby, and it does not move with the rounding of the mean, so
+    that the same rows in another order, or repeated rows instead of weights, meet the same features to the last bit.
+    """
+    step = -(-source.n_rows // PIVOT_ROWS)
+    rows = source.rows[::step].astype(np.float64)
+    weights = None if source.weights is None else source.weights[::step]
+    mean = np.average(rows, axis=0, weights=weights)
+    variances = np.average((rows - mean) ** 2, axis=0, weights=weights)
+    grid = np.exp2(np.floor(np.log2(np.sqrt(variances), where=variances > 0, out=np.zeros_like(mean))) - 2)
+    pivot = (np.round(mean / grid) * grid).astype(source.rows.dtype).astype(np.float64)
+    return pivot, variances + (mean - pivot) ** 2
 
 
 def accumulate(source: ArraySource, responsibilities: Array, n_components: int, *, diagonal: bool) -> Moments:

@@ -1,0 +1,110 @@
+import numpy as np
+import pytest
+from sklearn.cluster import KMeans
+
+import mixtura as mx
+from mixtura.data.array import ArraySource
+from mixtura.inference.em import ExpectationMaximization
+from mixtura.inference.seeding import plus_plus_seeds, seeding_sample, squared_distances
+from mixtura.inference.starts import SEEDINGS, lloyd
+from mixtura.model.covariance import STRUCTURES, covariance_structure
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("name", ["iris", "faithful", "wreath"])
+def test_hard_em_with_equal_weights_and_one_round_covariance_is_kmeans(name, seed, request):
+    X = request.getfixturevalue(name)
+    rng = np.random.default_rng(seed)
+    # Off the data's grid: a row just as near to two centres goes to the first one there, and is shared here.
+    centres = X[rng.choice(len(X), 4, replace=False)] + rng.normal(scale=1e-3, size=(4, X.shape[1]))
+    theirs = KMeans(4, init=centres, n_init=1, tol=0, max_iter=300, algorithm="lloyd").fit(X)
+    ours = mx.GaussianMixture(
+        4,
+        covariance_type="tied_spherical",
+        assignment="hard",
+        equal_weights=True,
+        weights_init=np.full(4, 0.25),
+        means_init=centres,
+        precisions_init=1.0,
+        reg_covar=0,
+        tol=0,
+        max_iter=300,
+    ).fit(X)
+    np.testing.assert_array_equal(ours.predict(X), theirs.labels_)
+    np.testing.assert_allclose(ours.means_, theirs.cluster_centers_, rtol=1e-10)
+    # The shared variance is the inertia, spread over all coordinates.
+    assert ours.covariances_ * X.size == pytest.approx(theirs.inertia_, rel=1e-10)
+    (run,) = lloyd(ArraySource(X), [centres])
+    np.testing.assert_allclose(run.mixture.means, ours.means_, rtol=1e-12)
+
+
+@pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s: s.name)
+@pytest.mark.parametrize("seeding", SEEDINGS)
+def test_every_seeding_gives_sound_starts_for_every_structure(seeding, structure, iris):
+    sample = seeding_sample(ArraySource(iris), 5)
+    algorithm = ExpectationMaximization(structure)
+    starts = SEEDINGS[seeding](sample, 5, algorithm, np.random.default_rng(0), 4)
+    assert len(starts) == 4
+    for start in starts:
+        assert start.structure is structure
+        assert np.linalg.eigvalsh(start.covariance_matrices).min() > 0
+        assert np.isfinite(start.log_likelihood(iris))
+    assert any(not np.allclose(starts[0].means, other.means) for other in starts[1:])
+
+
+def test_seeding_sample_is_the_weighted_set_of_rows():
+    rng = np.random.default_rng(0)
+    rows = rng.integers(0, 5, size=(400, 2)).astype(float)
+    sample = seeding_sample(ArraySource(rows), 3)
+    distinct, counts = np.unique(rows, axis=0, return_counts=True)
+    assert len(sample.rows) == len(distinct) == 25
+    order = np.lexsort(sample.rows.T[::-1])
+    np.testing.assert_array_equal(sample.rows[order], distinct)
+    np.testing.assert_allclose(sample.weights[order] / sample.weights.sum(), counts / counts.sum(), rtol=1e-12)
+    np.testing.assert_allclose(sample.mean, rows.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(sample.covariance, np.cov(rows.T, ddof=0), rtol=1e-12)
+
+
+def test_a_large_sample_is_thinned_fairly():
+    rng = np.random.default_rng(1)
+    rows = np.r_[rng.normal(size=(30_000, 2)), rng.normal(size=(10_000, 2)) + 50]
+    sample = seeding_sample(ArraySource(rows), 2)
+    assert len(sample.rows) == 5000
+    assert (sample.rows[:, 0] > 25).mean() == pytest.approx(0.25, abs=0.002)
+
+
+def test_plus_plus_seeds_fall_into_separate_clusters():
+    rng = np.random.default_rng(2)
+    centres = 100.0 * np.arange(6)[:, None] * [1, -1]
+    rows = (centres[:, None] + rng.normal(size=(6, 20, 2))).reshape(-1, 2)
+    sample = seeding_sample(ArraySource(rows), 6)
+    for seed in range(10):
+        seeds = plus_plus_seeds(sample, sample.rows, 6, np.random.default_rng(seed))
+        assert len({int(k) for k in squared_distances(sample.rows[seeds], centres).argmin(axis=0)}) == 6
+
+
+def test_more_components_than_distinct_rows_share_them():
+    sample = seeding_sample(ArraySource(np.repeat([[0.0], [1.0], [5.0]], 4, axis=0)), 5)
+    algorithm = ExpectationMaximization(covariance_structure("full"), floor=1e-6)
+    for seeding in SEEDINGS.values():
+        (start,) = seeding(sample, 5, algorithm, np.random.default_rng(0), 1)
+        assert start.n_components == 5
+
+
+def test_given_means_are_where_it_begins(faithful):
+    means = np.array([[2.0, 50.0], [4.5, 80.0]])
+    gm = mx.GaussianMixture(2, means_init=means).fit(faithful)
+    np.testing.assert_array_equal(gm.restarts_.best.start.means, means)
+    weights = np.array([0.3, 0.7])
+    gm = mx.GaussianMixture(2, weights_init=weights, random_state=0).fit(faithful)
+    np.testing.assert_array_equal(gm.restarts_.best.start.weights, weights)
+
+
+def test_given_responsibilities_are_followed_by_an_m_step(faithful):
+    r = np.random.default_rng(0).dirichlet([1, 1, 1], size=272)
+    gm = mx.GaussianMixture(3, init_params=r, max_iter=0).fit(faithful)
+    np.testing.assert_allclose(gm.weights_, r.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(gm.means_, r.T @ faithful / r.sum(axis=0)[:, None], rtol=1e-12)
+    for k in range(3):
+        expected = np.cov(faithful.T, aweights=r[:, k], ddof=0)
+        np.testing.assert_allclose(gm.covariances_[k], expected, rtol=1e-10)

@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mixtura.inference.stopping import SHARE_OF_TOL, Stopping, remaining_gain
+
+
+@given(st.floats(0.01, 0.99), st.floats(1e-3, 1e3), st.floats(-1e4, 1e4))
+def test_the_estimate_is_exact_for_a_geometric_ascent(rate, gap, limit):
+    bounds = [limit - gap * rate**t for t in range(3)]
+    assert remaining_gain(bounds) == pytest.approx(gap * rate**2, rel=1e-3, abs=1e-7)
+
+
+def test_growing_steps_promise_nothing_and_rounding_ends_it():
+    assert remaining_gain([0.0]) == np.inf
+    assert remaining_gain([0.0, 1.0]) == np.inf
+    assert remaining_gain([0.0, 1.0, 2.5]) == np.inf
+    assert remaining_gain([-5.0, -4.0, -4.0]) == 0.0
+    assert remaining_gain([-5.0, -4.0, -4.0 - 1e-15]) == 0.0
+
+
+def test_reasons():
+    rule = Stopping(tol=1e-3, max_iter=3, total_weight=100)
+    assert rule([0.0, 1.0, 1.5]) is None
+    limit = SHARE_OF_TOL * 1e-3 * 100
+    converged = rule([-1.0, 0.0, limit / 10])
+    assert (converged.reason, converged.converged) == ("converged", True)
+    slow = rule([0.0, 1.0, 1.9, 2.71])
+    assert (slow.reason, slow.converged) == ("max_iter", False)
+    assert "max_iter=3" in slow.sentence
+    # scikit-learn's promise holds though the finer one does not: no more than tol a row is still to come.
+    nearly = rule([0.0, 1.0, 1.1, 1.11])
+    assert (nearly.reason, nearly.converged) == ("max_iter", True)
+
+
+def test_a_slow_ascent_is_not_cut_short():
+    """Steps far below ``tol`` a row, a long way still to go: the last step alone would have ended this."""
+    rule = Stopping(tol=1e-3, max_iter=10_000, total_weight=1.0)
+    rate, gap = 0.999, 0.05
+    bounds = [-gap * rate**t for t in range(3)]
+    assert bounds[-1] - bounds[-2] < 1e-3
+    assert rule(bounds) is None
