@@ -73,7 +73,5 @@ class Moments:
 
     def scatter(self) -> Array:
         """``Σ w r (x − x̄)(x − x̄)ᵀ`` about each component's own mean, shaped like ``second``."""
-        correction = self.first / self.count[:, None]
-        if self.diagonal:
-            return self.second - self.first * correction
-        return self.second - outer(self.first, correction)
+        root = self.first / np.sqrt(self.count)[:, None]
+        return self.second - (root * root if self.diagonal else outer(root))
