@@ -83,3 +83,17 @@ def test_a_row_beyond_every_component_is_shared_evenly_and_its_normaliser_is_min
     shares, normaliser = shared(assignment, np.array([[-np.inf, 0.0], [-np.inf, -np.inf]]))
     np.testing.assert_array_equal(shares, [[0.5, 1.0], [0.5, 0.0]])
     np.testing.assert_array_equal(normaliser, [-np.inf, 0.0])
+
+
+@pytest.mark.parametrize("assignment", [soft, hard])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_bounded_sharing_is_the_same_or_declines(assignment, dtype):
+    rng = np.random.default_rng(0)
+    near = -rng.exponential(5.0, size=(4, 50)).astype(dtype)
+    expected = near.copy()
+    normalisers = assignment(expected)
+    got = near.copy()
+    np.testing.assert_allclose(assignment.share_bounded(got), normalisers, rtol=1e-5 if dtype is np.float32 else 1e-13)
+    np.testing.assert_allclose(got, expected, rtol=1e-4 if dtype is np.float32 else 1e-12)
+    far = near - dtype(2000.0)
+    assert (assignment.share_bounded(far) is None) is (assignment is soft)

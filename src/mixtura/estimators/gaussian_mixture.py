@@ -38,9 +38,9 @@ from mixtura.inference.stopping import Stopping
 from mixtura.model.covariance import STRUCTURES, CovarianceStructure, covariance_structure
 from mixtura.model.mixture import Mixture
 from mixtura.model.prior import NormalInverseWishart
-from mixtura.sweep import accumulate, hard, soft
+from mixtura.sweep import Assignment, accumulate, hard, soft
 
-_ASSIGNMENTS = {"soft": soft, "hard": hard}
+_ASSIGNMENTS: dict[str, Assignment] = {"soft": soft, "hard": hard}
 _PARTS = ("weights_", "means_", "covariances_")
 _COVARIANCE_TYPES = {name for s in STRUCTURES for name in (s.name, s.code)}
 

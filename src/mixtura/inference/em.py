@@ -16,8 +16,7 @@ from mixtura.model.covariance import CovarianceStructure, InverseWishartPenalty
 from mixtura.model.mixture import Mixture
 from mixtura.model.moments import Moments
 from mixtura.model.prior import NormalInverseWishart
-from mixtura.sweep import soft
-from mixtura.sweep.assign import Assignment
+from mixtura.sweep import Assignment, soft
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,22 +4,56 @@ An assignment turns the log joint ``(K, B)`` into responsibilities, in place, an
 the algorithm sums over rows.
 """
 
-from collections.abc import Callable
+from __future__ import annotations
+
+from typing import Protocol
 
 import numpy as np
 
 from mixtura.ground.linalg import Array
 from mixtura.model.scorer import normalise
 
-Assignment = Callable[[Array], Array]
-
-soft: Assignment = normalise
-"""Posterior probabilities; the bound is the log-likelihood."""
+LEAST_TOTAL = 1e-30
+"""Below this a sum of exponentials may have lost digits to underflow, in float32 too."""
 
 
-def hard(log_joint: Array) -> Array:
+class Assignment(Protocol):
+    """What a sweep asks of an assignment."""
+
+    def __call__(self, log_joint: Array) -> Array:
+        """Turn log joints into responsibilities, in place; return the log-normalisers."""
+
+    def share_bounded(self, log_joint: Array) -> Array | None:
+        """The same where no log joint is far above zero, or ``None``, with ``log_joint`` spoilt, if that cannot be done exactly."""
+
+
+class Soft:
+    """Posterior probabilities; the bound is the log-likelihood."""
+
+    def __call__(self, log_joint: Array) -> Array:
+        return normalise(log_joint)
+
+    def share_bounded(self, log_joint: Array) -> Array | None:
+        np.exp(log_joint, out=log_joint)
+        total: Array = log_joint.sum(axis=0)
+        if not total.min() > LEAST_TOTAL:
+            return None
+        log_joint *= 1 / total
+        return np.log(total, out=total)
+
+
+class Hard:
     """All of a row to its most probable component (exact ties are shared evenly); the bound is the complete log-likelihood."""
-    peak: Array = log_joint.max(axis=0)
-    np.equal(log_joint, peak, out=log_joint)
-    log_joint /= log_joint.sum(axis=0)
-    return peak
+
+    def __call__(self, log_joint: Array) -> Array:
+        peak: Array = log_joint.max(axis=0)
+        np.equal(log_joint, peak, out=log_joint)
+        log_joint /= log_joint.sum(axis=0)
+        return peak
+
+    def share_bounded(self, log_joint: Array) -> Array | None:
+        return self(log_joint)
+
+
+soft = Soft()
+hard = Hard()

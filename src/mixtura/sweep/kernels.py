@@ -28,8 +28,8 @@ LARGEST_CANCELLATION = {np.dtype(np.float64): 1e4, np.dtype(np.float32): 1e2}
 """Largest ratio of a score's terms to the score for which the features keep enough digits: 12 of float64, 5 of float32."""
 MOST_FEATURES = 64
 """Above this dimension whitened products win over matrix features."""
-CACHE = 2**17
-"""Numbers in a block's working arrays."""
+CACHE = 180_000
+"""Numbers in a block's working arrays, so that they stay in a second-level cache."""
 
 
 def fits_features(scorer: Scorer, pivot: Array, variances: Array, dtype: np.dtype) -> bool:
@@ -62,16 +62,32 @@ class Kernel(ABC):
         self.n_components = ends[-1]
         self.diagonal = scorers[0].diagonal
 
+    @property
+    @abstractmethod
+    def form(self) -> str:
+        """What ``prepare`` depends on besides the rows."""
+
     @abstractmethod
     def block_rows(self) -> int:
         """Rows to a block so that working arrays stay in cache."""
 
     @abstractmethod
-    def prepare(self, rows: Array) -> Array:
+    def workspace(self, n_rows: int) -> list[Array]:
+        """Arrays in which blocks of up to ``n_rows`` rows are worked on, used again for each block."""
+
+    @abstractmethod
+    def prepare(self, rows: Array, workspace: list[Array]) -> Array:
         """What can be computed of a block without knowing the mixtures."""
 
     @abstractmethod
-    def add(self, prepared: Array, weights: Array | None, assignment: Assignment, totals: list[Array]) -> None:
+    def add(
+        self,
+        prepared: Array,
+        weights: Array | None,
+        assignment: Assignment,
+        workspace: list[Array],
+        totals: list[Array],
+    ) -> None:
         """Add a block to running totals, of which the first holds the mixtures' log-normalisers."""
 
     @abstractmethod
@@ -82,17 +98,6 @@ class Kernel(ABC):
     def moments(self, totals: list[Array]) -> Moments:
         """Moments of all components from totals over all rows."""
 
-    def share(self, scores: Array, weights: Array | None, assignment: Assignment, log_normalisers: Array) -> None:
-        """Turn scores ``(M, B)`` into weighted responsibilities, in place, mixture by mixture."""
-        for i, part in enumerate(self.parts):
-            row_normalisers = assignment(scores[part])
-            # Summed in float64 whatever the scores are.
-            log_normalisers[i] += (
-                row_normalisers.sum(dtype=np.float64) if weights is None else weights @ row_normalisers
-            )
-        if weights is not None:
-            scores *= weights.astype(scores.dtype, copy=False)
-
 
 class FeatureKernel(Kernel):
     """One matrix product for the scores, one for the moments."""
@@ -100,19 +105,48 @@ class FeatureKernel(Kernel):
     def __init__(self, scorers: list[Scorer], pivot: Array, dtype: np.dtype) -> None:
         super().__init__(scorers)
         self.pivot, self.dtype = pivot, dtype
-        self.coefficients = np.concatenate([_coefficients(s, pivot) for s in scorers]).astype(dtype, copy=False)
+        # No log joint exceeds its component's constant. Relative to the largest of a mixture's constants, exponentials cannot
+        # overflow, so the peak of each row need not be sought.
+        self.ceilings = np.array([s.constants.max() for s in scorers])
+        coefficients = [_coefficients(s, pivot) for s in scorers]
+        for block, ceiling in zip(coefficients, self.ceilings, strict=True):
+            block[:, -1] -= ceiling
+        self.coefficients = np.concatenate(coefficients).astype(dtype, copy=False)
+
+    @property
+    def form(self) -> str:
+        return f"{'diagonal' if self.diagonal else 'matrix'} features in {self.dtype}"
 
     def block_rows(self) -> int:
         n_components, n_features = self.coefficients.shape
         return max(256, CACHE // (n_features + 2 * n_components))
 
-    def prepare(self, rows: Array) -> Array:
-        return features(rows, self.pivot, self.diagonal)
+    def workspace(self, n_rows: int) -> list[Array]:
+        n_components, n_features = self.coefficients.shape
+        return [np.empty((n_features, n_rows), self.dtype), np.empty((n_components, n_rows), self.dtype)]
 
-    def add(self, prepared: Array, weights: Array | None, assignment: Assignment, totals: list[Array]) -> None:
-        scores = self.coefficients @ prepared
-        self.share(scores, weights, assignment, totals[0])
-        totals[1] += scores @ prepared.T
+    def prepare(self, rows: Array, workspace: list[Array]) -> Array:
+        return features(rows, self.pivot, self.diagonal, workspace[0][:, : len(rows)])
+
+    def add(
+        self,
+        prepared: Array,
+        weights: Array | None,
+        assignment: Assignment,
+        workspace: list[Array],
+        totals: list[Array],
+    ) -> None:
+        scores = np.matmul(self.coefficients, prepared, out=workspace[1][:, : prepared.shape[1]])
+        for i, (part, ceiling) in enumerate(zip(self.parts, self.ceilings, strict=True)):
+            row_normalisers = assignment.share_bounded(scores[part])
+            if row_normalisers is None:  # some row is far from every component: once more, from its own peak
+                np.matmul(self.coefficients[part], prepared, out=scores[part])
+                row_normalisers = assignment(scores[part])
+            row_normalisers = row_normalisers + ceiling
+            totals[0][i] += weighted_sum(row_normalisers, weights)
+        if weights is not None:
+            scores *= weights.astype(self.dtype, copy=False)
+        totals[1] += np.matmul(scores, prepared.T)
 
     def zeros(self) -> list[Array]:
         return [np.zeros(len(self.parts)), np.zeros(self.coefficients.shape)]
@@ -130,13 +164,12 @@ class FeatureKernel(Kernel):
         return Moments(sums[:, -1], sums[:, -n_features - 1 : -1], second, origin)
 
 
-def features(rows: Array, pivot: Array, diagonal: bool) -> Array:
-    """``φ`` of a block, ``(F, B)`` in the rows' dtype: squares (or all products), the centred columns, and one."""
-    n_rows, n_features = rows.shape
-    n_products = n_features if diagonal else n_features * (n_features + 1) // 2
-    out = np.empty((n_products + n_features + 1, n_rows), dtype=rows.dtype)
+def features(rows: Array, pivot: Array, diagonal: bool, out: Array) -> Array:
+    """``φ`` of a block, ``(F, B)`` into ``out`` and its dtype: squares (or all products), the centred columns, and one."""
+    n_features = rows.shape[1]
+    n_products = len(out) - n_features - 1
     centred = out[n_products:-1]
-    np.subtract(rows.T, pivot[:, None].astype(rows.dtype), out=centred)
+    np.subtract(rows.T, pivot[:, None].astype(out.dtype), out=centred)
     if diagonal:
         np.multiply(centred, centred, out=out[:n_products])
     else:
@@ -181,16 +214,33 @@ class WhitenedKernel(Kernel):
             np.concatenate([s.whitening for s in scorers]),
         )
 
+    @property
+    def form(self) -> str:
+        return "rows as they are"
+
     def block_rows(self) -> int:
         return self.scorer.block_rows()
 
-    def prepare(self, rows: Array) -> Array:
+    def workspace(self, n_rows: int) -> list[Array]:
+        return []
+
+    def prepare(self, rows: Array, workspace: list[Array]) -> Array:
         return rows
 
-    def add(self, prepared: Array, weights: Array | None, assignment: Assignment, totals: list[Array]) -> None:
+    def add(
+        self,
+        prepared: Array,
+        weights: Array | None,
+        assignment: Assignment,
+        workspace: list[Array],
+        totals: list[Array],
+    ) -> None:
         residuals = self.scorer.residuals(prepared)
         shares = self.scorer.log_joint(residuals)
-        self.share(shares, weights, assignment, totals[0])
+        for i, part in enumerate(self.parts):
+            totals[0][i] += weighted_sum(assignment(shares[part]), weights)
+        if weights is not None:
+            shares *= weights
         add_block(residuals, shares, totals[1:])
 
     def zeros(self) -> list[Array]:
@@ -216,3 +266,8 @@ def add_block(residuals: Array, shares: Array, totals: list[Array]) -> None:
     else:
         products = np.matmul((residuals * shares[:, :, None]).swapaxes(1, 2), residuals)
         second += 0.5 * (products + products.swapaxes(1, 2))
+
+
+def weighted_sum(values: Array, weights: Array | None) -> float:
+    """``Σ w v`` in float64, whatever the values are in."""
+    return float(values.sum(dtype=np.float64) if weights is None else weights @ values)

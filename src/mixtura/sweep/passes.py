@@ -60,7 +60,7 @@ class Sweep:
     def __init__(self, source: ArraySource) -> None:
         self.source = source
         self._pivot, self._variances = _centre_and_spread(source)
-        self._prepared: dict[tuple[type[Kernel], bool], Array] = {}
+        self._prepared: dict[str, Array] = {}
         self._stack = ExitStack()
         self._pool: ThreadPoolExecutor | None = None
 
@@ -91,20 +91,25 @@ class Sweep:
         list of Swept
             In the order of the scorers.
         """
-        groups: dict[tuple[bool, bool], list[int]] = {}
-        dtype = self.source.rows.dtype
+        groups: dict[tuple[bool, np.dtype | None], list[int]] = {}
         for i, scorer in enumerate(scorers):
-            form = (scorer.diagonal, fits_features(scorer, self._pivot, self._variances, dtype))
-            groups.setdefault(form, []).append(i)
+            groups.setdefault((scorer.diagonal, self._feature_dtype(scorer)), []).append(i)
         swept: dict[int, Swept] = {}
-        for (_, as_features), indices in groups.items():
+        for (_, dtype), indices in groups.items():
             chosen = [scorers[i] for i in indices]
-            kernel: Kernel = FeatureKernel(chosen, self._pivot, dtype) if as_features else WhitenedKernel(chosen)
+            kernel: Kernel = WhitenedKernel(chosen) if dtype is None else FeatureKernel(chosen, self._pivot, dtype)
             totals = self._totals(kernel, assignment)
             moments = kernel.moments(totals)
             for i, part, log_normaliser in zip(indices, kernel.parts, totals[0].tolist(), strict=True):
                 swept[i] = Swept(log_normaliser, moments if len(indices) == 1 else moments[part])
         return [swept[i] for i in range(len(scorers))]
+
+    def _feature_dtype(self, scorer: Scorer) -> np.dtype | None:
+        """The precision in which features serve a mixture: that of the rows, else float64, else none."""
+        for dtype in (self.source.rows.dtype, np.dtype(np.float64)):
+            if fits_features(scorer, self._pivot, self._variances, dtype):
+                return dtype
+        return None
 
     def _totals(self, kernel: Kernel, assignment: Assignment) -> list[Array]:
         size = kernel.block_rows()
@@ -124,17 +129,18 @@ class Sweep:
 
     def _single_block(self, kernel: Kernel, assignment: Assignment) -> list[Array]:
         """The whole of a small data set, its features kept from pass to pass."""
-        key = (type(kernel), kernel.diagonal)
+        key = kernel.form
+        workspace = kernel.workspace(self.source.n_rows)
         if key not in self._prepared:
-            self._prepared[key] = kernel.prepare(self.source.rows)
+            self._prepared[key] = kernel.prepare(self.source.rows, workspace)
         totals = kernel.zeros()
-        kernel.add(self._prepared[key], self.source.weights, assignment, totals)
+        kernel.add(self._prepared[key], self.source.weights, assignment, workspace, totals)
         return totals
 
     def _strip(self, start: int, size: int, kernel: Kernel, assignment: Assignment) -> list[Array]:
-        totals = kernel.zeros()
+        totals, workspace = kernel.zeros(), kernel.workspace(size)
         for _, rows, weights in self.source.blocks(size, start, start + size * BLOCKS_PER_STRIP):
-            kernel.add(kernel.prepare(rows), weights, assignment, totals)
+            kernel.add(kernel.prepare(rows, workspace), weights, assignment, workspace, totals)
         return totals
 
 
