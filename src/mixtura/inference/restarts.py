@@ -6,6 +6,7 @@ are discarded and counted.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -73,15 +74,13 @@ def summarise(runs: Sequence[Run], stopping: Stopping) -> Restarts:
 
 
 def _optima(ranked: Sequence[Run], width: float) -> tuple[Optimum, ...]:
-    """Group runs whose bounds differ by no more than what they might still have gained."""
+    """Group runs, best first: one belongs to the optimum before it if what it may still gain would take it there."""
     optima: list[Optimum] = []
-    slack = 0.0
     for run in ranked:
-        bound = run.bounds[-1]
-        reach = max(width, 1e-9 * abs(bound)) + (run.stop.remaining if run.stop.remaining < 1.0 else 0.0)
-        if optima and optima[-1].bound - bound <= reach + slack:
+        bound, remaining = run.bounds[-1], run.stop.remaining
+        reachable = bound + max(width, 1e-9 * abs(bound)) + (remaining if math.isfinite(remaining) else 0.0)
+        if optima and reachable >= optima[-1].bound:
             optima[-1] = Optimum(optima[-1].bound, optima[-1].times + 1)
         else:
             optima.append(Optimum(bound, 1))
-            slack = reach
     return tuple(optima)
