@@ -97,3 +97,10 @@ def test_bounded_sharing_is_the_same_or_declines(assignment, dtype):
     np.testing.assert_allclose(got, expected, rtol=1e-4 if dtype is np.float32 else 1e-12)
     far = near - dtype(2000.0)
     assert (assignment.share_bounded(far) is None) is (assignment is soft)
+
+
+def test_no_subnormal_numbers_in_float32():
+    log_joint = np.array([[0.0, -1.0, -3.0], [-86.0, -95.0, -102.0]], dtype=np.float32)
+    soft.share_bounded(log_joint)
+    assert log_joint.min() >= np.finfo(np.float32).tiny
+    np.testing.assert_allclose(log_joint[1], 0, atol=1e-30)

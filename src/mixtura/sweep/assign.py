@@ -16,6 +16,9 @@ from mixtura.model.scorer import normalise
 LEAST_TOTAL = 1e-30
 """Below this a sum of exponentials may have lost digits to underflow, in float32 too."""
 
+LEAST_FLOAT32 = np.float32(-80.0)
+"""Lower exponents would give subnormal numbers in float32, on which arithmetic is many times slower; ``exp(−80)`` is nothing beside one."""
+
 
 class Assignment(Protocol):
     """What a sweep asks of an assignment."""
@@ -34,6 +37,8 @@ class Soft:
         return normalise(log_joint)
 
     def share_bounded(self, log_joint: Array) -> Array | None:
+        if log_joint.dtype == np.float32:
+            np.maximum(log_joint, LEAST_FLOAT32, out=log_joint)
         np.exp(log_joint, out=log_joint)
         total: Array = log_joint.sum(axis=0)
         if not total.min() > LEAST_TOTAL:
