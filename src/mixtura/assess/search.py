@@ -15,10 +15,10 @@ from mixtura.ground.random import RandomState, as_generator, child_streams
 from mixtura.inference.em import ExpectationMaximization
 from mixtura.inference.loop import climb
 from mixtura.inference.restarts import Restarts, summarise
-from mixtura.inference.seeding import seeding_sample
+from mixtura.inference.seeding import SeedingSample, seeding_sample
 from mixtura.inference.starts import kmeans, seeded_starts
 from mixtura.inference.stopping import Stopping
-from mixtura.model.covariance import CovarianceStructure, covariance_structure
+from mixtura.model.covariance import covariance_structure
 from mixtura.model.mixture import Mixture
 
 
@@ -153,11 +153,12 @@ def search(
         if not 1 <= k <= source.n_rows:
             raise InvalidParameterError(f"n_components must lie in 1 … {source.n_rows} (the rows); got {k}.")
     stopping = Stopping(tol, max_iter, source.total_weight)
+    samples = {k: seeding_sample(source, k) for k in sizes}
     streams = child_streams(as_generator(random_state), len(sizes) * len(structures))
     tried = []
     for (structure, k), rng in zip([(s, k) for s in structures for k in sizes], streams, strict=True):
         algorithm = ExpectationMaximization(structure, reg_covar)
-        candidate = _fit(source, k, structure, algorithm, stopping, n_init, rng)
+        candidate = _fit(source, samples[k], k, algorithm, stopping, n_init, rng)
         tried.append(candidate)
         if on_candidate is not None:
             on_candidate(candidate)
@@ -170,14 +171,14 @@ def search(
 
 def _fit(
     source: ArraySource,
+    sample: SeedingSample,
     n_components: int,
-    structure: CovarianceStructure,
     algorithm: ExpectationMaximization,
     stopping: Stopping,
     n_init: int,
     rng: np.random.Generator,
 ) -> Candidate:
-    sample = seeding_sample(source, n_components)
+    structure = algorithm.structure
     try:
         starts = seeded_starts(sample, n_components, algorithm, kmeans, n_init, rng)
         restarts = summarise(climb(source, starts, algorithm, stopping), stopping)

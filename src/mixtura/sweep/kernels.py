@@ -59,7 +59,6 @@ class Kernel(ABC):
         sizes = [len(scorer.constants) for scorer in scorers]
         ends = list(accumulate(sizes))
         self.parts = [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
-        self.n_components = ends[-1]
         self.diagonal = scorers[0].diagonal
 
     @property
