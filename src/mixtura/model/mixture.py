@@ -485,7 +485,7 @@ def _checked_names(names: Sequence[str] | None, n_features: int) -> tuple[str, .
 
 def _log_joint(scorer: Scorer, rows: Array) -> Array:
     with np.errstate(over="ignore", invalid="ignore"):  # at the end of the number range, where differences overflow
-        scores = scorer.log_joint(scorer.residuals(rows))
+        scores = scorer.log_joint(scorer.whitened(scorer.residuals(rows)))
     scores[np.isnan(scores)] = -np.inf
     return scores
 

@@ -9,6 +9,7 @@ A point model and a conjugate posterior give the same form.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +35,17 @@ class Scorer:
     centres: Array
     whitening: Array
 
+    @classmethod
+    def stacked(cls, scorers: Sequence[Scorer]) -> Scorer:
+        """The components of several mixtures, all diagonal or none, one after another."""
+        if len(scorers) == 1:
+            return scorers[0]
+        return cls(
+            np.concatenate([s.constants for s in scorers]),
+            np.concatenate([s.centres for s in scorers]),
+            np.concatenate([s.whitening for s in scorers]),
+        )
+
     @property
     def diagonal(self) -> bool:
         """Whether the factors are diagonal."""
@@ -47,7 +59,7 @@ class Scorer:
 
     def block_rows(self) -> int:
         """Rows to a block so that the whitened residuals stay in cache."""
-        return max(64, 2**16 // self.centres.size)
+        return max(64, 2**17 // self.centres.size)
 
     def residuals(self, rows: Array) -> Array:
         """``x_n − μ_k``, shape ``(K, B, D)``: subtracted before any product, so that no digits cancel later."""
@@ -59,9 +71,8 @@ class Scorer:
             return residuals * self.whitening[:, None, :]
         return np.matmul(residuals, self.whitening)
 
-    def log_joint(self, residuals: Array) -> Array:
-        """``log ρ``, shape ``(K, B)``; minus infinity where a squared distance overflows."""
-        whitened = self.whitened(residuals)
+    def log_joint(self, whitened: Array) -> Array:
+        """``log ρ`` from whitened residuals, shape ``(K, B)``; minus infinity where a squared distance overflows."""
         with np.errstate(over="ignore"):
             scores = np.einsum("kbd,kbd->kb", whitened, whitened)
         scores *= -0.5
@@ -70,29 +81,29 @@ class Scorer:
 
 
 def normalise(log_joint: Array) -> Array:
-    """Turn one mixture's block of log joints into responsibilities, in place.
+    """Turn a block of log joints into responsibilities, in place.
 
     Parameters
     ----------
-    log_joint : (K, B) array
-        Overwritten with responsibilities: equal ones for a row so far away that every ``ρ`` is zero.
+    log_joint : (..., K, B) array
+        Of one mixture or of several. Overwritten with responsibilities: equal ones for a row so far away that every ``ρ`` is zero.
 
     Returns
     -------
-    (B,) array
+    (..., B) array
         The log-normaliser ``log Σ_k ρ_nk``; minus infinity for such a row.
     """
-    peak = log_joint.max(axis=0)
-    if np.isneginf(peak.min()):
-        lost = np.isneginf(peak)
-        log_joint[:, lost] = 0.0
-        log_normaliser = normalise(log_joint)
-        log_normaliser[lost] = -np.inf
-        return log_normaliser
+    peak = log_joint.max(axis=-2, keepdims=True)
+    lost = np.isneginf(peak) if np.isneginf(peak.min()) else None
+    if lost is not None:
+        np.copyto(log_joint, 0.0, where=lost)
+        peak[lost] = 0.0
     log_joint -= peak
     np.exp(log_joint, out=log_joint)
-    total = log_joint.sum(axis=0)
+    total: Array = log_joint.sum(axis=-2, keepdims=True)
     log_joint *= 1 / total
     np.log(total, out=total)
     total += peak
-    return total
+    if lost is not None:
+        total[lost] = -np.inf
+    return total[..., 0, :]

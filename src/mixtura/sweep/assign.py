@@ -1,7 +1,7 @@
-"""How a block of rows is shared among the components of one mixture.
+"""How a block of rows is shared among the components of a mixture.
 
-An assignment turns the log joint ``(K, B)`` into responsibilities, in place, and returns the log-normaliser ``(B,)``: what the bound of
-the algorithm sums over rows.
+An assignment turns the log joint ``(..., K, B)`` of one mixture, or of several of one size, into responsibilities, in place, and
+returns the log-normaliser ``(..., B)``: what the bound of the algorithm sums over rows.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ class Soft:
         if log_joint.dtype == np.float32:
             np.maximum(log_joint, LEAST_FLOAT32, out=log_joint)
         np.exp(log_joint, out=log_joint)
-        total: Array = log_joint.sum(axis=0)
+        total: Array = log_joint.sum(axis=-2)
         if not total.min() > LEAST_TOTAL:
             return None
-        log_joint *= 1 / total
+        log_joint *= (1 / total)[..., None, :]
         return np.log(total, out=total)
 
 
@@ -51,10 +51,10 @@ class Hard:
     """All of a row to its most probable component (exact ties are shared evenly); the bound is the complete log-likelihood."""
 
     def __call__(self, log_joint: Array) -> Array:
-        peak: Array = log_joint.max(axis=0)
+        peak: Array = log_joint.max(axis=-2, keepdims=True)
         np.equal(log_joint, peak, out=log_joint)
-        log_joint /= log_joint.sum(axis=0)
-        return peak
+        log_joint /= log_joint.sum(axis=-2, keepdims=True)
+        return peak[..., 0, :]
 
     def share_bounded(self, log_joint: Array) -> Array | None:
         return self(log_joint)

@@ -1,15 +1,15 @@
 """One pass over the data: score every block, assign its rows, add up the moments.
 
-A pass takes several mixtures and reads the data once for all of them. Blocks are gathered into strips of a fixed size; threads share the
-strips, and strips are added up in the order in which they lie, so the result does not depend on the number of threads to the last bit.
+A pass takes several mixtures and reads the data once for all of them. Blocks are gathered into strips; threads share the strips, and
+strips are added up in the order in which they lie, so the result does not depend on the number of threads to the last bit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from itertools import repeat
+from itertools import chain, repeat
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -20,18 +20,30 @@ from mixtura.ground.linalg import Array
 from mixtura.model.moments import Moments
 from mixtura.model.scorer import Scorer
 from mixtura.sweep.assign import Assignment, soft
+from mixtura.sweep.features import Features
 from mixtura.sweep.kernels import (
     FeatureKernel,
     Kernel,
+    Member,
     WhitenedKernel,
     add_block,
-    fits_features,
+    cancellation,
     zero_totals,
 )
+from mixtura.sweep.scratch import Scratch
 from mixtura.sweep.threads import n_threads, single_threaded_blas
 
-BLOCKS_PER_STRIP = 8
+LARGEST_CANCELLATION = {np.dtype(np.float64): 1e5, np.dtype(np.float32): 1e3}
+"""Up to this many times the score may a mixture's features be: 11 digits are left in float64, 4 in float32."""
+MOST_FEATURES = 64
+"""Above this dimension whitened products win over matrix features."""
+MOST_STRIPS = 64
+LEAST_SHARED = 2**16
+"""Numbers in the data from which threads are worth their start."""
 PIVOT_ROWS = 2**16
+
+Prepared = dict[np.dtype | None, Array]
+"""A block in each form that kernels read."""
 
 
 class Swept(NamedTuple):
@@ -60,14 +72,15 @@ class Sweep:
     def __init__(self, source: ArraySource) -> None:
         self.source = source
         self._pivot, self._variances = _centre_and_spread(source)
-        self._prepared: dict[str, Array] = {}
+        self._kept: dict[tuple[np.dtype, bool], Array] = {}
+        self._idle = [Scratch()]
         self._stack = ExitStack()
         self._pool: ThreadPoolExecutor | None = None
 
     def __enter__(self) -> Self:
         threads = n_threads()
         self._stack.enter_context(single_threaded_blas())
-        if threads > 1 and self.source.rows.size > 2**16:
+        if threads > 1 and self.source.rows.size > LEAST_SHARED:
             self._pool = self._stack.enter_context(ThreadPoolExecutor(threads))
         return self
 
@@ -77,71 +90,115 @@ class Sweep:
         self._pool = None
         self._stack.close()
 
-    def __call__(self, scorers: Sequence[Scorer], assignment: Assignment = soft) -> list[Swept]:
+    def __call__(self, scorers: Sequence[Scorer], assignments: Sequence[Assignment] | Assignment = soft) -> list[Swept]:
         """Visit every row once for all of the mixtures.
 
         Parameters
         ----------
         scorers : sequence of Scorer
-        assignment : Assignment
-            How rows are shared among components.
+        assignments : Assignment or sequence of Assignment
+            How rows are shared among components, for all mixtures or for each.
 
         Returns
         -------
         list of Swept
             In the order of the scorers.
         """
-        groups: dict[tuple[bool, np.dtype | None], list[int]] = {}
-        for i, scorer in enumerate(scorers):
-            groups.setdefault((scorer.diagonal, self._feature_dtype(scorer)), []).append(i)
+        each = assignments if isinstance(assignments, Sequence) else repeat(assignments, len(scorers))
+        kernels = self._kernels([Member(i, s, a) for i, (s, a) in enumerate(zip(scorers, each, strict=True))])
         swept: dict[int, Swept] = {}
-        for (_, dtype), indices in groups.items():
-            chosen = [scorers[i] for i in indices]
-            kernel: Kernel = WhitenedKernel(chosen) if dtype is None else FeatureKernel(chosen, self._pivot, dtype)
-            totals = self._totals(kernel, assignment)
+        for kernel, totals in zip(kernels, self._totals(kernels), strict=True):
             moments = kernel.moments(totals)
-            for i, part, log_normaliser in zip(indices, kernel.parts, totals[0].tolist(), strict=True):
-                swept[i] = Swept(log_normaliser, moments if len(indices) == 1 else moments[part])
+            sums = kernel.log_normalisers(totals, self.source.total_weight).tolist()
+            start = 0
+            for member, log_normaliser in zip(kernel.members, sums, strict=True):
+                stop = start + len(member.scorer.constants)
+                swept[member.place] = Swept(log_normaliser, moments[start:stop])
+                start = stop
         return [swept[i] for i in range(len(scorers))]
 
-    def _feature_dtype(self, scorer: Scorer) -> np.dtype | None:
-        """The precision in which features serve a mixture: that of the rows, else float64, else none."""
-        for dtype in (self.source.rows.dtype, np.dtype(np.float64)):
-            if fits_features(scorer, self._pivot, self._variances, dtype):
-                return dtype
-        return None
+    def _kernels(self, members: list[Member]) -> list[Kernel]:
+        """Mixtures of one form to a kernel: features in the precision of the rows, else in float64, else none."""
+        kernels: list[Kernel] = []
+        for diagonal in (False, True):
+            left = [member for member in members if member.scorer.diagonal is diagonal]
+            served = diagonal or len(self._pivot) <= MOST_FEATURES
+            for dtype in dict.fromkeys((self.source.rows.dtype, np.dtype(np.float64))) if served else ():
+                fits = self._fit(left, dtype)
+                if chosen := [member for member, fit in zip(left, fits, strict=True) if fit]:
+                    kernels.append(FeatureKernel(chosen, self._pivot, dtype))
+                left = [member for member, fit in zip(left, fits, strict=True) if not fit]
+            if left:
+                kernels.append(WhitenedKernel(left))
+        return kernels
 
-    def _totals(self, kernel: Kernel, assignment: Assignment) -> list[Array]:
-        size = kernel.block_rows()
+    def _fit(self, members: list[Member], dtype: np.dtype) -> list[bool]:
+        """Which mixtures keep enough digits as features."""
+        if not members:
+            return []
+        stack = Scorer.stacked([member.scorer for member in members])
+        starts = np.cumsum([0, *(len(member.scorer.constants) for member in members[:-1])])
+        worst = np.maximum.reduceat(cancellation(stack, self._pivot, self._variances, dtype), starts)
+        return (worst <= LARGEST_CANCELLATION[dtype]).tolist()
+
+    def _totals(self, kernels: list[Kernel]) -> list[list[Array]]:
+        """Totals over all rows, strip by strip; strips follow from the data and the mixtures, never from the number of threads."""
         n_rows = self.source.n_rows
-        if n_rows <= size:
-            return self._single_block(kernel, assignment)
-        strips = range(0, n_rows, size * BLOCKS_PER_STRIP)
-        arguments = (strips, repeat(size), repeat(kernel), repeat(assignment))
-        parts: Iterable[list[Array]] = (
-            map(self._strip, *arguments) if self._pool is None else self._pool.map(self._strip, *arguments)
-        )
-        totals = kernel.zeros()
-        for part in parts:
-            for total, addend in zip(totals, part, strict=True):
+        block_rows = min(kernel.block_rows() for kernel in kernels)
+        if n_rows <= block_rows:
+            return self._single_block(kernels)
+        n_strips = min(-(-n_rows // block_rows), MOST_STRIPS)
+        strip_rows = -(-n_rows // n_strips)
+        n_blocks = -(-strip_rows // block_rows)
+        starts = range(0, n_rows, strip_rows)
+        arguments = (starts, repeat(strip_rows), repeat(-(-strip_rows // n_blocks)), repeat(kernels))
+        strips = map(self._strip, *arguments) if self._pool is None else self._pool.map(self._strip, *arguments)
+        totals = next(strips)
+        for strip in strips:
+            for total, addend in zip(chain(*totals), chain(*strip), strict=True):
                 total += addend
         return totals
 
-    def _single_block(self, kernel: Kernel, assignment: Assignment) -> list[Array]:
-        """The whole of a small data set, its features kept from pass to pass."""
-        key = kernel.form
-        workspace = kernel.workspace(self.source.n_rows)
-        if key not in self._prepared:
-            self._prepared[key] = kernel.prepare(self.source.rows, workspace)
-        totals = kernel.zeros()
-        kernel.add(self._prepared[key], self.source.weights, assignment, workspace, totals)
-        return totals
+    def _strip(self, start: int, n_rows: int, block_rows: int, kernels: list[Kernel]) -> list[list[Array]]:
+        """Totals over some consecutive rows."""
+        scratch = self._idle.pop() if self._idle else Scratch()
+        rooms = {
+            dtype: Features(self._pivot, dtype, diagonal, block_rows, scratch)
+            for dtype, diagonal in _needed_features(kernels)
+        }
+        all_totals = [kernel.zeros() for kernel in kernels]
+        for _, rows, weights in self.source.blocks(block_rows, start, start + n_rows):
+            prepared: Prepared = {dtype: room.fill(rows) for dtype, room in rooms.items()}
+            prepared[None] = rows
+            for kernel, totals in zip(kernels, all_totals, strict=True):
+                kernel.add(prepared[kernel.form], weights, scratch, totals)
+        self._idle.append(scratch)
+        return all_totals
 
-    def _strip(self, start: int, size: int, kernel: Kernel, assignment: Assignment) -> list[Array]:
-        totals, workspace = kernel.zeros(), kernel.workspace(size)
-        for _, rows, weights in self.source.blocks(size, start, start + size * BLOCKS_PER_STRIP):
-            kernel.add(kernel.prepare(rows, workspace), weights, assignment, workspace, totals)
-        return totals
+    def _single_block(self, kernels: list[Kernel]) -> list[list[Array]]:
+        """Totals over a small data set, whose features are kept from pass to pass."""
+        rows = self.source.rows
+        prepared: Prepared = {None: rows}
+        for dtype, diagonal in _needed_features(kernels):
+            if (dtype, diagonal) not in self._kept:
+                room = Features(self._pivot, dtype, diagonal, len(rows), Scratch())
+                self._kept[dtype, diagonal] = room.fill(rows)
+            prepared[dtype] = self._kept[dtype, diagonal]
+        all_totals = []
+        for kernel in kernels:
+            totals = kernel.zeros()
+            kernel.add(prepared[kernel.form], self.source.weights, self._idle[0], totals)
+            all_totals.append(totals)
+        return all_totals
+
+
+def _needed_features(kernels: list[Kernel]) -> list[tuple[np.dtype, bool]]:
+    """Precisions in which features are needed, and whether diagonal ones are enough there."""
+    diagonal: dict[np.dtype, bool] = {}
+    for kernel in kernels:
+        if kernel.form is not None:
+            diagonal[kernel.form] = diagonal.get(kernel.form, True) and kernel.diagonal
+    return list(diagonal.items())
 
 
 def _centre_and_spread(source: ArraySource) -> tuple[Array, Array]:
