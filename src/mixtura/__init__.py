@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mixtura import plot
-    from mixtura.assess.search import search
     from mixtura.estimators.gaussian_mixture import GaussianMixture
+    from mixtura.estimators.search import GaussianMixtureSearch
     from mixtura.ground.errors import (
         CollapseError,
         CollapseWarning,
@@ -36,6 +36,7 @@ __all__ = [
     "CollapseWarning",
     "DataError",
     "GaussianMixture",
+    "GaussianMixtureSearch",
     "InvalidParameterError",
     "MissingExtraError",
     "MixturaError",
@@ -44,14 +45,13 @@ __all__ = [
     "NormalInverseWishart",
     "__version__",
     "plot",
-    "search",
 ]
 
 _HOME = {
     "GaussianMixture": "mixtura.estimators.gaussian_mixture",
+    "GaussianMixtureSearch": "mixtura.estimators.search",
     "Mixture": "mixtura.model.mixture",
     "NormalInverseWishart": "mixtura.model.prior",
-    "search": "mixtura.assess.search",
     "MixturaError": "mixtura.ground.errors",
     "InvalidParameterError": "mixtura.ground.errors",
     "DataError": "mixtura.ground.errors",

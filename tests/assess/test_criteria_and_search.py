@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 import mixtura as mx
@@ -44,44 +45,81 @@ def test_search_finds_what_is_there():
     rng = np.random.default_rng(0)
     centres = np.array([[0.0, 0], [6, 0], [0, 6]])
     X = centres[rng.integers(0, 3, 300)] + rng.normal(size=(300, 2))
-    found = mx.search(X, range(1, 6), ["full", "tied_spherical", "VVI"], random_state=0)
-    assert (found.best.n_components, found.best.covariance_type) == (3, "tied_spherical")
-    assert len(found.candidates) == 15
-    assert found.best.bic == min(c.bic for c in found.candidates if c.sound)
-    assert [c.n_components for c in found.candidates[:5]] == [1, 2, 3, 4, 5]
+    found = mx.GaussianMixtureSearch(
+        range(1, 6), covariance_type=["full", "tied_spherical", "VVI"], random_state=0
+    ).fit(X)
+    assert found.best_params_ == {"n_components": 3, "covariance_type": "tied_spherical"}
+    candidates = found.search_.candidates
+    assert len(candidates) == 15
+    assert found.best_score_ == min(c.bic for c in candidates if c.sound)
+    assert [c.n_components for c in candidates[:5]] == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("criterion", ["bic", "aic", "icl"])
-def test_search_is_reproducible_and_reports_each_candidate(criterion, faithful):
-    seen = []
-    found = mx.search(faithful, [1, 2, 3], criterion=criterion, n_init=3, random_state=1, on_candidate=seen.append)
-    again = mx.search(faithful, [1, 2, 3], criterion=criterion, n_init=3, random_state=1)
-    assert tuple(seen) == found.candidates
-    assert [getattr(c, criterion) for c in again.candidates] == [getattr(c, criterion) for c in found.candidates]
-    assert getattr(found.best, criterion) == min(getattr(c, criterion) for c in found.candidates)
+def test_the_table_ranks_every_candidate_and_the_best_is_fitted(criterion, faithful):
+    settings = {"covariance_type": ["tied", "full"], "criterion": criterion, "n_init": 3, "random_state": 1}
+    found, again = (mx.GaussianMixtureSearch([1, 2, 3], **settings).fit(faithful) for _ in range(2))
+    table = found.results_
+    np.testing.assert_array_equal(table[criterion], again.results_[criterion])
+    assert (np.diff(table[criterion]) >= 0).all()
+    assert table["rank"].tolist() == [1, 2, 3, 4, 5, 6]
+    tried = {(k, name) for k in (1, 2, 3) for name in ("tied", "full")}
+    assert set(zip(table["n_components"].tolist(), table["covariance_type"].tolist(), strict=True)) == tried
+    assert len(pd.DataFrame(table)) == 6
+    best = found.best_estimator_
+    assert {name: best.get_params()[name] for name in found.best_params_} == found.best_params_
+    assert getattr(best, criterion)(faithful) == pytest.approx(table[criterion][0], rel=1e-12)
+    assert best.n_iter_ == table["n_iter"][0]
+    np.testing.assert_array_equal(found.predict(faithful), best.predict(faithful))
+    assert best.stop_.converged
+    assert best.mixture_ == found.mixture_
+
+
+def test_a_candidate_is_fitted_as_well_in_a_search_as_alone(iris):
+    found = mx.GaussianMixtureSearch(range(1, 6), covariance_type="all", random_state=0).fit(iris)
+    for candidate in found.search_.candidates:
+        alone = mx.GaussianMixture(
+            candidate.n_components, covariance_type=candidate.covariance_type, n_init=10, max_iter=300, random_state=3
+        ).fit(iris)
+        difference = candidate.log_likelihood - alone.lower_bound_ * len(iris)
+        assert difference > -1.0, (candidate.n_components, candidate.covariance_type, difference)
 
 
 def test_a_candidate_that_cannot_be_fitted_does_not_end_the_search():
     X = np.c_[np.random.default_rng(0).normal(size=(40, 1)), np.zeros(40)]
-    found = mx.search(X, [1, 2], ["full", "spherical"], reg_covar=0.0, random_state=0)
-    assert found.best.covariance_type == "spherical"
-    assert all("constant" in c.error for c in found.candidates if c.covariance_type == "full")
+    found = mx.GaussianMixtureSearch([1, 2], covariance_type=["full", "spherical"], reg_covar=0.0, random_state=0).fit(
+        X
+    )
+    assert found.best_params_["covariance_type"] == "spherical"
+    assert all("constant" in c.error for c in found.search_.candidates if c.covariance_type == "full")
+    assert (found.results_["covariance_type"] == ["spherical"] * 2 + ["full"] * 2).all()
+    assert np.isnan(found.results_["bic"][2:]).all()
     with pytest.raises(mx.CollapseError, match="no candidate"):
-        mx.search(X, [1], ["full"], reg_covar=0.0)
+        mx.GaussianMixtureSearch(1, reg_covar=0.0).fit(X)
+
+
+def test_a_table_with_names_and_weights(faithful):
+    frame = pd.DataFrame(faithful, columns=["eruptions", "waiting"])
+    weights = np.arange(272) % 3 + 1
+    found = mx.GaussianMixtureSearch([2], random_state=0).fit(frame, sample_weight=weights)
+    repeated = mx.GaussianMixtureSearch([2], random_state=0).fit(np.repeat(faithful, weights, axis=0))
+    assert found.best_score_ == pytest.approx(repeated.best_score_, rel=1e-9)
+    assert found.best_estimator_.feature_names_in_.tolist() == ["eruptions", "waiting"]
+    assert found.mixture_.feature_names == ("eruptions", "waiting")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("settings", "message"),
     [
-        (([0],), "got 0"),
-        (([273],), "got 273"),
-        (([],), "at least one"),
-        (([2], ["round"]), "covariance_type"),
-        (([2], ["full"], "waic"), "criterion"),
+        ({"n_components": [0]}, "got .0"),
+        ({"n_components": 273}, "n_components = 273"),
+        ({"n_components": []}, "at least one"),
+        ({"n_components": [1.5]}, "at least one"),
+        ({"covariance_type": ["round"]}, "covariance_type"),
+        ({"covariance_type": []}, "at least one"),
+        ({"criterion": "waic"}, "criterion"),
     ],
 )
-def test_bad_arguments_are_named(arguments, message, faithful):
-    n_components, *rest = arguments
-    settings = dict(zip(("covariance_types", "criterion"), rest, strict=False))
+def test_bad_arguments_are_named(settings, message, faithful):
     with pytest.raises(ValueError, match=message):
-        mx.search(faithful, n_components, **settings)
+        mx.GaussianMixtureSearch(**settings).fit(faithful)

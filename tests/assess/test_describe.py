@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
+import mixtura as mx
 from mixtura.assess.describe import MOST_ROWS, WIDTH, describe, fit_facts
-from mixtura.assess.search import Candidate, Search, search
+from mixtura.assess.search import Candidate, Search
 from mixtura.ground.errors import ModelFileError
 from mixtura.model.covariance import STRUCTURES
 from mixtura.model.mixture import Mixture
@@ -14,7 +15,7 @@ from mixtura.model.mixture import Mixture
 
 @pytest.fixture(scope="module")
 def found(faithful: np.ndarray) -> Search:
-    return search(faithful, range(1, 4), ["full"], n_init=3, random_state=0)
+    return mx.GaussianMixtureSearch(range(1, 4), n_init=3, random_state=0).fit(faithful).search_
 
 
 def random_mixture(
@@ -112,7 +113,7 @@ def test_a_long_table_keeps_the_best(found: Search) -> None:
 
 
 def test_the_edge_of_the_range_is_pointed_out(faithful: np.ndarray) -> None:
-    found = search(faithful, [1, 2], ["full"], n_init=1, random_state=0)
+    found = mx.GaussianMixtureSearch([1, 2], n_init=1, random_state=0).fit(faithful).search_
     assert found.best.mixture is not None
     assert "K = 2 is the largest tried" in describe(found.best.mixture, fit_facts(found, 272))
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from mixtura.assess.describe import fit_facts
-from mixtura.assess.search import search
 from mixtura.cli import run
 from mixtura.cli.tables import read_table
+from mixtura.estimators.search import GaussianMixtureSearch
 from mixtura.model.document import write_document
 
 QUICK = ("--components", "1:2", "--restarts", "2")
@@ -89,7 +89,7 @@ def faithful_csv(examples: Path) -> Path:
 def model(faithful_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model file of Old Faithful with two components, the larger first."""
     table = read_table(str(faithful_csv))
-    found = search(table.rows, [1, 2], ["full"], n_init=2, random_state=0)
+    found = GaussianMixtureSearch([1, 2], n_init=2, random_state=0).fit(table.rows).search_
     assert found.best.mixture is not None
     order = (-found.best.mixture.weights).argsort()
     path = tmp_path_factory.mktemp("model") / "faithful.mixture.json"

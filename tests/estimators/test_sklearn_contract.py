@@ -294,7 +294,7 @@ import numpy as np, mixtura as mx
 X = np.loadtxt({str(examples / "faithful.csv")!r}, delimiter=",", skiprows=1)
 gm = mx.GaussianMixture(2, random_state=0).fit(X)
 assert abs(gm.score(X) * 272 + 1130.264) < 1e-3
-assert mx.search(X, [1, 2], n_init=2, random_state=0).best.n_components == 2
+assert mx.GaussianMixtureSearch([1, 2], n_init=2, random_state=0).fit(X).best_params_["n_components"] == 2
 try:
     mx.plot.trace(gm)
 except ImportError as error:

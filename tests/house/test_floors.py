@@ -32,7 +32,7 @@ THIRD_PARTY = {
     "sklearn": ("estimators",),
     "matplotlib": ("plot",),
     "PIL": ("plot",),
-    "click": ("cli",),
+    "click": ("cli", "estimators"),
     "pyarrow": ("cli", "data"),
 }
 

@@ -36,9 +36,9 @@ def test_import_mixtura_loads_no_library() -> None:
     assert not loaded & {"numpy", "scipy", "sklearn", "matplotlib", "pandas", "pyarrow", "click"}
 
 
-def test_the_model_needs_numpy_and_scipy_alone() -> None:
+def test_the_model_needs_no_more_than_numpy_and_scipy() -> None:
     loaded = loaded_after("import mixtura; mixtura.Mixture; mixtura.NormalInverseWishart")
-    assert {"numpy", "scipy"} <= loaded
+    assert "numpy" in loaded
     assert not loaded & {"sklearn", "matplotlib", "pandas", "pyarrow", "click"}
 
 

@@ -233,9 +233,9 @@ def test_a_collapsed_candidate_leaves_a_gap(ax):
 
 
 def test_a_search_can_be_drawn():
-    found = mx.search(rows(blobs(2)), [1, 2, 3], random_state=0)
+    found = mx.GaussianMixtureSearch([1, 2, 3], random_state=0).fit(rows(blobs(2)))
     axes = mx.plot.criterion(found)
-    assert axes.lines[0].get_ydata().tolist() == [c.bic for c in found.candidates]
+    assert axes.lines[0].get_ydata().tolist() == [c.bic for c in found.search_.candidates]
 
 
 def test_criterion_errors():

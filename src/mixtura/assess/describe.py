@@ -76,9 +76,9 @@ def fit_facts(
     --------
     >>> import numpy as np
     >>> from mixtura.assess.describe import fit_facts
-    >>> from mixtura.assess.search import search
+    >>> import mixtura as mx
     >>> X = np.random.default_rng(0).normal(size=(50, 1))
-    >>> facts = fit_facts(search(X, [1], random_state=0), len(X))
+    >>> facts = fit_facts(mx.GaussianMixtureSearch(1, random_state=0).fit(X).search_, len(X))
     >>> facts["rows"], facts["n_parameters"], facts["candidates"][0]["n_components"]
     (50, 2, 1)
     """
@@ -97,6 +97,7 @@ def fit_facts(
         "stopped": run.stop.sentence,
         "optima": [[float(optimum.bound), optimum.times] for optimum in best.restarts.optima],
         "restarts": best.restarts.n_runs,
+        "dropped": best.restarts.n_dropped,
         "collapsed": best.restarts.n_collapsed,
         "held_at_floor": [str(collapse) for collapse in run.collapses],
     }
@@ -205,7 +206,7 @@ def _model(mixture: Mixture, facts: Facts) -> str:
         lines.append(_entry("Criteria", f"{', '.join(known)} (-2 log-likelihood + penalty: lower is better)"))
     if facts.get("stopped"):
         lines.append(_entry("Stopped", f"{facts['stopped']}, after {_count(facts['iterations'], 'iteration')}"))
-    if facts.get("optima"):
+    if facts.get("optima") and mixture.n_components > 1:
         lines.append(_entry("Restarts", _restarts(facts)))
     if facts.get("held_at_floor"):
         lines.append(_entry("Warning", _held(facts["held_at_floor"])))
@@ -225,6 +226,8 @@ def _restarts(facts: Facts) -> str:
     optima = facts["optima"]
     collapsed = facts["collapsed"]
     lost = f"{collapsed} of them collapsed" if collapsed else "none collapsed"
+    if facts.get("dropped"):
+        lost += f", {facts['dropped']} given up early behind the others"
     runs = facts["restarts"]
     if runs == 1:
         return "1 start only, so other optima may have been missed"

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from mixtura.assess.criteria import CRITERIA, Criteria, criteria
+from mixtura.assess.criteria import Criteria, criteria
 from mixtura.data.array import ArraySource
-from mixtura.ground.errors import CollapseError, DataError, InvalidParameterError
-from mixtura.ground.random import RandomState, as_generator, child_streams
+from mixtura.ground.errors import CollapseError
 from mixtura.inference.em import ExpectationMaximization
-from mixtura.inference.loop import climb
-from mixtura.inference.restarts import Restarts, summarise
-from mixtura.inference.seeding import SeedingSample, seeding_sample
-from mixtura.inference.starts import kmeans, seeded_starts
+from mixtura.inference.loop import Progress
+from mixtura.inference.race import SHORT_RUNS, Pool, Shortlist, race
+from mixtura.inference.restarts import Restarts, finish
+from mixtura.inference.seeding import seeding_sample
+from mixtura.inference.starts import kmeans, kmeans_starts, n_starts
 from mixtura.inference.stopping import Stopping
-from mixtura.model.covariance import covariance_structure
+from mixtura.model.covariance import CovarianceStructure
 from mixtura.model.mixture import Mixture
 
 
@@ -84,117 +83,93 @@ class Search:
     Attributes
     ----------
     candidates : tuple of Candidate
-        In the order tried.
-    best : Candidate
+        In the order asked for.
     criterion : {"bic", "aic", "icl"}
     """
 
     candidates: tuple[Candidate, ...]
-    best: Candidate
     criterion: str
+
+    @property
+    def best(self) -> Candidate:
+        """The first of the ranked."""
+        return self.ranked()[0]
+
+    def ranked(self) -> list[Candidate]:
+        """Sound candidates by the criterion, then those held at the floor, then those that could not be fitted."""
+        return sorted(self.candidates, key=self._merit)
+
+    def _merit(self, candidate: Candidate) -> tuple[bool, bool, float]:
+        value = getattr(candidate.criteria, self.criterion, 0.0)
+        return candidate.restarts is None, not candidate.sound, value
 
 
 def search(
-    X: ArrayLike,
-    n_components: Sequence[int],
-    covariance_types: Sequence[str] = ("full",),
+    source: ArraySource,
+    candidates: Sequence[tuple[int, CovarianceStructure]],
+    stopping: Stopping,
     *,
-    criterion: str = "bic",
-    n_init: int = 10,
-    tol: float = 1e-3,
-    max_iter: int = 300,
-    reg_covar: float = 1e-6,
-    random_state: RandomState = None,
-    on_candidate: Callable[[Candidate], None] | None = None,
+    criterion: str,
+    n_init: int,
+    floor: float,
+    rng: np.random.Generator,
+    progress: Progress | None = None,
 ) -> Search:
-    """Fit every combination by EM with restarts and choose one.
+    """Fit every candidate by EM with restarts, side by side on the same passes over the data, and choose one.
 
     Parameters
     ----------
-    X : (N, D) array-like
-    n_components : sequence of int
-    covariance_types : sequence of str
-        Names or codes.
+    source : ArraySource
+    candidates : sequence of (int, CovarianceStructure)
+        Numbers of components and structures.
+    stopping : Stopping
     criterion : {"bic", "aic", "icl"}
     n_init : int
         Restarts of each candidate.
-    tol, max_iter, reg_covar, random_state
-        As in ``GaussianMixture``.
-    on_candidate : callable, optional
-        Called with each candidate when it is done.
-
-    Returns
-    -------
-    Search
+    floor : float
+        Smallest variance allowed.
+    rng : Generator
+    progress : Progress, optional
 
     Raises
     ------
     CollapseError
         If no candidate could be fitted.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import mixtura as mx
-    >>> rng = np.random.default_rng(0)
-    >>> X = np.concatenate([rng.normal(-5, 1, (100, 2)), rng.normal(5, 1, (100, 2))])
-    >>> found = mx.search(X, range(1, 4), ["tied_spherical"], random_state=0)
-    >>> found.best.n_components
-    2
     """
-    if criterion not in CRITERIA:
-        raise InvalidParameterError(f"criterion must be one of {', '.join(CRITERIA)}; got {criterion!r}.")
-    structures = [covariance_structure(name) for name in covariance_types]
-    sizes = [int(k) for k in n_components]
-    source = _source(X)
-    if not sizes or not structures:
-        raise InvalidParameterError("search needs at least one number of components and one covariance type.")
-    for k in sizes:
-        if not 1 <= k <= source.n_rows:
-            raise InvalidParameterError(f"n_components must lie in 1 … {source.n_rows} (the rows); got {k}.")
-    stopping = Stopping(tol, max_iter, source.total_weight)
-    samples = {k: seeding_sample(source, k) for k in sizes}
-    streams = child_streams(as_generator(random_state), len(sizes) * len(structures))
-    tried = []
-    for (structure, k), rng in zip([(s, k) for s in structures for k in sizes], streams, strict=True):
-        algorithm = ExpectationMaximization(structure, reg_covar)
-        candidate = _fit(source, samples[k], k, algorithm, stopping, n_init, rng)
-        tried.append(candidate)
-        if on_candidate is not None:
-            on_candidate(candidate)
-    fitted = [c for c in tried if c.restarts is not None]
-    if not fitted:
+    algorithms = {structure: ExpectationMaximization(structure, floor) for _, structure in candidates}
+    tasks = [(k, algorithms[structure]) for k, structure in candidates]
+    shortlists = _shortlists(source, tasks, n_init, rng)
+    begun = [
+        (task, shortlist) for task, shortlist in zip(tasks, shortlists, strict=True) if isinstance(shortlist, Shortlist)
+    ]
+    ended = iter(finish(source, [s for _, s in begun], [a for (_, a), _ in begun], stopping, progress=progress))
+    tried = tuple(
+        _judge(k, structure, next(ended) if isinstance(shortlist, Shortlist) else shortlist, source)
+        for (k, structure), shortlist in zip(candidates, shortlists, strict=True)
+    )
+    if all(c.restarts is None for c in tried):
         raise CollapseError(f"no candidate could be fitted; the first: {tried[0].error}")
-    best = min([c for c in fitted if c.sound] or fitted, key=lambda c: getattr(c.criteria, criterion))
-    return Search(tuple(tried), best, criterion)
+    return Search(tried, criterion)
 
 
-def _fit(
-    source: ArraySource,
-    sample: SeedingSample,
-    n_components: int,
-    algorithm: ExpectationMaximization,
-    stopping: Stopping,
-    n_init: int,
-    rng: np.random.Generator,
+def _shortlists(
+    source: ArraySource, tasks: Sequence[tuple[int, ExpectationMaximization]], n_init: int, rng: np.random.Generator
+) -> list[Shortlist | CollapseError]:
+    """The starts that each candidate goes on with, or why it has none."""
+    sample = seeding_sample(source, max(k for k, _ in tasks))
+    pools: list[Pool | CollapseError] = []
+    for (k, algorithm), starts in zip(tasks, kmeans_starts(sample, tasks, rng, n_init + SHORT_RUNS - 1), strict=True):
+        if isinstance(starts, CollapseError):
+            pools.append(starts)
+        else:
+            pools.append(Pool(starts[: n_starts(kmeans, k, n_init)], algorithm, n_init))
+    raced = iter(race(sample, [pool for pool in pools if isinstance(pool, Pool)]))
+    return [next(raced) if isinstance(pool, Pool) else pool for pool in pools]
+
+
+def _judge(
+    n_components: int, structure: CovarianceStructure, restarts: Restarts | CollapseError, source: ArraySource
 ) -> Candidate:
-    structure = algorithm.structure
-    try:
-        starts = seeded_starts(sample, n_components, algorithm, kmeans, n_init, rng)
-        restarts = summarise(climb(source, starts, algorithm, stopping), stopping)
-    except CollapseError as error:
-        return Candidate(n_components, structure.name, error=str(error))
+    if isinstance(restarts, CollapseError):
+        return Candidate(n_components, structure.name, error=str(restarts))
     return Candidate(n_components, structure.name, restarts, criteria(restarts.best.mixture, source))
-
-
-def _source(X: ArrayLike) -> ArraySource:
-    rows = np.asarray(X)
-    if rows.dtype not in (np.float32, np.float64):
-        rows = rows.astype(np.float64)
-    if rows.ndim != 2 or not rows.size:
-        raise DataError(f"X must have shape (N, D) with rows and columns; got {rows.shape}.")
-    if not np.isfinite(rows).all():
-        raise DataError("X must be finite; it holds NaN or infinity.")
-    source = ArraySource(rows)
-    source.check_squares_representable()
-    return source

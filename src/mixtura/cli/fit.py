@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,7 +12,6 @@ from mixtura.cli.arguments import parse_columns, parse_components, parse_covaria
 from mixtura.cli.outputs import can_draw, check_output, check_picture, save_picture
 
 if TYPE_CHECKING:
-    from mixtura.assess.search import Candidate
     from mixtura.cli.tables import Table
     from mixtura.model.mixture import Mixture
 
@@ -83,27 +80,24 @@ def fit(
     model_file, picture_file = _targets(data, out, plot)
 
     from mixtura.assess.describe import describe, fit_facts
-    from mixtura.assess.search import search
     from mixtura.cli.tables import read_table
+    from mixtura.estimators.search import GaussianMixtureSearch
     from mixtura.model.document import write_document
 
     table = read_table(data, names)
     _check_fit(table, sizes, default=components == "1:9")
-    with _progress(len(sizes) * len(structures)) as advance:
-        found = search(
-            table.rows,
-            sizes,
-            structures,
-            criterion=criterion,
-            n_init=restarts,
-            max_iter=max_iter,
-            reg_covar=reg_covar,
-            random_state=seed,
-            on_candidate=advance,
-        )
-    assert found.best.mixture is not None
-    mixture = _largest_first(found.best.mixture).with_feature_names(table.columns)
-    facts = fit_facts(found, len(table.rows), data=Path(table.source).name, left_out=table.left_out, seed=seed)
+    found = GaussianMixtureSearch(
+        sizes,
+        covariance_type=structures,
+        criterion=criterion,
+        n_init=restarts,
+        max_iter=max_iter,
+        reg_covar=reg_covar,
+        random_state=seed,
+        verbose=int(sys.stderr.isatty()),
+    ).fit(table.rows)
+    mixture = _largest_first(found.mixture_).with_feature_names(table.columns)
+    facts = fit_facts(found.search_, len(table.rows), data=Path(table.source).name, left_out=table.left_out, seed=seed)
     write_document(model_file, mixture, facts)
     if picture_file is not None:
         from mixtura.plot import picture
@@ -151,20 +145,6 @@ def _check_fit(table: Table, sizes: range, default: bool) -> None:
 def _largest_first(mixture: Mixture) -> Mixture:
     order = sorted(range(mixture.n_components), key=lambda k: -mixture.weights[k])
     return mixture.reorder(order)
-
-
-@contextmanager
-def _progress(length: int) -> Iterator[Callable[[Candidate], None] | None]:
-    """A bar over the candidates, on a terminal only."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    with click.progressbar(length=length, label="Fitting", file=sys.stderr, item_show_func=_shown) as bar:
-        yield lambda candidate: bar.update(1, candidate)
-
-
-def _shown(candidate: Any) -> str | None:
-    return None if candidate is None else f"K = {candidate.n_components} {candidate.covariance_type}"
 
 
 def _near(path: Path) -> str:

@@ -7,16 +7,16 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from mixtura.assess.criteria import criteria
 from mixtura.data.array import ArraySource
 from mixtura.data.arrow import as_table
 from mixtura.estimators.callbacks import CallbackSupportMixin, FitTasks, with_callbacks
+from mixtura.estimators.fitted import FittedMixture
 from mixtura.estimators.inputs import (
     as_partition,
     as_source,
@@ -25,15 +25,16 @@ from mixtura.estimators.inputs import (
     given_weights,
     replace_parts,
 )
-from mixtura.ground.errors import CollapseWarning, InvalidParameterError
+from mixtura.ground.errors import CollapseError, CollapseWarning, InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.ground.random import RandomState, as_generator
 from mixtura.inference.collapse import Collapsed
 from mixtura.inference.em import ExpectationMaximization
-from mixtura.inference.loop import Observer, climb
-from mixtura.inference.restarts import Restarts, summarise
+from mixtura.inference.loop import Observer
+from mixtura.inference.race import Pool, Shortlist, Start, race
+from mixtura.inference.restarts import Restarts, finish
 from mixtura.inference.seeding import seeding_sample
-from mixtura.inference.starts import REMEDY, SEEDINGS, near_centres, seeded_starts, single_gaussian
+from mixtura.inference.starts import REMEDY, SEEDINGS, n_starts, near_centres, single_gaussian
 from mixtura.inference.stopping import Stopping
 from mixtura.model.covariance import STRUCTURES, CovarianceStructure, covariance_structure
 from mixtura.model.mixture import Mixture
@@ -45,13 +46,7 @@ _PARTS = ("weights_", "means_", "covariances_")
 _COVARIANCE_TYPES = {name for s in STRUCTURES for name in (s.name, s.code)}
 
 
-class GaussianMixture(
-    CallbackSupportMixin,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    DensityMixin,
-    BaseEstimator,
-):
+class GaussianMixture(CallbackSupportMixin, FittedMixture, BaseEstimator):
     r"""Gaussian mixture fitted by expectation–maximisation.
 
     Every parameter, attribute and method of scikit-learn's class of this name is here with the same meaning, so changing the import is
@@ -229,25 +224,10 @@ class GaussianMixture(
         source, kept = as_source(rows, sample_weight, self.n_components)
         metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
         tasks = FitTasks(self, rows, self.max_iter, metadata)
-        self._adopt(self._climb(source, kept, len(rows), tasks), source)
+        self.adopt(self._climb(source, kept, len(rows), tasks), self.algorithm_, source)
         tasks.end()
         self._warn()
         return self
-
-    def fit_predict(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> NDArray[np.int64]:
-        """Estimate the mixture and label the rows: the same as ``fit(X).predict(X)``.
-
-        Parameters
-        ----------
-        X : (N, D) array-like
-        y : ignored
-        sample_weight : (N,) array-like, optional
-
-        Returns
-        -------
-        (N,) int64 array
-        """
-        return self.fit(X, y, sample_weight=sample_weight).predict(X)
 
     def _climb(self, source: ArraySource, kept: Array | None, n_rows: int, tasks: FitTasks) -> Restarts:
         structure = covariance_structure(self.covariance_type)
@@ -258,14 +238,16 @@ class GaussianMixture(
             assignment=_ASSIGNMENTS[self.assignment],
             equal_weights=self.equal_weights,
         )
-        starts = self._starts(source, kept, n_rows)
+        shortlist = self._shortlist(source, kept, n_rows)
         stopping = Stopping(float(self.tol), self.max_iter, source.total_weight)
         observe = self._observer(tasks, source) if tasks.watched or self.verbose else None
-        runs = climb(source, starts, self.algorithm_, stopping, observe)
+        (restarts,) = finish(source, [shortlist], [self.algorithm_], stopping, observe)
+        if isinstance(restarts, CollapseError):
+            raise restarts
         if self.verbose:
-            for i, run in enumerate(runs):
+            for i, run in enumerate(restarts.runs):
                 print(f"Restart {i}: {run.n_iter} iterations, {run.stop.sentence}")
-        return summarise(runs, stopping)
+        return restarts
 
     def _prior(self, source: ArraySource, structure: CovarianceStructure) -> NormalInverseWishart | None:
         if not isinstance(self.covariance_prior, str):
@@ -279,10 +261,10 @@ class GaussianMixture(
         scale = single_gaussian(covariance, moments.means(), structure, float(self.reg_covar))
         return NormalInverseWishart.from_data_moments(moments.means()[0], scale, self.n_components)
 
-    def _starts(self, source: ArraySource, kept: Array | None, n_rows: int) -> list[Mixture]:
+    def _shortlist(self, source: ArraySource, kept: Array | None, n_rows: int) -> Shortlist:
         """The mixtures that the restarts begin from."""
         if self.warm_start and hasattr(self, "converged_"):
-            return [self.mixture_]
+            return Shortlist([Start(self.mixture_)])
         algorithm, n_components = self.algorithm_, self.n_components
         shape = (n_components, source.n_features)
         weights = None if self.weights_init is None else given_weights(self.weights_init, n_components)
@@ -293,20 +275,25 @@ class GaussianMixture(
             else covariances_from_precisions(self.precisions_init, algorithm.structure, *shape)
         )
         if weights is not None and means is not None and covariances is not None:
-            return [Mixture(weights, means, covariances, algorithm.structure.name)]
+            return Shortlist([Start(Mixture(weights, means, covariances, algorithm.structure.name))])
         if not isinstance(self.init_params, str):
             partition = as_partition(self.init_params, kept, n_rows, n_components)
             moments = accumulate(source, partition, n_components, diagonal=algorithm.structure.diagonal)
-            bases = [self._first_m_step(moments)]
+            shortlist = Shortlist([Start(self._first_m_step(moments))])
         else:
             sample = seeding_sample(source, n_components)
             if means is not None:
-                bases = [near_centres(sample, means, algorithm)]
+                shortlist = Shortlist([Start(near_centres(sample, means, algorithm))])
             else:
-                rng = as_generator(self.random_state)
-                seeding = SEEDINGS[self.init_params]
-                bases = seeded_starts(sample, n_components, algorithm, seeding, self.n_init, rng)
-        return [replace_parts(base, weights, means, covariances) for base in bases]
+                rng, seeding = as_generator(self.random_state), SEEDINGS[self.init_params]
+                n = n_starts(seeding, n_components, self.n_init)
+                starts = seeding(sample, n_components, algorithm, rng, n)
+                (shortlist,) = race(sample, [Pool(starts, algorithm, self.n_init)])
+        given = (weights, means, covariances)
+        return shortlist._replace(
+            starts=[Start(replace_parts(mixture, *given), times) for mixture, times in shortlist.starts],
+            reserves=[Start(replace_parts(mixture, *given), times) for mixture, times in shortlist.reserves],
+        )
 
     def _first_m_step(self, moments: Any) -> Mixture:
         try:
@@ -327,13 +314,15 @@ class GaussianMixture(
 
         return observe
 
-    def _adopt(self, restarts: Restarts, source: ArraySource) -> None:
+    def adopt(self, restarts: Restarts, algorithm: ExpectationMaximization, source: ArraySource) -> Self:
+        """Take for the fit the best of these restarts of an algorithm on a source."""
         best = restarts.best
+        self.algorithm_, self.prior_ = algorithm, algorithm.prior
         for name, value in self._attributes(best.mixture, best.bounds, source).items():
             setattr(self, name, value)
         self.restarts_, self.optima_, self.n_collapsed_ = restarts, restarts.optima, restarts.n_collapsed
         self.stop_, self.converged_, self.collapses_ = best.stop, best.stop.converged, best.collapses
-        self.prior_ = self.algorithm_.prior
+        return self
 
     def _attributes(self, mixture: Mixture, bounds: tuple[float, ...], source: ArraySource) -> dict[str, Any]:
         """The attributes with which an estimator predicts like ``mixture``."""
@@ -379,133 +368,3 @@ class GaussianMixture(
             mixture = Mixture(parts[0], parts[1], parts[2], self.covariance_type)
             self._known_mixture = (*parts, mixture)
         return mixture
-
-    def predict(self, X: ArrayLike) -> NDArray[np.int64]:
-        """The most probable component of each row.
-
-        Parameters
-        ----------
-        X : (N, D) array-like
-
-        Returns
-        -------
-        (N,) int64 array
-        """
-        rows = self._rows(X)
-        return self.mixture_.predict(rows)
-
-    def predict_proba(self, X: ArrayLike) -> Array:
-        """Posterior probability of each component for each row (responsibilities).
-
-        Parameters
-        ----------
-        X : (N, D) array-like
-
-        Returns
-        -------
-        (N, K) array
-            Rows sum to one.
-        """
-        rows = self._rows(X)
-        return self.mixture_.responsibilities(rows).astype(rows.dtype, copy=False)
-
-    def transform(self, X: ArrayLike) -> Array:
-        """The rows as responsibilities, so that the mixture can feed another estimator: the same as ``predict_proba``.
-
-        Parameters
-        ----------
-        X : (N, D) array-like
-
-        Returns
-        -------
-        (N, K) array
-        """
-        return self.predict_proba(X)
-
-    def score_samples(self, X: ArrayLike) -> Array:
-        """Log density of each row.
-
-        Parameters
-        ----------
-        X : (N, D) array-like
-
-        Returns
-        -------
-        (N,) array
-        """
-        rows = self._rows(X)
-        return self.mixture_.log_pdf(rows).astype(rows.dtype, copy=False)
-
-    def score(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> float:
-        """Mean log density, weighted where weights are given.
-
-        Parameters
-        ----------
-        X : (N, D) array-like
-        y : ignored
-        sample_weight : (N,) array-like, optional
-
-        Returns
-        -------
-        float
-        """
-        rows = self._rows(X)
-        source, _ = as_source(rows, sample_weight, 1)
-        return self.mixture_.log_likelihood(source.rows, source.weights) / source.total_weight
-
-    def bic(self, X: ArrayLike) -> float:
-        """Bayesian information criterion, ``−2ℓ + p log N``: lower is better.
-
-        Parameters
-        ----------
-        X : (N, D) array-like
-        """
-        return criteria(self.mixture_, ArraySource(self._rows(X))).bic
-
-    def aic(self, X: ArrayLike) -> float:
-        """Akaike's information criterion, ``−2ℓ + 2p``: lower is better.
-
-        Parameters
-        ----------
-        X : (N, D) array-like
-        """
-        return criteria(self.mixture_, ArraySource(self._rows(X))).aic
-
-    def icl(self, X: ArrayLike) -> float:
-        """Integrated completed likelihood criterion: ``bic`` plus a price on overlap; lower is better.
-
-        Parameters
-        ----------
-        X : (N, D) array-like
-        """
-        return criteria(self.mixture_, ArraySource(self._rows(X))).icl
-
-    def sample(self, n_samples: int = 1, random_state: RandomState = None) -> tuple[Array, NDArray[np.int64]]:
-        """Draw points from the fitted mixture: first the label, then the point.
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-        random_state : None, int, RandomState or Generator
-            ``None`` uses the estimator's own, so an integer seed there gives the same draw at each call, as in scikit-learn.
-
-        Returns
-        -------
-        X : (n_samples, D) array
-        labels : (n_samples,) int64 array
-        """
-        mixture = self.mixture_
-        return mixture.sample(n_samples, self.random_state if random_state is None else random_state)
-
-    def _rows(self, X: ArrayLike) -> Array:
-        check_is_fitted(self, list(_PARTS))
-        return validate_data(self, as_table(X), dtype=[np.float64, np.float32], reset=False)
-
-    @property
-    def _n_features_out(self) -> int:
-        return self.means_.shape[0]
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags

@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg.lapack import dtrtri
 
 Array = NDArray[np.floating]
 EPS = float(np.finfo(np.float64).eps)
@@ -19,12 +18,9 @@ def precision_factors(cholesky: Array) -> Array:
     Returns
     -------
     (G, D, D) array
-        ``R = L⁻ᵀ``. Triangular inversion keeps small rows accurate where a general inverse would not.
+        ``R = L⁻ᵀ``. On an upper triangular matrix a general inverse is back substitution, which keeps small rows accurate.
     """
-    inverses = np.empty_like(cholesky)
-    for g, factor in enumerate(cholesky):
-        inverses[g], _ = dtrtri(factor, lower=1)
-    return np.ascontiguousarray(np.tril(inverses).swapaxes(-1, -2))
+    return np.linalg.inv(cholesky.swapaxes(-1, -2))
 
 
 def outer(vectors: Array, others: Array | None = None) -> Array:
@@ -46,14 +42,14 @@ def cholesky(matrices: Array) -> tuple[Array, NDArray[np.bool_]]:
     Returns
     -------
     factors : (G, D, D) array
-        Lower factors; zero where a matrix is singular.
+        Lower factors; the identity where a matrix is singular.
     singular : (G,) bool array
     """
     singular = np.zeros(len(matrices), dtype=bool)
     try:
         factors = np.linalg.cholesky(matrices)
     except np.linalg.LinAlgError:
-        factors = np.zeros_like(matrices)
+        factors = np.broadcast_to(np.eye(matrices.shape[-1]), matrices.shape).copy()
         for g, matrix in enumerate(matrices):
             try:
                 factors[g] = np.linalg.cholesky(matrix)

@@ -7,7 +7,9 @@ hard assignment, equal weights and one shared round covariance it is k-means (Ll
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 
@@ -42,7 +44,7 @@ class ExpectationMaximization:
     equal_weights: bool = False
 
     def maximise(self, moments: Moments, penalty: InverseWishartPenalty | None = None) -> Mixture:
-        """The M-step.
+        """The M-step of one mixture.
 
         Parameters
         ----------
@@ -55,22 +57,49 @@ class ExpectationMaximization:
         Collapsed
             If a component is empty, or its covariance singular to working precision.
         """
-        counts, prior = moments.count, self.prior
-        if not (counts > 0).all():
-            raise Collapsed(empty_components(counts))
-        means, scatter = moments.means(), moments.scatter()
+        (result,) = self.maximise_stack([moments], penalty)
+        if isinstance(result, Collapsed):
+            raise result
+        return result
+
+    def maximise_stack(
+        self, stack: Sequence[Moments], penalty: InverseWishartPenalty | None = None
+    ) -> list[Mixture | Collapsed]:
+        """The M-step of several mixtures at once; what a single one would raise stands in its place.
+
+        Parameters
+        ----------
+        stack : sequence of Moments
+            One for each mixture.
+        penalty : InverseWishartPenalty, optional
+        """
+        empty = [None if (m.count > 0).all() else Collapsed(empty_components(m.count)) for m in stack]
+        updated = iter(self._maximise([m for m, e in zip(stack, empty, strict=True) if e is None], penalty))
+        return [next(updated) if collapsed is None else collapsed for collapsed in empty]
+
+    def _maximise(
+        self, stack: Sequence[Moments], penalty: InverseWishartPenalty | None
+    ) -> Iterator[Mixture | Collapsed]:
+        if not stack:
+            return
+        ends = list(accumulate(len(m.count) for m in stack))
+        parts = [slice(end - len(m.count), end) for end, m in zip(ends, stack, strict=True)]
+        moments, prior = Moments.stacked(stack), self.prior
+        counts, means, scatter = moments.count, moments.means(), moments.scatter()
         degrees = counts
         if prior is not None:
             scatter = scatter + prior.shrinkage_scatter(counts, means, moments.diagonal)
             means = prior.posterior_means(counts, means)
             degrees, penalty = counts + 1, prior.penalty
-        covariances = self.structure.maximise(scatter, degrees, self.floor, penalty)
         least = rounding_variances(means, self.floor)
-        factor, singular = self.structure.factor(covariances, least)
-        if singular.any():
-            raise Collapsed(flat_components(self.structure, covariances, counts, least))
-        weights = np.full(len(counts), 1 / len(counts)) if self.equal_weights else counts / counts.sum()
-        return Mixture.from_factor(weights, means, covariances, self.structure, factor)
+        fitted = self.structure.maximise_stack(scatter, degrees, least, self.floor, penalty, parts)
+        for part, (covariances, factor, singular) in zip(parts, fitted, strict=True):
+            n = counts[part]
+            if singular.any():
+                yield Collapsed(flat_components(self.structure, covariances, n, least[part]))
+                continue
+            weights = np.full(len(n), 1 / len(n)) if self.equal_weights else n / n.sum()
+            yield Mixture.from_factor(weights, means[part], covariances, self.structure, factor)
 
     def log_prior(self, mixture: Mixture) -> float:
         """What the prior adds to the bound that is climbed."""

@@ -6,8 +6,9 @@ pass over the data, and leaves the stack when it ends.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from mixtura.inference.collapse import Collapse, Collapsed, flat_components
 from mixtura.inference.em import ExpectationMaximization
 from mixtura.inference.stopping import Stop, Stopping
 from mixtura.model.mixture import Mixture
+from mixtura.model.moments import Moments
 from mixtura.sweep import Sweep
 
 
@@ -56,10 +58,14 @@ class Run:
 Observer = Callable[[int, Mixture, tuple[float, ...]], bool]
 """Called with the run's index, its current mixture and its bounds so far; returning true stops the run."""
 
+Progress = Callable[[int, int], None]
+"""Called after each pass with how many of the runs have ended, and how many there are."""
+
 
 @dataclass
 class _Climber:
     start: Mixture
+    algorithm: ExpectationMaximization
     mixture: Mixture
     bounds: list[float] = field(default_factory=list)
     stop: Stop | None = None
@@ -68,57 +74,69 @@ class _Climber:
 
 def climb(
     source: ArraySource,
-    starts: list[Mixture],
-    algorithm: ExpectationMaximization,
+    starts: Sequence[Mixture],
+    algorithms: Sequence[ExpectationMaximization] | ExpectationMaximization,
     stopping: Stopping,
     observe: Observer | None = None,
+    progress: Progress | None = None,
 ) -> list[Run]:
-    """Run the algorithm from every start, reading the data once per round for all of them.
+    """Climb from every start, reading the data once per round for all of them.
 
     Parameters
     ----------
     source : ArraySource
-    starts : list of Mixture
-    algorithm : ExpectationMaximization
+    starts : sequence of Mixture
+    algorithms : ExpectationMaximization or sequence of it
+        One for all starts, or one for each.
     stopping : Stopping
     observe : Observer, optional
+    progress : Progress, optional
 
     Returns
     -------
     list of Run
         In the order of the starts.
     """
-    climbers = [_Climber(start, start) for start in starts]
+    each = algorithms if isinstance(algorithms, Sequence) else repeat(algorithms, len(starts))
+    climbers = [_Climber(start, algorithm, start) for start, algorithm in zip(starts, each, strict=True)]
     with Sweep(source) as sweep:
-        _advance(sweep, climbers, algorithm, stopping, observe)
+        active = list(enumerate(climbers))
+        while active:
+            active = _advance(sweep, active, stopping, observe)
+            if progress is not None:
+                progress(len(climbers) - len(active), len(climbers))
     return [Run(c.start, c.mixture, tuple(c.bounds), c.stop, c.collapses) for c in climbers if c.stop is not None]
 
 
 def _advance(
-    sweep: Sweep,
-    climbers: list[_Climber],
-    algorithm: ExpectationMaximization,
-    stopping: Stopping,
-    observe: Observer | None,
-) -> None:
-    """Advance all climbers, pass by pass, until each has stopped."""
-    active = list(enumerate(climbers))
-    while active:
-        swept = sweep([climber.mixture.scorer for _, climber in active], algorithm.assignment)
-        for (index, climber), (log_normaliser, moments) in zip(active, swept, strict=True):
-            climber.bounds.append(log_normaliser + algorithm.log_prior(climber.mixture))
-            climber.stop = stopping(climber.bounds)
-            if observe is not None and observe(index, climber.mixture, tuple(climber.bounds)) and not climber.stop:
-                climber.stop = Stop("callback", False, float("nan"), "stopped by a callback")
-            if climber.stop is not None:
-                climber.collapses = _held_at_floor(algorithm, climber.mixture, moments.count)
-                continue
-            try:
-                climber.mixture = algorithm.maximise(moments)
-            except Collapsed as collapsed:
-                climber.collapses = collapsed.collapses
-                climber.stop = Stop("collapse", False, float("inf"), f"stopped: {collapsed}")
-        active = [(index, climber) for index, climber in active if climber.stop is None]
+    sweep: Sweep, active: list[tuple[int, _Climber]], stopping: Stopping, observe: Observer | None
+) -> list[tuple[int, _Climber]]:
+    """One pass and one update for all climbers; those that go on."""
+    swept = sweep([c.mixture.scorer for _, c in active], [c.algorithm.assignment for _, c in active])
+    going: dict[ExpectationMaximization, list[tuple[_Climber, Moments]]] = {}
+    for (index, climber), (log_normaliser, moments) in zip(active, swept, strict=True):
+        climber.bounds.append(log_normaliser + climber.algorithm.log_prior(climber.mixture))
+        climber.stop = stopping(climber.bounds)
+        if observe is not None and observe(index, climber.mixture, tuple(climber.bounds)) and not climber.stop:
+            climber.stop = Stop("callback", False, float("nan"), "stopped by a callback")
+        if climber.stop is None:
+            going.setdefault(climber.algorithm, []).append((climber, moments))
+        else:
+            climber.collapses = _held_at_floor(climber.algorithm, climber.mixture, moments.count)
+    for algorithm, stack in going.items():
+        _update(algorithm, stack)
+    return [(index, climber) for index, climber in active if climber.stop is None]
+
+
+def _update(algorithm: ExpectationMaximization, stack: list[tuple[_Climber, Moments]]) -> None:
+    """The M-step of all climbers that share an algorithm."""
+    updated = algorithm.maximise_stack([moments for _, moments in stack])
+    for (climber, _), result in zip(stack, updated, strict=True):
+        if isinstance(result, Collapsed):
+            climber.collapses = result.collapses
+            climber.stop = Stop("collapse", False, float("inf"), f"stopped: {result}")
+        else:
+            climber.mixture = result
 
 
 def _held_at_floor(algorithm: ExpectationMaximization, mixture: Mixture, counts: Array) -> tuple[Collapse, ...]:

@@ -10,8 +10,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mixtura.data.array import ArraySource
 from mixtura.ground.errors import CollapseError
-from mixtura.inference.loop import Run
+from mixtura.inference.em import ExpectationMaximization
+from mixtura.inference.loop import Observer, Progress, Run, climb
+from mixtura.inference.race import Shortlist, Start
 from mixtura.inference.stopping import SHARE_OF_TOL, Stopping
 
 
@@ -41,46 +44,116 @@ class Restarts:
     optima : tuple of Optimum
         Best first; collapsed runs are not among them unless every run collapsed onto the floor.
     n_collapsed : int
-        Runs in which a component collapsed.
+        Restarts in which a component collapsed.
     n_runs : int
+        All restarts.
+    n_dropped : int
+        Restarts given up early because others were ahead of them.
+    runs : tuple of Run
+        Those run to the end.
     """
 
     best: Run
     optima: tuple[Optimum, ...]
     n_collapsed: int
     n_runs: int
+    n_dropped: int
+    runs: tuple[Run, ...]
 
 
-def summarise(runs: Sequence[Run], stopping: Stopping) -> Restarts:
+def finish(
+    source: ArraySource,
+    shortlists: Sequence[Shortlist],
+    algorithms: Sequence[ExpectationMaximization],
+    stopping: Stopping,
+    observe: Observer | None = None,
+    progress: Progress | None = None,
+) -> list[Restarts | CollapseError]:
+    """Run the starts of several candidates to the end, side by side; the reserves too of a candidate all of whose runs collapse.
+
+    Parameters
+    ----------
+    source : ArraySource
+    shortlists, algorithms : sequences of Shortlist and ExpectationMaximization
+        One for each candidate.
+    stopping : Stopping
+    observe : Observer, optional
+    progress : Progress, optional
+
+    Returns
+    -------
+    list of Restarts or CollapseError
+        The error where no run of a candidate could go on to its end.
+    """
+    runs: list[list[tuple[Run, int]]] = [[] for _ in shortlists]
+    waiting: list[Sequence[Start]] = [shortlist.starts for shortlist in shortlists]
+    for following in ([shortlist.reserves for shortlist in shortlists], [()] * len(shortlists)):
+        entries = [(i, start) for i, starts in enumerate(waiting) for start in starts]
+        mixtures, climbing = [start.mixture for _, start in entries], [algorithms[i] for i, _ in entries]
+        climbed = climb(source, mixtures, climbing, stopping, observe, progress)
+        for (i, start), run in zip(entries, climbed, strict=True):
+            runs[i].append((run, start.times))
+        waiting = [
+            more if all(r.collapses for r, _ in done) else () for more, done in zip(following, runs, strict=True)
+        ]
+        if not any(waiting):
+            break
+    return [_summarised(done, shortlist, stopping) for done, shortlist in zip(runs, shortlists, strict=True)]
+
+
+def _summarised(runs: Sequence[tuple[Run, int]], shortlist: Shortlist, stopping: Stopping) -> Restarts | CollapseError:
+    try:
+        return summarise(runs, shortlist, stopping)
+    except CollapseError as error:
+        return error
+
+
+def summarise(runs: Sequence[tuple[Run, int]], shortlist: Shortlist, stopping: Stopping) -> Restarts:
     """Keep the best run that did not collapse, or else the best of those held at the floor.
+
+    Parameters
+    ----------
+    runs : sequence of (Run, int)
+        With how many restarts each stands for.
+    shortlist : Shortlist
+        Where they come from.
+    stopping : Stopping
 
     Raises
     ------
     CollapseError
         If no run could go on to its end.
     """
-    sound = [run for run in runs if not run.collapses]
-    kept = sound or [run for run in runs if not run.failed]
+    n_runs = sum(start.times for start in (*shortlist.starts, *shortlist.reserves)) + shortlist.n_collapsed
+    n_collapsed = shortlist.n_collapsed + sum(times for run, times in runs if run.collapses)
+    kept = [(run, n) for run, n in runs if not run.collapses] or [(run, n) for run, n in runs if not run.failed]
     if not kept:
-        longest = max(runs, key=lambda run: run.n_iter)
+        longest = max((run for run, _ in runs), key=lambda run: run.n_iter)
         raise CollapseError(
-            f"{'the fit' if len(runs) == 1 else f'all {len(runs)} restarts'} collapsed; "
+            f"{'the fit' if n_runs == 1 else f'all {n_runs} restarts'} collapsed; "
             f"{'; '.join(map(str, longest.collapses))}, after {longest.n_iter} iterations. The likelihood is unbounded there. "
             "Try fewer components, a floor (reg_covar=1e-6), or a prior (covariance_prior='empirical')."
         )
-    ranked = sorted(kept, key=lambda run: run.bounds[-1], reverse=True)
+    ranked = sorted(kept, key=lambda pair: pair[0].bounds[-1], reverse=True)
     width = 10 * stopping.tol * SHARE_OF_TOL * stopping.total_weight
-    return Restarts(ranked[0], _optima(ranked, width), len(runs) - len(sound), len(runs))
+    return Restarts(
+        best=ranked[0][0],
+        optima=_optima(ranked, width),
+        n_collapsed=n_collapsed,
+        n_runs=n_runs,
+        n_dropped=n_runs - shortlist.n_collapsed - sum(times for _, times in runs),
+        runs=tuple(run for run, _ in runs),
+    )
 
 
-def _optima(ranked: Sequence[Run], width: float) -> tuple[Optimum, ...]:
+def _optima(ranked: Sequence[tuple[Run, int]], width: float) -> tuple[Optimum, ...]:
     """Group runs, best first: one belongs to the optimum before it if what it may still gain would take it there."""
     optima: list[Optimum] = []
-    for run in ranked:
+    for run, times in ranked:
         bound, remaining = run.bounds[-1], run.stop.remaining
         reachable = bound + max(width, 1e-9 * abs(bound)) + (remaining if math.isfinite(remaining) else 0.0)
         if optima and reachable >= optima[-1].bound:
-            optima[-1] = Optimum(optima[-1].bound, optima[-1].times + 1)
+            optima[-1] = Optimum(optima[-1].bound, optima[-1].times + times)
         else:
-            optima.append(Optimum(bound, 1))
+            optima.append(Optimum(bound, times))
     return tuple(optima)

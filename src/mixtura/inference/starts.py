@@ -6,7 +6,7 @@ does not start collapsed. Labels or responsibilities that the user gives are fol
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +17,7 @@ from mixtura.ground.linalg import EPS, Array
 from mixtura.inference.collapse import Collapsed, rounding_variances
 from mixtura.inference.em import ExpectationMaximization
 from mixtura.inference.loop import Run, climb
+from mixtura.inference.race import SHORT_RUNS
 from mixtura.inference.seeding import SeedingSample, plus_plus_seeds, squared_distances
 from mixtura.inference.stopping import Stopping
 from mixtura.model.covariance import CovarianceStructure, InverseWishartPenalty, covariance_structure
@@ -24,8 +25,6 @@ from mixtura.model.mixture import Mixture
 from mixtura.sweep import accumulate, hard
 
 KMEANS_MAX_ITER = 300
-SHORT_RUNS = 10
-SHORT_RUN_ITERATIONS = 10
 RANDOM_ROWS_PER_MEAN = 2
 REMEDY = (
     "Try fewer components, remove constant and redundant columns, or declare a floor (reg_covar) or a prior (covariance_prior) "
@@ -49,18 +48,43 @@ def kmeans(
     sample: SeedingSample, n_components: int, algorithm: ExpectationMaximization, rng: np.random.Generator, n: int
 ) -> list[Mixture]:
     """k-means from k-means++ seeds, every other one in units of each feature's spread where the structure allows that."""
-    by_feature = [algorithm.structure.scales_by_feature and i % 2 == 0 for i in range(n)]
-    partitions: list[Array | None] = [None] * n
-    for scaling in set(by_feature):
+    (starts,) = kmeans_starts(sample, [(n_components, algorithm)], rng, n)
+    if isinstance(starts, CollapseError):
+        raise starts
+    return starts
+
+
+def kmeans_starts(
+    sample: SeedingSample,
+    candidates: Sequence[tuple[int, ExpectationMaximization]],
+    rng: np.random.Generator,
+    n: int,
+) -> list[list[Mixture] | CollapseError]:
+    """``n`` starts by k-means for each of several candidates, side by side; candidates of one size share their partitions."""
+    by_feature = {
+        algorithm: [algorithm.structure.scales_by_feature and i % 2 == 0 for i in range(n)]
+        for _, algorithm in candidates
+    }
+    wanted = sorted({(scaling, k, i) for k, a in candidates for i, scaling in enumerate(by_feature[a])})
+    partitions: dict[tuple[bool, int, int], Array] = {}
+    for scaling in dict.fromkeys(key[0] for key in wanted):
         rows = sample.scaled(sample.rows, scaling)
-        mine = [i for i in range(n) if by_feature[i] is scaling]
-        seedings = [rows[plus_plus_seeds(sample, rows, n_components, rng)] for _ in mine]
-        for i, seeds, run in zip(mine, seedings, lloyd(ArraySource(rows, sample.weights), seedings), strict=True):
+        keys = [key for key in wanted if key[0] is scaling]
+        seedings = [rows[plus_plus_seeds(sample, rows, k, rng)] for _, k, _ in keys]
+        for key, seeds, run in zip(keys, seedings, lloyd(ArraySource(rows, sample.weights), seedings), strict=True):
             partition = nearest_centre(rows, run.mixture.means)
             if not partition.any(axis=0).all():  # a cluster lost its last row: the seeds own at least themselves
                 partition = nearest_centre(rows, seeds)
-            partitions[i] = partition
-    return [from_partition(sample, p, algorithm) for p in partitions if p is not None]
+            partitions[key] = partition
+    starts: list[list[Mixture] | CollapseError] = []
+    for k, algorithm in candidates:
+        try:
+            starts.append(
+                [from_partition(sample, partitions[s, k, i], algorithm) for i, s in enumerate(by_feature[algorithm])]
+            )
+        except CollapseError as error:
+            starts.append(error)
+    return starts
 
 
 def random_rows(
@@ -103,30 +127,11 @@ SEEDINGS: dict[str, Seeding] = {
 """scikit-learn's names of the starts."""
 
 
-def seeded_starts(
-    sample: SeedingSample,
-    n_components: int,
-    algorithm: ExpectationMaximization,
-    seeding: Seeding,
-    n_init: int,
-    rng: np.random.Generator,
-) -> list[Mixture]:
-    """``n_init`` starts from one seeding.
-
-    The first from k-means is a thorough one, the winner of several short runs; the others are as they come, for variety.
-    """
-    if n_components == 1 or seeding is not kmeans:
-        return seeding(sample, n_components, algorithm, rng, n_init)
-    starts = kmeans(sample, n_components, algorithm, rng, SHORT_RUNS + n_init - 1)
-    return [short_run_winner(sample, starts[:SHORT_RUNS], algorithm), *starts[SHORT_RUNS:]]
-
-
-def short_run_winner(sample: SeedingSample, starts: list[Mixture], algorithm: ExpectationMaximization) -> Mixture:
-    """Where the best of several short runs on the sample ends, side by side (Biernacki, Celeux and Govaert 2003)."""
-    source = sample.source
-    runs = climb(source, starts, algorithm, Stopping(0.0, SHORT_RUN_ITERATIONS, source.total_weight))
-    kept = [run for run in runs if not run.collapses] or [run for run in runs if not run.failed]
-    return max(kept, key=lambda run: run.bounds[-1]).mixture if kept else starts[0]
+def n_starts(seeding: Seeding, n_components: int, n_init: int) -> int:
+    """How many starts so many restarts take: for one component one will do, and k-means starts compete for the first restart."""
+    if n_components == 1:
+        return 1
+    return n_init + SHORT_RUNS - 1 if seeding is kmeans else n_init
 
 
 def near_centres(sample: SeedingSample, centres: Array, algorithm: ExpectationMaximization) -> Mixture:

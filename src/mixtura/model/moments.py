@@ -7,6 +7,7 @@ A sweep uses the components' current means, where the correction ``firstÂ·firstá
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +35,18 @@ class Moments:
     first: Array
     second: Array
     origin: Array
+
+    @classmethod
+    def stacked(cls, moments: Sequence[Moments]) -> Moments:
+        """The components of several mixtures one after another."""
+        if len(moments) == 1:
+            return moments[0]
+        return cls(
+            np.concatenate([m.count for m in moments]),
+            np.concatenate([m.first for m in moments]),
+            np.concatenate([m.second for m in moments]),
+            np.concatenate([m.origin for m in moments]),
+        )
 
     @property
     def diagonal(self) -> bool:

@@ -19,7 +19,7 @@ def criterion(search: Any, *, criterion: str = "bic", ax: Axes | None = None) ->
 
     Parameters
     ----------
-    search : result of a model search
+    search : fitted GaussianMixtureSearch, or its ``search_``
         With ``candidates`` and ``best``; each candidate has ``n_components``, ``covariance_type``, and the criteria
         (``None`` where the fit failed). A candidate that failed, or has a component held at the floor, leaves a gap.
     criterion : {"bic", "aic", "icl"}
@@ -43,6 +43,7 @@ def criterion(search: Any, *, criterion: str = "bic", ax: Axes | None = None) ->
     """
     from mixtura.plot._matplotlib import new_row
 
+    search = getattr(search, "search_", search)
     if criterion not in CRITERIA:
         raise InvalidParameterError(f"criterion must be one of {', '.join(CRITERIA)}; got {criterion!r}.")
     curves = criterion_curves(search, criterion)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixtura.ground.linalg import Array, cholesky, precision_factors, raise_eigenvalues
-from mixtura.model.covariance.structure import InverseWishartPenalty, SharedBlocks
+from mixtura.model.covariance.structure import Factored, InverseWishartPenalty, SharedBlocks
 
 
 class _MatrixBlocks(SharedBlocks):
@@ -26,6 +26,19 @@ class _MatrixBlocks(SharedBlocks):
             counts = counts + penalty.degrees_of_freedom + scatter.shape[-1] + 1
         blocks = scatter / counts[:, None, None]
         return raise_eigenvalues(blocks, floor) if floor else blocks
+
+    def maximise_and_factor_blocks(
+        self, scatter: Array, counts: Array, least: Array, floor: float, penalty: InverseWishartPenalty | None
+    ) -> Factored:
+        blocks = self.maximise_blocks(scatter, counts, 0.0, penalty)
+        factors, singular = self.factor_blocks(blocks, least)
+        if floor:
+            # tr Σ⁻¹ = ‖R‖² is no less than one over the smallest eigenvalue: small traces need no second look.
+            low = singular | (np.einsum("gij,gij->g", factors, factors) > 1 / floor)
+            if low.any():
+                blocks[low] = raise_eigenvalues(blocks[low], floor)
+                factors[low], singular[low] = self.factor_blocks(blocks[low], least[low])
+        return Factored(blocks, factors, singular)
 
     def block_log_penalty(self, blocks: Array, penalty: InverseWishartPenalty) -> float:
         degrees = penalty.degrees_of_freedom + blocks.shape[-1] + 1

@@ -14,8 +14,9 @@ the components share one block or have one each.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,14 @@ class InverseWishartPenalty:
 
     scale: Array
     degrees_of_freedom: float
+
+
+class Factored(NamedTuple):
+    """Covariances (natural array), their precision factors, and which components are singular."""
+
+    covariances: Array
+    factor: Array
+    singular: NDArray[np.bool_]
 
 
 class CovarianceStructure(ABC):
@@ -72,6 +81,25 @@ class CovarianceStructure(ABC):
             Smallest variance allowed in any direction.
         penalty : InverseWishartPenalty or None
         """
+
+    def maximise_stack(
+        self,
+        scatter: Array,
+        counts: Array,
+        least: Array,
+        floor: float,
+        penalty: InverseWishartPenalty | None,
+        parts: Sequence[slice],
+    ) -> list[Factored]:
+        """Maximise and factorise for several mixtures, whose components stand one after another: ``parts`` says where each lies.
+
+        One mixture at a time, unless a structure knows better.
+        """
+        fitted = []
+        for part in parts:
+            covariances = self.maximise(scatter[part], counts[part], floor, penalty)
+            fitted.append(Factored(covariances, *self.factor(covariances, least[part])))
+        return fitted
 
     @abstractmethod
     def log_penalty(self, covariances: Array, penalty: InverseWishartPenalty) -> float:
@@ -128,6 +156,13 @@ class SharedBlocks(CovarianceStructure):
     ) -> Array:
         """The maximiser for each block on its own."""
 
+    def maximise_and_factor_blocks(
+        self, scatter: Array, counts: Array, least: Array, floor: float, penalty: InverseWishartPenalty | None
+    ) -> Factored:
+        """The maximiser, factorised."""
+        blocks = self.maximise_blocks(scatter, counts, floor, penalty)
+        return Factored(blocks, *self.factor_blocks(blocks, least))
+
     @abstractmethod
     def block_log_penalty(self, blocks: Array, penalty: InverseWishartPenalty) -> float:
         """The penalty summed over blocks."""
@@ -171,6 +206,25 @@ class SharedBlocks(CovarianceStructure):
         if self.shared:
             scatter, counts = scatter.sum(axis=0, keepdims=True), counts.sum(keepdims=True)
         return self._natural(self.maximise_blocks(scatter, counts, floor, penalty))
+
+    def maximise_stack(
+        self,
+        scatter: Array,
+        counts: Array,
+        least: Array,
+        floor: float,
+        penalty: InverseWishartPenalty | None,
+        parts: Sequence[slice],
+    ) -> list[Factored]:
+        # Blocks know nothing of each other, so those of all mixtures are one stack.
+        if not self.shared:
+            blocks, factors, singular = self.maximise_and_factor_blocks(scatter, counts, least, floor, penalty)
+            return [Factored(blocks[part], factors[part], singular[part]) for part in parts]
+        starts = [part.start for part in parts]
+        scatter, counts = np.add.reduceat(scatter, starts), np.add.reduceat(counts, starts)
+        least = np.minimum.reduceat(least, starts)
+        blocks, factors, singular = self.maximise_and_factor_blocks(scatter, counts, least, floor, penalty)
+        return [Factored(blocks[r], factors[r], singular[r : r + 1]) for r in range(len(parts))]
 
     def log_penalty(self, covariances: Array, penalty: InverseWishartPenalty) -> float:
         return self.block_log_penalty(self._blocks(covariances), penalty)

@@ -1,0 +1,207 @@
+"""``GaussianMixtureSearch``: the number of components and the covariance structure, chosen by a criterion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from mixtura.assess.criteria import CRITERIA
+from mixtura.assess.search import Candidate, search
+from mixtura.data.arrow import as_table
+from mixtura.estimators.fitted import FittedMixture
+from mixtura.estimators.gaussian_mixture import GaussianMixture
+from mixtura.estimators.inputs import as_source
+from mixtura.estimators.progress import progress_bar
+from mixtura.ground.errors import InvalidParameterError
+from mixtura.ground.linalg import Array
+from mixtura.ground.random import RandomState, as_generator
+from mixtura.inference.em import ExpectationMaximization
+from mixtura.inference.stopping import Stopping
+from mixtura.model.covariance import STRUCTURES, CovarianceStructure, covariance_structure
+from mixtura.model.mixture import Mixture
+
+
+class GaussianMixtureSearch(FittedMixture, BaseEstimator):
+    r"""Gaussian mixtures of several sizes and structures, fitted side by side; the one with the lowest criterion is kept.
+
+    All candidates share each pass over the data, and the starts of all of them race on a sample of the rows first.
+
+    Parameters
+    ----------
+    n_components : int or sequence of int, default=range(1, 10)
+        Numbers of components to try.
+    covariance_type : str or sequence of str, default="full"
+        Structures to try, by the names or codes that ``GaussianMixture`` knows; "all" for all of them.
+    criterion : {"bic", "aic", "icl"}, default="bic"
+        What chooses; all are ``−2ℓ`` plus a penalty, so lower is better.
+    n_init : int, default=10
+        Restarts of each candidate.
+    tol, reg_covar : float, default=1e-3, 1e-6
+        As in ``GaussianMixture``.
+    max_iter : int, default=300
+    random_state : None, int, RandomState or Generator
+    verbose : int, default=0
+        1 shows a progress bar on standard error once the fit has taken a second.
+
+    Attributes
+    ----------
+    results_ : dict of arrays
+        A row for each candidate, the best first: ``n_components``, ``covariance_type``, ``rank``, ``log_likelihood``, ``n_parameters``,
+        ``bic``, ``aic``, ``icl``, ``n_iter``, ``converged``, ``error``. ``pandas.DataFrame(search.results_)`` makes a table of it.
+        Candidates with a component held at ``reg_covar`` come after the sound ones, and those that could not be fitted, with NaN and
+        the reason in ``error``, last.
+    best_estimator_ : GaussianMixture
+        Fitted.
+    best_params_ : dict
+    best_score_ : float
+        Its criterion.
+    mixture_ : Mixture
+        That of the best estimator.
+    search_ : Search
+        Every candidate with all its restarts.
+    n_features_in_ : int
+    feature_names_in_ : array of str
+        Column names, where ``X`` had them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import mixtura as mx
+    >>> rng = np.random.default_rng(0)
+    >>> X = np.concatenate([rng.normal(-5, 1, (100, 2)), rng.normal(5, 1, (100, 2))])
+    >>> found = mx.GaussianMixtureSearch(range(1, 4), covariance_type=["full", "tied_spherical"], random_state=0).fit(X)
+    >>> found.best_params_
+    {'n_components': 2, 'covariance_type': 'tied_spherical'}
+    >>> found.results_["bic"][0] == found.best_score_
+    np.True_
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "n_components": [Interval(Integral, 1, None, closed="left"), "array-like"],
+        "covariance_type": [str, "array-like"],
+        "criterion": [StrOptions(set(CRITERIA))],
+        "n_init": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0.0, None, closed="left")],
+        "reg_covar": [Interval(Real, 0.0, None, closed="left")],
+        "max_iter": [Interval(Integral, 0, None, closed="left")],
+        "random_state": ["random_state", np.random.Generator],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        n_components: int | Sequence[int] = range(1, 10),
+        *,
+        covariance_type: str | Sequence[str] = "full",
+        criterion: str = "bic",
+        n_init: int = 10,
+        tol: float = 1e-3,
+        reg_covar: float = 1e-6,
+        max_iter: int = 300,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.criterion = criterion
+        self.n_init = n_init
+        self.tol = tol
+        self.reg_covar = reg_covar
+        self.max_iter = max_iter
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit every candidate and keep the best.
+
+        Parameters
+        ----------
+        X : (N, D) array-like
+        y : ignored
+        sample_weight : (N,) array-like, optional
+
+        Raises
+        ------
+        CollapseError
+            If no candidate could be fitted.
+        """
+        self._validate_params()
+        sizes, structures = self._sizes(), self._structures()
+        rows: Array = validate_data(self, as_table(X), dtype=[np.float64, np.float32], ensure_min_samples=2)
+        source, _ = as_source(rows, sample_weight, max(sizes))
+        with progress_bar("Fitting") if self.verbose else nullcontext() as progress:
+            self.search_ = search(
+                source,
+                [(k, structure) for structure in structures for k in sizes],
+                Stopping(float(self.tol), self.max_iter, source.total_weight),
+                criterion=self.criterion,
+                n_init=self.n_init,
+                floor=float(self.reg_covar),
+                rng=as_generator(self.random_state),
+                progress=progress,
+            )
+        best = self.search_.best
+        assert best.restarts is not None
+        self.best_params_ = {"n_components": best.n_components, "covariance_type": best.covariance_type}
+        self.best_score_ = float(getattr(best.criteria, self.criterion))
+        self.best_estimator_ = GaussianMixture(
+            best.n_components,
+            covariance_type=best.covariance_type,
+            n_init=self.n_init,
+            tol=self.tol,
+            reg_covar=self.reg_covar,
+            max_iter=self.max_iter,
+            random_state=self.random_state,
+        )
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(self, name):
+                setattr(self.best_estimator_, name, getattr(self, name))
+        algorithm = ExpectationMaximization(covariance_structure(best.covariance_type), float(self.reg_covar))
+        self.best_estimator_.adopt(best.restarts, algorithm, source)
+        self.results_ = _table(self.search_.ranked())
+        return self
+
+    def _sizes(self) -> list[int]:
+        given = np.atleast_1d(np.asarray(self.n_components))
+        if not given.size or given.ndim > 1 or given.dtype.kind not in "iu" or given.min() < 1:
+            raise InvalidParameterError(
+                f"n_components must be a positive integer or a sequence of at least one; got {self.n_components!r}."
+            )
+        return list(dict.fromkeys(given.tolist()))
+
+    def _structures(self) -> list[CovarianceStructure]:
+        if isinstance(self.covariance_type, str) and self.covariance_type == "all":
+            return list(STRUCTURES)
+        names = [self.covariance_type] if isinstance(self.covariance_type, str) else list(self.covariance_type)
+        if not names:
+            raise InvalidParameterError("covariance_type must name at least one structure; got none.")
+        return list(dict.fromkeys(covariance_structure(name) for name in names))
+
+    @property
+    def mixture_(self) -> Mixture:
+        """The best mixture."""
+        check_is_fitted(self, "best_estimator_")
+        return self.best_estimator_.mixture_
+
+
+def _table(ranked: list[Candidate]) -> dict[str, NDArray[Any]]:
+    runs = [None if c.restarts is None else c.restarts.best for c in ranked]
+    numbers = ("log_likelihood", "bic", "aic", "icl")
+    return {
+        "rank": np.arange(1, len(ranked) + 1),
+        "n_components": np.array([c.n_components for c in ranked]),
+        "covariance_type": np.array([c.covariance_type for c in ranked]),
+        **{name: np.array([getattr(c, name) for c in ranked], dtype=float) for name in numbers},
+        "n_parameters": np.array([c.n_parameters or 0 for c in ranked]),
+        "n_iter": np.array([0 if run is None else run.n_iter for run in runs]),
+        "converged": np.array([run is not None and run.stop.converged for run in runs]),
+        "error": np.array([c.error or "" for c in ranked]),
+    }
