@@ -12,10 +12,10 @@ from mixtura.data.array import ArraySource
 from mixtura.ground.errors import CollapseError
 from mixtura.inference.em import ExpectationMaximization
 from mixtura.inference.loop import Progress
-from mixtura.inference.race import SHORT_RUNS, Pool, Shortlist, race
+from mixtura.inference.race import SHORT_RUNS, Pool, Shortlist, pool_size, race
 from mixtura.inference.restarts import Restarts, finish
 from mixtura.inference.seeding import seeding_sample
-from mixtura.inference.starts import kmeans, kmeans_starts, n_starts
+from mixtura.inference.starts import kmeans_starts
 from mixtura.inference.stopping import Stopping
 from mixtura.model.covariance import CovarianceStructure
 from mixtura.model.mixture import Mixture
@@ -158,11 +158,13 @@ def _shortlists(
     """The starts that each candidate goes on with, or why it has none."""
     sample = seeding_sample(source, max(k for k, _ in tasks))
     pools: list[Pool | CollapseError] = []
-    for (k, algorithm), starts in zip(tasks, kmeans_starts(sample, tasks, rng, n_init + SHORT_RUNS - 1), strict=True):
+    for (k, algorithm), starts in zip(
+        tasks, kmeans_starts(sample, tasks, rng, pool_size(2, n_init, SHORT_RUNS)), strict=True
+    ):
         if isinstance(starts, CollapseError):
             pools.append(starts)
         else:
-            pools.append(Pool(starts[: n_starts(kmeans, k, n_init)], algorithm, n_init))
+            pools.append(Pool(starts[: pool_size(k, n_init, SHORT_RUNS)], algorithm, n_init))
     raced = iter(race(sample, [pool for pool in pools if isinstance(pool, Pool)]))
     return [next(raced) if isinstance(pool, Pool) else pool for pool in pools]
 

@@ -31,10 +31,10 @@ from mixtura.ground.random import RandomState, as_generator
 from mixtura.inference.collapse import Collapsed
 from mixtura.inference.em import ExpectationMaximization
 from mixtura.inference.loop import Observer
-from mixtura.inference.race import Pool, Shortlist, Start, race
+from mixtura.inference.race import SHORT_RUNS, Pool, Shortlist, Start, pool_size, race
 from mixtura.inference.restarts import Restarts, finish
 from mixtura.inference.seeding import seeding_sample
-from mixtura.inference.starts import REMEDY, SEEDINGS, n_starts, near_centres, single_gaussian
+from mixtura.inference.starts import REMEDY, SEEDINGS, kmeans, near_centres, single_gaussian
 from mixtura.inference.stopping import Stopping
 from mixtura.model.covariance import STRUCTURES, CovarianceStructure, covariance_structure
 from mixtura.model.mixture import Mixture
@@ -286,7 +286,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture, BaseEstimator):
                 shortlist = Shortlist([Start(near_centres(sample, means, algorithm))])
             else:
                 rng, seeding = as_generator(self.random_state), SEEDINGS[self.init_params]
-                n = n_starts(seeding, n_components, self.n_init)
+                n = pool_size(n_components, self.n_init, SHORT_RUNS if seeding is kmeans else 1)
                 starts = seeding(sample, n_components, algorithm, rng, n)
                 (shortlist,) = race(sample, [Pool(starts, algorithm, self.n_init)])
         given = (weights, means, covariances)

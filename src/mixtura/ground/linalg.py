@@ -7,6 +7,12 @@ Array = NDArray[np.floating]
 EPS = float(np.finfo(np.float64).eps)
 
 
+def read_only(*arrays: Array) -> None:
+    """Let nobody write into these arrays, nor into views taken of them from now on."""
+    for array in arrays:
+        array.setflags(write=False)
+
+
 def precision_factors(cholesky: Array) -> Array:
     """Upper triangular ``R`` with ``R Rᵀ = (L Lᵀ)⁻¹`` for each lower triangular ``L``.
 

@@ -81,7 +81,10 @@ def flat_components(
     else:
         matrices = structure.matrices(covariances, *shape)
         spectra = np.linalg.eigvalsh(matrices)
-        flat = np.array([_flat_directions(m, low) for m, low in zip(matrices, least, strict=True)])
+        rounding = 8 * shape[1] * EPS * variances.max(axis=1)
+        flat = np.zeros(shape[0], dtype=int)
+        for k in np.flatnonzero(spectra[:, 0] <= np.maximum(rounding, least.max(axis=1) * (1 + 1e-6))):
+            flat[k] = _flat_directions(matrices[k], least[k])
     return tuple(
         Collapse(int(k), float(counts[k]), _condition_number(spectra[k]), _cause(int(flat[k]), shape[1]))
         for k in np.flatnonzero(flat)

@@ -7,17 +7,19 @@ hard assignment, equal weights and one shared round covariance it is k-means (Ll
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
 import numpy as np
 
+from mixtura.ground.linalg import read_only
 from mixtura.inference.collapse import Collapsed, empty_components, flat_components, rounding_variances
 from mixtura.model.covariance import CovarianceStructure, InverseWishartPenalty
 from mixtura.model.mixture import Mixture
 from mixtura.model.moments import Moments
 from mixtura.model.prior import NormalInverseWishart
+from mixtura.model.scorer import Scorer
 from mixtura.sweep import Assignment, soft
 
 
@@ -73,15 +75,14 @@ class ExpectationMaximization:
             One for each mixture.
         penalty : InverseWishartPenalty, optional
         """
+        if np.concatenate([m.count for m in stack]).min() > 0:
+            return self._maximise(stack, penalty)
         empty = [None if (m.count > 0).all() else Collapsed(empty_components(m.count)) for m in stack]
-        updated = iter(self._maximise([m for m, e in zip(stack, empty, strict=True) if e is None], penalty))
+        kept = [m for m, collapsed in zip(stack, empty, strict=True) if collapsed is None]
+        updated = iter(self._maximise(kept, penalty) if kept else ())
         return [next(updated) if collapsed is None else collapsed for collapsed in empty]
 
-    def _maximise(
-        self, stack: Sequence[Moments], penalty: InverseWishartPenalty | None
-    ) -> Iterator[Mixture | Collapsed]:
-        if not stack:
-            return
+    def _maximise(self, stack: Sequence[Moments], penalty: InverseWishartPenalty | None) -> list[Mixture | Collapsed]:
         ends = list(accumulate(len(m.count) for m in stack))
         parts = [slice(end - len(m.count), end) for end, m in zip(ends, stack, strict=True)]
         moments, prior = Moments.stacked(stack), self.prior
@@ -93,13 +94,20 @@ class ExpectationMaximization:
             degrees, penalty = counts + 1, prior.penalty
         least = rounding_variances(means, self.floor)
         fitted = self.structure.maximise_stack(scatter, degrees, least, self.floor, penalty, parts)
-        for part, (covariances, factor, singular) in zip(parts, fitted, strict=True):
-            n = counts[part]
-            if singular.any():
-                yield Collapsed(flat_components(self.structure, covariances, n, least[part]))
-                continue
-            weights = np.full(len(n), 1 / len(n)) if self.equal_weights else n / n.sum()
-            yield Mixture.from_factor(weights, means[part], covariances, self.structure, factor)
+        sizes = [part.stop - part.start for part in parts]
+        if self.equal_weights:
+            weights = np.repeat(1 / np.array(sizes), sizes)
+        else:
+            weights = counts / np.repeat(np.add.reduceat(counts, [part.start for part in parts]), sizes)
+        read_only(weights, means)
+        scorer = Scorer.of(weights, means, fitted.whitening)
+        fine = not np.concatenate([singular for _, _, singular in fitted.mixtures]).any()
+        return [
+            Mixture.from_factor(weights[part], means[part], covariances, self.structure, factor, scorer[part])
+            if fine or not singular.any()
+            else Collapsed(flat_components(self.structure, covariances, counts[part], least[part]))
+            for part, (covariances, factor, singular) in zip(parts, fitted.mixtures, strict=True)
+        ]
 
     def log_prior(self, mixture: Mixture) -> float:
         """What the prior adds to the bound that is climbed."""

@@ -1,12 +1,14 @@
 """A race on the seeding sample: many short runs side by side, of which only the promising ones go on to all of the data.
 
-Where a run ends shows early more often than not, and on a sample it costs next to nothing (Biernacki, Celeux and Govaert 2003). The first
-restart from k-means is the winner of several short runs; of many restarts the better third runs longer, and a few to the end. Runs that
-have come to the same place are one run, counted as often as it was reached.
+Where a run ends shows early more often than not, and on a sample it costs next to nothing (Biernacki, Celeux and Govaert 2003). So twice
+as many runs are begun as restarts are asked for, the poorer ones are given up in stages, and about a third of the restarts runs to the
+end: over many data sets that finds the same optima as running all restarts to the end, for half of the iterations. Runs that have come to
+the same place are one run, counted as often as it was reached.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -20,18 +22,15 @@ from mixtura.inference.stopping import Stopping
 from mixtura.model.mixture import Mixture
 
 SHORT_RUNS = 10
-"""Short runs whose winner is the first restart from k-means."""
-SHORT_ITERATIONS, LONGER_ITERATIONS = 10, 30
-ONE_IN = 3
-"""One in so many restarts runs longer …"""
-FINALISTS = 3
-"""… and this many run to the end."""
+"""Least number of k-means starts."""
+STAGES = ((10, 1.5), (20, 0.8), (60, 0.4))
+"""Further iterations of each stage, and how many runs go on after it for each restart asked for."""
 SAME_BOUND = 1e-6
 """Runs whose bounds differ by less than this a row are taken to have come to the same place."""
 
 
 class Pool(NamedTuple):
-    """The starts of one candidate: as many as restarts, or more, of which the first ones compete for the first restart."""
+    """The starts of one candidate, and the number of restarts that was asked for."""
 
     starts: Sequence[Mixture]
     algorithm: ExpectationMaximization
@@ -95,22 +94,21 @@ def race(sample: SeedingSample, pools: Sequence[Pool]) -> list[Shortlist]:
     """
     fields = [_Field(pool, [_Contender(start) for start in pool.starts], []) for pool in pools]
     width = SAME_BOUND * float(sample.weights.sum())
-    racing = [f for f in fields if len(f.contenders) > min(f.pool.n_init, FINALISTS)]
-    _run(sample, racing, SHORT_ITERATIONS)
-    for f in racing:
-        n_extra = len(f.contenders) - f.pool.n_init
-        first = max(f.contenders[: n_extra + 1], key=lambda c: (not c.collapsed, c.bound))
-        f.contenders = [first, *f.contenders[n_extra + 1 :]]
-    long = [f for f in racing if f.pool.n_init > FINALISTS]
-    for f in long:
-        f.keep(max(FINALISTS, -(-f.pool.n_init // ONE_IN)), width)
-    _run(sample, long, LONGER_ITERATIONS)
-    for f in long:
-        f.keep(FINALISTS, width)
+    racing = [f for f in fields if len(f.contenders) > 1]
+    for n_iterations, share in STAGES:
+        _run(sample, racing, n_iterations)
+        for f in racing:
+            f.keep(math.ceil(share * f.pool.n_init) if f.pool.n_init > 1 else 1, width)
+        racing = [f for f in racing if len(f.contenders) > 1]
     return [
         Shortlist([c.as_start() for c in f.contenders], [c.as_start() for c in f.reserves], f.n_collapsed)
         for f in fields
     ]
+
+
+def pool_size(n_components: int, n_init: int, least: int = 1) -> int:
+    """How many starts to draw for so many restarts: for one component one will do."""
+    return 1 if n_components == 1 else max(least, 2 * n_init if n_init > 1 else 1)
 
 
 def _run(sample: SeedingSample, fields: Sequence[_Field], n_iterations: int) -> None:

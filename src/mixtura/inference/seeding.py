@@ -117,4 +117,8 @@ def plus_plus_seeds(
 
 def squared_distances(rows: Array, centres: Array) -> Array:
     """``‖x_n − c_k‖²``, shape ``(K, N)``."""
-    return np.stack([np.square(rows - centre).sum(axis=1) for centre in centres])
+    distances = np.empty((len(centres), len(rows)))
+    for centre, out in zip(centres, distances, strict=True):
+        offsets = rows - centre
+        np.einsum("nd,nd->n", offsets, offsets, out=out)
+    return distances

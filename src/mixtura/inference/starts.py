@@ -17,11 +17,11 @@ from mixtura.ground.linalg import EPS, Array
 from mixtura.inference.collapse import Collapsed, rounding_variances
 from mixtura.inference.em import ExpectationMaximization
 from mixtura.inference.loop import Run, climb
-from mixtura.inference.race import SHORT_RUNS
 from mixtura.inference.seeding import SeedingSample, plus_plus_seeds, squared_distances
 from mixtura.inference.stopping import Stopping
 from mixtura.model.covariance import CovarianceStructure, InverseWishartPenalty, covariance_structure
 from mixtura.model.mixture import Mixture
+from mixtura.model.moments import Moments
 from mixtura.sweep import accumulate, hard
 
 KMEANS_MAX_ITER = 300
@@ -66,7 +66,8 @@ def kmeans_starts(
         for _, algorithm in candidates
     }
     wanted = sorted({(scaling, k, i) for k, a in candidates for i, scaling in enumerate(by_feature[a])})
-    partitions: dict[tuple[bool, int, int], Array] = {}
+    matrices = not all(algorithm.structure.diagonal for _, algorithm in candidates)
+    partitions: dict[tuple[bool, int, int], Moments] = {}
     for scaling in dict.fromkeys(key[0] for key in wanted):
         rows = sample.scaled(sample.rows, scaling)
         keys = [key for key in wanted if key[0] is scaling]
@@ -75,13 +76,14 @@ def kmeans_starts(
             partition = nearest_centre(rows, run.mixture.means)
             if not partition.any(axis=0).all():  # a cluster lost its last row: the seeds own at least themselves
                 partition = nearest_centre(rows, seeds)
-            partitions[key] = partition
+            partitions[key] = accumulate(sample.source, partition, key[1], diagonal=not matrices)
     starts: list[list[Mixture] | CollapseError] = []
     for k, algorithm in candidates:
+        moments = [partitions[scaling, k, i] for i, scaling in enumerate(by_feature[algorithm])]
+        if algorithm.structure.diagonal:
+            moments = [m.diagonals() for m in moments]
         try:
-            starts.append(
-                [from_partition(sample, partitions[s, k, i], algorithm) for i, s in enumerate(by_feature[algorithm])]
-            )
+            starts.append([from_moments(m, algorithm) for m in moments])
         except CollapseError as error:
             starts.append(error)
     return starts
@@ -127,13 +129,6 @@ SEEDINGS: dict[str, Seeding] = {
 """scikit-learn's names of the starts."""
 
 
-def n_starts(seeding: Seeding, n_components: int, n_init: int) -> int:
-    """How many starts so many restarts take: for one component one will do, and k-means starts compete for the first restart."""
-    if n_components == 1:
-        return 1
-    return n_init + SHORT_RUNS - 1 if seeding is kmeans else n_init
-
-
 def near_centres(sample: SeedingSample, centres: Array, algorithm: ExpectationMaximization) -> Mixture:
     """A start from given means: weights and covariances of the rows nearest to each."""
     by_feature = algorithm.structure.scales_by_feature
@@ -168,13 +163,20 @@ def lloyd(source: ArraySource, centres: list[Array]) -> list[Run]:
 
 def from_partition(sample: SeedingSample, responsibilities: Array, algorithm: ExpectationMaximization) -> Mixture:
     """The M-step on the sample under the user's prior, or else under a weak penalty around the scatter within the partition."""
-    structure = algorithm.structure
-    moments = accumulate(sample.source, responsibilities, responsibilities.shape[1], diagonal=structure.diagonal)
+    diagonal = algorithm.structure.diagonal
+    return from_moments(
+        accumulate(sample.source, responsibilities, responsibilities.shape[1], diagonal=diagonal), algorithm
+    )
+
+
+def from_moments(moments: Moments, algorithm: ExpectationMaximization) -> Mixture:
+    """The same from the moments of the partition."""
+    structure, n_features = algorithm.structure, moments.first.shape[1]
     penalty = None
     if algorithm.prior is None:
         within = moments.scatter().sum(axis=0) / moments.count.sum()
         scale = single_gaussian(within, moments.means(), structure, algorithm.floor)
-        penalty = InverseWishartPenalty(scale, sample.rows.shape[1] + 2)
+        penalty = InverseWishartPenalty(scale, n_features + 2)
     try:
         return algorithm.maximise(moments, penalty)
     except Collapsed as collapsed:

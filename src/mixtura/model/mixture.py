@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
@@ -12,13 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mixtura.ground.errors import DataError, InvalidParameterError
-from mixtura.ground.linalg import Array, outer
+from mixtura.ground.linalg import Array, outer, read_only
 from mixtura.ground.random import RandomState, as_generator
 from mixtura.model.covariance import CovarianceStructure, covariance_structure
 from mixtura.model.covariance.structure import check_natural_shape
 from mixtura.model.scorer import Scorer, normalise
-
-LOG_2_PI = math.log(2 * math.pi)
 
 
 class Mixture:
@@ -90,20 +87,14 @@ class Mixture:
             )
         check_natural_shape(structure, covariances, means.shape[0], means.shape[1], "covariances")
         names = _checked_names(feature_names, means.shape[1])
-        self._set(
-            weights,
-            means,
-            covariances,
-            structure,
-            check_positive_definite(structure, covariances, (means.shape[0], means.shape[1])),
-        )
+        factor = check_positive_definite(structure, covariances, (means.shape[0], means.shape[1]))
+        read_only(weights, means, covariances, factor)
+        self._set(weights, means, covariances, structure, factor)
         self.__dict__["feature_names"] = names
 
     def _set(
         self, weights: Array, means: Array, covariances: Array, structure: CovarianceStructure, factor: Array
     ) -> None:
-        for array in (weights, means, covariances, factor):
-            array.setflags(write=False)
         self.__dict__.update(
             weights=weights,
             means=means,
@@ -115,11 +106,18 @@ class Mixture:
 
     @classmethod
     def from_factor(
-        cls, weights: Array, means: Array, covariances: Array, structure: CovarianceStructure, factor: Array
+        cls,
+        weights: Array,
+        means: Array,
+        covariances: Array,
+        structure: CovarianceStructure,
+        factor: Array,
+        scorer: Scorer,
     ) -> Mixture:
-        """A mixture whose parts an algorithm has just computed and factorised: nothing is checked or copied."""
+        """A mixture whose parts an algorithm has just computed, factorised and made read-only: nothing is checked or copied."""
         mixture = cls.__new__(cls)
-        mixture._set(weights, means, np.asarray(covariances), structure, np.asarray(factor))
+        mixture._set(weights, means, covariances, structure, factor)
+        mixture.__dict__["scorer"] = scorer
         return mixture
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -195,21 +193,13 @@ class Mixture:
 
     @cached_property
     def _component_scorer(self) -> Scorer:
-        whitening = self.structure.whitening(self.precision_factors, *self.means.shape)
-        diagonals = whitening if whitening.ndim == 2 else np.diagonal(whitening, axis1=-2, axis2=-1)
-        constants = np.log(diagonals).sum(axis=-1) - 0.5 * self.n_features * LOG_2_PI
-        for array in (constants, whitening):
-            array.setflags(write=False)
-        return Scorer(constants, self.means, whitening)
+        return Scorer.of(np.ones_like(self.weights), self.means, self.scorer.whitening)
 
     @cached_property
     def scorer(self) -> Scorer:
         """The mixture in the form that travels to the data."""
-        components = self._component_scorer
-        with np.errstate(divide="ignore"):
-            constants = components.constants + np.log(self.weights)
-        constants.setflags(write=False)
-        return Scorer(constants, components.centres, components.whitening)
+        whitening = self.structure.whitening(self.precision_factors, *self.means.shape)
+        return Scorer.of(self.weights, self.means, whitening)
 
     def component_log_pdf(self, X: ArrayLike) -> Array:
         """``log N(x_n; μ_k, Σ_k)``, shape ``(N, K)``.
@@ -411,7 +401,8 @@ class Mixture:
 
     def with_feature_names(self, feature_names: Sequence[str] | None) -> Mixture:
         """The same mixture with its columns named."""
-        named = Mixture.from_factor(self.weights, self.means, self.covariances, self.structure, self.precision_factors)
+        parts = (self.weights, self.means, self.covariances)
+        named = Mixture.from_factor(*parts, self.structure, self.precision_factors, self.scorer)
         named.__dict__["feature_names"] = _checked_names(feature_names, self.n_features)
         return named
 

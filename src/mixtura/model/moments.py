@@ -53,6 +53,11 @@ class Moments:
         """Whether only the diagonal of the second moments is kept."""
         return self.second.ndim == 2
 
+    def diagonals(self) -> Moments:
+        """The same with the diagonals of the second moments alone."""
+        second = self.second if self.diagonal else np.diagonal(self.second, axis1=-2, axis2=-1)
+        return Moments(self.count, self.first, second, self.origin)
+
     def about(self, origin: Array) -> Moments:
         """The same moments about another origin."""
         shift = self.origin - origin

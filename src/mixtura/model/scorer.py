@@ -9,12 +9,15 @@ A point model and a conjugate posterior give the same form.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from mixtura.ground.linalg import Array
+from mixtura.ground.linalg import Array, read_only
+
+LOG_2_PI = math.log(2 * math.pi)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,15 @@ class Scorer:
     whitening: Array
 
     @classmethod
+    def of(cls, weights: Array, means: Array, whitening: Array) -> Scorer:
+        """The scorer of a point mixture: ``c_k = log π_k + log |R_k| − (D/2) log 2π``."""
+        diagonals = whitening if whitening.ndim == 2 else np.diagonal(whitening, axis1=-2, axis2=-1)
+        with np.errstate(divide="ignore"):
+            constants = np.log(weights) + np.log(diagonals).sum(axis=-1) - 0.5 * means.shape[1] * LOG_2_PI
+        read_only(constants, whitening)
+        return cls(constants, means, whitening)
+
+    @classmethod
     def stacked(cls, scorers: Sequence[Scorer]) -> Scorer:
         """The components of several mixtures, all diagonal or none, one after another."""
         if len(scorers) == 1:
@@ -45,6 +57,9 @@ class Scorer:
             np.concatenate([s.centres for s in scorers]),
             np.concatenate([s.whitening for s in scorers]),
         )
+
+    def __getitem__(self, components: slice) -> Scorer:
+        return Scorer(self.constants[components], self.centres[components], self.whitening[components])
 
     @property
     def diagonal(self) -> bool:

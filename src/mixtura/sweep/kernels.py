@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -58,7 +58,7 @@ class Member(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Mixtures of equal size with one assignment, which share rows in one call: ``n_mixtures · size`` components from ``start``."""
+    """Mixtures of equal size with one assignment, which share rows in one call; ``shape`` is their number and size."""
 
     members: slice
     components: slice
@@ -86,6 +86,13 @@ class Kernel(ABC):
         self.scorer = Scorer.stacked([member.scorer for member in self.members])
         self.diagonal = self.scorer.diagonal
         self.batches = list(_batches(self.members))
+        self.sizes = [len(member.scorer.constants) for member in self.members]
+        self.starts = [0, *accumulate(self.sizes[:-1])]
+
+    @property
+    @abstractmethod
+    def multiplications(self) -> int:
+        """Of a row with the coefficients of all components."""
 
     @abstractmethod
     def block_rows(self) -> int:
@@ -116,12 +123,15 @@ class FeatureKernel(Kernel):
         self.pivot, self.dtype, self.form = pivot, dtype, dtype
         # No log joint exceeds its component's constant. Relative to the largest of a mixture's constants, exponentials cannot
         # overflow, so the peak of each row need not be sought.
-        self.ceilings = np.array([member.scorer.constants.max() for member in self.members])
-        sizes = [len(member.scorer.constants) for member in self.members]
+        self.ceilings = np.maximum.reduceat(self.scorer.constants, self.starts)
         exact = coefficients(self.scorer, pivot)
-        exact[:, -len(pivot) - 1] -= np.repeat(self.ceilings, sizes)
+        exact[:, -len(pivot) - 1] -= np.repeat(self.ceilings, self.sizes)
         self.coefficients = exact.astype(dtype, copy=False)
         self.rounded_off = None if self.coefficients is exact else exact - self.coefficients
+
+    @property
+    def multiplications(self) -> int:
+        return self.coefficients.size
 
     def block_rows(self) -> int:
         n_components, n_features = self.coefficients.shape
@@ -155,12 +165,15 @@ class FeatureKernel(Kernel):
             return sums
         # To first order, what rounding took from the coefficients it took from the log-normaliser times the features' sums.
         per_component = (self.rounded_off * totals[1]).sum(axis=1)
-        starts = np.cumsum([0, *(len(member.scorer.constants) for member in self.members[:-1])])
-        return sums + np.add.reduceat(per_component, starts)
+        return sums + np.add.reduceat(per_component, self.starts)
 
 
 class WhitenedKernel(Kernel):
     """Residuals from each component's own centre, whitened; moments of those, turned back at the end where that takes matrices."""
+
+    @property
+    def multiplications(self) -> int:
+        return self.scorer.whitening.size
 
     def block_rows(self) -> int:
         return self.scorer.block_rows()

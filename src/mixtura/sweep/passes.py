@@ -38,8 +38,8 @@ LARGEST_CANCELLATION = {np.dtype(np.float64): 1e5, np.dtype(np.float32): 1e3}
 MOST_FEATURES = 64
 """Above this dimension whitened products win over matrix features."""
 MOST_STRIPS = 64
-LEAST_SHARED = 2**16
-"""Numbers in the data from which threads are worth their start."""
+LEAST_SHARED = 2**22
+"""Multiplications of a pass from which threads are worth waking."""
 PIVOT_ROWS = 2**16
 
 Prepared = dict[np.dtype | None, Array]
@@ -75,13 +75,12 @@ class Sweep:
         self._kept: dict[tuple[np.dtype, bool], Array] = {}
         self._idle = [Scratch()]
         self._stack = ExitStack()
+        self._threads = 1
         self._pool: ThreadPoolExecutor | None = None
 
     def __enter__(self) -> Self:
-        threads = n_threads()
+        self._threads = n_threads()
         self._stack.enter_context(single_threaded_blas())
-        if threads > 1 and self.source.rows.size > LEAST_SHARED:
-            self._pool = self._stack.enter_context(ThreadPoolExecutor(threads))
         return self
 
     def __exit__(
@@ -110,11 +109,10 @@ class Sweep:
         for kernel, totals in zip(kernels, self._totals(kernels), strict=True):
             moments = kernel.moments(totals)
             sums = kernel.log_normalisers(totals, self.source.total_weight).tolist()
-            start = 0
-            for member, log_normaliser in zip(kernel.members, sums, strict=True):
-                stop = start + len(member.scorer.constants)
-                swept[member.place] = Swept(log_normaliser, moments[start:stop])
-                start = stop
+            for member, log_normaliser, start, size in zip(
+                kernel.members, sums, kernel.starts, kernel.sizes, strict=True
+            ):
+                swept[member.place] = Swept(log_normaliser, moments[start : start + size])
         return [swept[i] for i in range(len(scorers))]
 
     def _kernels(self, members: list[Member]) -> list[Kernel]:
@@ -152,12 +150,19 @@ class Sweep:
         n_blocks = -(-strip_rows // block_rows)
         starts = range(0, n_rows, strip_rows)
         arguments = (starts, repeat(strip_rows), repeat(-(-strip_rows // n_blocks)), repeat(kernels))
-        strips = map(self._strip, *arguments) if self._pool is None else self._pool.map(self._strip, *arguments)
+        pool = self._workers(n_rows * sum(kernel.multiplications for kernel in kernels))
+        strips = map(self._strip, *arguments) if pool is None else pool.map(self._strip, *arguments)
         totals = next(strips)
         for strip in strips:
             for total, addend in zip(chain(*totals), chain(*strip), strict=True):
                 total += addend
         return totals
+
+    def _workers(self, multiplications: int) -> ThreadPoolExecutor | None:
+        """Threads, if there are any and a pass of so much work is worth them."""
+        if self._threads > 1 and multiplications >= LEAST_SHARED and self._pool is None:
+            self._pool = self._stack.enter_context(ThreadPoolExecutor(self._threads))
+        return self._pool if multiplications >= LEAST_SHARED else None
 
     def _strip(self, start: int, n_rows: int, block_rows: int, kernels: list[Kernel]) -> list[list[Array]]:
         """Totals over some consecutive rows."""

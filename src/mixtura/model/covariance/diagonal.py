@@ -43,8 +43,8 @@ class _DiagonalBlocks(SharedBlocks):
     def block_matrices(self, blocks: Array, n_features: int) -> Array:
         return blocks[:, :, None] * np.eye(n_features)
 
-    def whitening(self, factor: Array, n_components: int, n_features: int) -> Array:
-        return self._per_component(self._blocks(factor), n_components)
+    def block_whitening(self, factors: Array, n_features: int) -> Array:
+        return factors
 
 
 class Diagonal(_DiagonalBlocks):

@@ -59,8 +59,8 @@ class _MatrixBlocks(SharedBlocks):
     def block_matrices(self, blocks: Array, n_features: int) -> Array:
         return blocks
 
-    def whitening(self, factor: Array, n_components: int, n_features: int) -> Array:
-        return self._per_component(self._blocks(factor), n_components)
+    def block_whitening(self, factors: Array, n_features: int) -> Array:
+        return factors
 
 
 class Full(_MatrixBlocks):

@@ -50,8 +50,8 @@ class _SphericalBlocks(SharedBlocks):
     def block_matrices(self, blocks: Array, n_features: int) -> Array:
         return blocks[:, None, None] * np.eye(n_features)
 
-    def whitening(self, factor: Array, n_components: int, n_features: int) -> Array:
-        return np.repeat(self._per_component(self._blocks(factor), n_components)[:, None], n_features, axis=1)
+    def block_whitening(self, factors: Array, n_features: int) -> Array:
+        return np.repeat(factors[:, None], n_features, axis=1)
 
 
 class Spherical(_SphericalBlocks):

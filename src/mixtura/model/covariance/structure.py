@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixtura.ground.errors import InvalidParameterError
-from mixtura.ground.linalg import Array
+from mixtura.ground.linalg import Array, read_only
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,13 @@ class Factored(NamedTuple):
     covariances: Array
     factor: Array
     singular: NDArray[np.bool_]
+
+
+class Fitted(NamedTuple):
+    """Each of several mixtures, and the whitening factors of all their components, one after another, for the scorer."""
+
+    mixtures: list[Factored]
+    whitening: Array
 
 
 class CovarianceStructure(ABC):
@@ -90,16 +97,19 @@ class CovarianceStructure(ABC):
         floor: float,
         penalty: InverseWishartPenalty | None,
         parts: Sequence[slice],
-    ) -> list[Factored]:
+    ) -> Fitted:
         """Maximise and factorise for several mixtures, whose components stand one after another: ``parts`` says where each lies.
 
         One mixture at a time, unless a structure knows better.
         """
-        fitted = []
+        mixtures, whitening = [], []
         for part in parts:
             covariances = self.maximise(scatter[part], counts[part], floor, penalty)
-            fitted.append(Factored(covariances, *self.factor(covariances, least[part])))
-        return fitted
+            factor, singular = self.factor(covariances, least[part])
+            read_only(covariances, factor)
+            mixtures.append(Factored(covariances, factor, singular))
+            whitening.append(self.whitening(factor, part.stop - part.start, least.shape[1]))
+        return Fitted(mixtures, np.concatenate(whitening))
 
     @abstractmethod
     def log_penalty(self, covariances: Array, penalty: InverseWishartPenalty) -> float:
@@ -176,6 +186,10 @@ class SharedBlocks(CovarianceStructure):
         """Precisions from factors."""
 
     @abstractmethod
+    def block_whitening(self, factors: Array, n_features: int) -> Array:
+        """Factors as the scorer takes them, ``(G, D, D)`` or ``(G, D)``."""
+
+    @abstractmethod
     def block_variances(self, blocks: Array, n_features: int) -> Array:
         """Variances ``(G, D)`` of the features."""
 
@@ -215,16 +229,22 @@ class SharedBlocks(CovarianceStructure):
         floor: float,
         penalty: InverseWishartPenalty | None,
         parts: Sequence[slice],
-    ) -> list[Factored]:
+    ) -> Fitted:
         # Blocks know nothing of each other, so those of all mixtures are one stack.
+        n_features = least.shape[1]
         if not self.shared:
             blocks, factors, singular = self.maximise_and_factor_blocks(scatter, counts, least, floor, penalty)
-            return [Factored(blocks[part], factors[part], singular[part]) for part in parts]
+            read_only(blocks, factors)
+            mixtures = [Factored(blocks[part], factors[part], singular[part]) for part in parts]
+            return Fitted(mixtures, self.block_whitening(factors, n_features))
         starts = [part.start for part in parts]
         scatter, counts = np.add.reduceat(scatter, starts), np.add.reduceat(counts, starts)
         least = np.minimum.reduceat(least, starts)
         blocks, factors, singular = self.maximise_and_factor_blocks(scatter, counts, least, floor, penalty)
-        return [Factored(blocks[r], factors[r], singular[r : r + 1]) for r in range(len(parts))]
+        read_only(blocks, factors)
+        mixtures = [Factored(blocks[r, ...], factors[r, ...], singular[r : r + 1]) for r in range(len(parts))]
+        sizes = [part.stop - part.start for part in parts]
+        return Fitted(mixtures, np.repeat(self.block_whitening(factors, n_features), sizes, axis=0))
 
     def log_penalty(self, covariances: Array, penalty: InverseWishartPenalty) -> float:
         return self.block_log_penalty(self._blocks(covariances), penalty)
@@ -243,6 +263,9 @@ class SharedBlocks(CovarianceStructure):
 
     def variances(self, covariances: Array, n_components: int, n_features: int) -> Array:
         return self._per_component(self.block_variances(self._blocks(covariances), n_features), n_components)
+
+    def whitening(self, factor: Array, n_components: int, n_features: int) -> Array:
+        return self._per_component(self.block_whitening(self._blocks(factor), n_features), n_components)
 
     def from_matrices(self, matrices: Array, counts: Array) -> Array:
         scatter = matrices * counts[:, None, None]
