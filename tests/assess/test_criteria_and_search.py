@@ -76,13 +76,13 @@ def test_the_table_ranks_every_candidate_and_the_best_is_fitted(criterion, faith
 
 
 def test_a_candidate_is_fitted_as_well_in_a_search_as_alone(iris):
-    found = mx.GaussianMixtureSearch(range(1, 6), covariance_type="all", random_state=0).fit(iris)
+    """Up to three components every restart that matters ends in the same optimum."""
+    found = mx.GaussianMixtureSearch(range(1, 4), covariance_type="all", random_state=0).fit(iris)
     for candidate in found.search_.candidates:
         alone = mx.GaussianMixture(
             candidate.n_components, covariance_type=candidate.covariance_type, n_init=10, max_iter=300, random_state=3
         ).fit(iris)
-        difference = candidate.log_likelihood - alone.lower_bound_ * len(iris)
-        assert difference > -1.0, (candidate.n_components, candidate.covariance_type, difference)
+        assert candidate.log_likelihood == pytest.approx(alone.lower_bound_ * len(iris), rel=1e-6)
 
 
 def test_a_candidate_that_cannot_be_fitted_does_not_end_the_search():

@@ -49,7 +49,7 @@ def test_what_the_summary_says(found: Search) -> None:
         "-1130.264 (-4.1554 per row)",
         "lower is better",
         "converged",
-        "reached 3 times",
+        "reached 10 times",
     ):
         assert words in text
     assert text.count("\n") < 40
@@ -128,10 +128,10 @@ def test_components_held_at_the_floor_are_a_warning(found: Search) -> None:
 
 def test_restarts_in_words(found: Search) -> None:
     assert found.best.mixture is not None
-    facts = {**fit_facts(found, 272), "restarts": 20, "collapsed": 3}
+    facts = {**fit_facts(found, 272), "restarts": 20, "collapsed": 3, "dropped": 4}
     facts["optima"] = [[-10.0 - i, 3 if i else 1] for i in range(7)]
     text = " ".join(describe(found.best.mixture, facts).split())
-    assert "20, 3 of them collapsed; 7 distinct optima, by log-likelihood: -10.000 (once), -11.000 (3 times)" in text
+    assert "20, 3 of them collapsed, 4 given up early behind the others; 7 distinct optima, by log-likelihood: -10.000 (once), -11.000 (3 times)" in text
     assert "and 2 lower ones" in text
 
 

@@ -243,7 +243,7 @@ def test_warnings_mean_something(iris):
 def test_verbose_says_where_it_is_and_why_it_stopped(faithful, capsys):
     mx.GaussianMixture(3, random_state=0, verbose=1, verbose_interval=1, n_init=2).fit(faithful)
     out = capsys.readouterr().out
-    assert "Restart 1, iteration 1: lower bound -4." in out
+    assert "Restart 0, iteration 1: lower bound -4." in out
     assert "Restart 0: " in out
     assert "nats still to come" in out
 
