@@ -106,7 +106,9 @@ def test_collapsed_restarts_are_discarded_and_counted():
     gm = mx.GaussianMixture(3, n_init=30, init_params="random_from_data", max_iter=500, random_state=0).fit(X)
     assert 0 < gm.n_collapsed_ < gm.restarts_.n_runs
     assert not gm.collapses_
-    assert sum(optimum.times for optimum in gm.optima_) == gm.restarts_.n_runs - gm.n_collapsed_ - gm.restarts_.n_dropped
+    assert (
+        sum(optimum.times for optimum in gm.optima_) == gm.restarts_.n_runs - gm.n_collapsed_ - gm.restarts_.n_dropped
+    )
     bounds = [optimum.bound for optimum in gm.optima_]
     assert bounds == sorted(bounds, reverse=True)
     assert bounds[0] == pytest.approx(gm.score(X) * len(X), rel=1e-12)

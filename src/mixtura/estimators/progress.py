@@ -29,7 +29,7 @@ def progress_bar(label: str) -> Iterator[Progress]:
 
                 bar = stack.enter_context(click.progressbar(length=total, label=label, file=sys.stderr))
             if bar is not None:
-                bar.update(done - shown)
-                shown = done
+                bar.update(max(0, done - shown))
+                shown = max(shown, done)
 
         yield advance

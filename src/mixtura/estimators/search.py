@@ -36,7 +36,7 @@ class GaussianMixtureSearch(FittedMixture, BaseEstimator):
 
     Parameters
     ----------
-    n_components : int or sequence of int, default=range(1, 10)
+    n_components : int or sequence of int, default=1 … 9
         Numbers of components to try.
     covariance_type : str or sequence of str, default="full"
         Structures to try, by the names or codes that ``GaussianMixture`` knows; "all" for all of them.
@@ -61,6 +61,8 @@ class GaussianMixtureSearch(FittedMixture, BaseEstimator):
     best_estimator_ : GaussianMixture
         Fitted.
     best_params_ : dict
+    n_iter_ : int
+        M-steps of the best restart of the best candidate.
     best_score_ : float
         Its criterion.
     mixture_ : Mixture
@@ -98,7 +100,7 @@ class GaussianMixtureSearch(FittedMixture, BaseEstimator):
 
     def __init__(
         self,
-        n_components: int | Sequence[int] = range(1, 10),
+        n_components: int | Sequence[int] = (1, 2, 3, 4, 5, 6, 7, 8, 9),
         *,
         covariance_type: str | Sequence[str] = "full",
         criterion: str = "bic",
@@ -166,6 +168,7 @@ class GaussianMixtureSearch(FittedMixture, BaseEstimator):
                 setattr(self.best_estimator_, name, getattr(self, name))
         algorithm = ExpectationMaximization(covariance_structure(best.covariance_type), float(self.reg_covar))
         self.best_estimator_.adopt(best.restarts, algorithm, source)
+        self.n_iter_ = self.best_estimator_.n_iter_
         self.results_ = _table(self.search_.ranked())
         return self
 
