@@ -96,6 +96,8 @@ def race(sample: SeedingSample, pools: Sequence[Pool]) -> list[Shortlist]:
     width = SAME_BOUND * float(sample.weights.sum())
     racing = [f for f in fields if len(f.contenders) > 1]
     for n_iterations, share in STAGES:
+        if not racing:
+            break
         _run(sample, racing, n_iterations)
         for f in racing:
             f.keep(math.ceil(share * f.pool.n_init) if f.pool.n_init > 1 else 1, width)

@@ -38,6 +38,8 @@ LARGEST_CANCELLATION = {np.dtype(np.float64): 1e5, np.dtype(np.float32): 1e3}
 MOST_FEATURES = 64
 """Above this dimension whitened products win over matrix features."""
 MOST_STRIPS = 64
+LEAST_THREADED = 2**16
+"""Multiplications of a pass below which no BLAS uses threads by itself."""
 LEAST_SHARED = 2**22
 """Multiplications of a pass from which threads are worth waking."""
 PIVOT_ROWS = 2**16
@@ -62,7 +64,7 @@ class Swept(NamedTuple):
 
 
 class Sweep:
-    """Passes over one source; used as a context, in which threads are ready and BLAS is held to one.
+    """Passes over one source; used as a context, in which threads are ready and BLAS is held to one where a pass is large enough for either.
 
     Parameters
     ----------
@@ -75,12 +77,10 @@ class Sweep:
         self._kept: dict[tuple[np.dtype, bool], Array] = {}
         self._idle = [Scratch()]
         self._stack = ExitStack()
-        self._threads = 1
+        self._threads = 0
         self._pool: ThreadPoolExecutor | None = None
 
     def __enter__(self) -> Self:
-        self._threads = n_threads()
-        self._stack.enter_context(single_threaded_blas())
         return self
 
     def __exit__(
@@ -142,6 +142,10 @@ class Sweep:
     def _totals(self, kernels: list[Kernel]) -> list[list[Array]]:
         """Totals over all rows, strip by strip; strips follow from the data and the mixtures, never from the number of threads."""
         n_rows = self.source.n_rows
+        work = n_rows * sum(kernel.multiplications for kernel in kernels)
+        if work >= LEAST_THREADED and not self._threads:
+            self._threads = n_threads()
+            self._stack.enter_context(single_threaded_blas())
         block_rows = min(kernel.block_rows() for kernel in kernels)
         if n_rows <= block_rows:
             return self._single_block(kernels)
@@ -150,7 +154,7 @@ class Sweep:
         n_blocks = -(-strip_rows // block_rows)
         starts = range(0, n_rows, strip_rows)
         arguments = (starts, repeat(strip_rows), repeat(-(-strip_rows // n_blocks)), repeat(kernels))
-        pool = self._workers(n_rows * sum(kernel.multiplications for kernel in kernels))
+        pool = self._workers(work)
         strips = map(self._strip, *arguments) if pool is None else pool.map(self._strip, *arguments)
         totals = next(strips)
         for strip in strips:
@@ -213,10 +217,11 @@ def _centre_and_spread(source: ArraySource) -> tuple[Array, Array]:
     that the same rows in another order, or repeated rows instead of weights, meet the same features to the last bit.
     """
     step = -(-source.n_rows // PIVOT_ROWS)
-    rows = source.rows[::step].astype(np.float64)
-    weights = None if source.weights is None else source.weights[::step]
-    mean = np.average(rows, axis=0, weights=weights)
-    variances = np.average((rows - mean) ** 2, axis=0, weights=weights)
+    rows = source.rows[::step].astype(np.float64, copy=False)
+    shares = np.full(len(rows), 1 / len(rows)) if source.weights is None else source.weights[::step]
+    shares = shares / shares.sum()
+    mean = shares @ rows
+    variances = shares @ np.square(rows - mean)
     grid = np.exp2(np.floor(np.log2(np.sqrt(variances), where=variances > 0, out=np.zeros_like(mean))) - 2)
     pivot = (np.round(mean / grid) * grid).astype(source.rows.dtype).astype(np.float64)
     return pivot, variances + (mean - pivot) ** 2
