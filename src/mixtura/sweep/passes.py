@@ -31,6 +31,7 @@ from mixtura.sweep.kernels import (
     zero_totals,
 )
 from mixtura.sweep.scratch import Scratch
+from mixtura.sweep.tangents import TangentFeatureKernel, TangentWhitenedKernel
 from mixtura.sweep.threads import n_threads, single_threaded_blas
 
 LARGEST_CANCELLATION = {np.dtype(np.float64): 1e5, np.dtype(np.float32): 1e3}
@@ -64,7 +65,7 @@ class Swept(NamedTuple):
 
 
 class Sweep:
-    """Passes over one source; used as a context, in which threads are ready and BLAS is held to one where a pass is large enough for either.
+    """Passes over one source; used as a context, in which threads wait for large passes and BLAS is held to one.
 
     Parameters
     ----------
@@ -115,13 +116,38 @@ class Sweep:
                 swept[member.place] = Swept(log_normaliser, moments[start : start + size])
         return [swept[i] for i in range(len(scorers))]
 
-    def _kernels(self, members: list[Member]) -> list[Kernel]:
-        """Mixtures of one form to a kernel: features in the precision of the rows, else in float64, else none."""
+    def along(self, scorers: Sequence[Scorer], directions: Sequence[Scorer]) -> list[Moments]:
+        """Derivatives of the moments, about the same origin, when each scorer moves in its direction: one visit, two products of scores.
+
+        Parameters
+        ----------
+        scorers : sequence of Scorer
+        directions : sequence of Scorer
+            Derivatives of the constants, centres and whitening factors.
+        """
+        members = [Member(i, scorer, soft) for i, scorer in enumerate(scorers)]
+        kernels: list[Kernel] = []
+        for kernel in self._kernels(members, float64=True):
+            if isinstance(kernel, FeatureKernel):
+                kernels.append(TangentFeatureKernel(kernel.members, directions, self._pivot))
+            else:
+                kernels.append(TangentWhitenedKernel(kernel.members, directions))
+        changes: dict[int, Moments] = {}
+        for kernel, totals in zip(kernels, self._totals(kernels), strict=True):
+            moments = kernel.moments(totals)
+            for member, start, size in zip(kernel.members, kernel.starts, kernel.sizes, strict=True):
+                changes[member.place] = moments[start : start + size]
+        return [changes[i] for i in range(len(scorers))]
+
+    def _kernels(self, members: list[Member], float64: bool = False) -> list[Kernel]:
+        """Mixtures of one form to a kernel: features in the precision of the rows (or in float64), else in float64, else none."""
+        double = np.dtype(np.float64)
+        precisions = dict.fromkeys((double if float64 else self.source.rows.dtype, double))
         kernels: list[Kernel] = []
         for diagonal in (False, True):
             left = [member for member in members if member.scorer.diagonal is diagonal]
             served = diagonal or len(self._pivot) <= MOST_FEATURES
-            for dtype in dict.fromkeys((self.source.rows.dtype, np.dtype(np.float64))) if served else ():
+            for dtype in precisions if served else ():
                 fits = self._fit(left, dtype)
                 if chosen := [member for member, fit in zip(left, fits, strict=True) if fit]:
                     kernels.append(FeatureKernel(chosen, self._pivot, dtype))

@@ -46,6 +46,39 @@ class _DiagonalBlocks(SharedBlocks):
     def block_whitening(self, factors: Array, n_features: int) -> Array:
         return factors
 
+    def block_information(self, n_features: int) -> Array:
+        return np.full(n_features, 2.0)
+
+    def block_roots(self, blocks: Array) -> Array:
+        return np.sqrt(blocks)
+
+    def block_from_roots(self, roots: Array) -> Array:
+        return roots**2
+
+    def relative_roots(self, t: Array, n_features: int) -> Array:
+        return np.exp(t)
+
+    def composed_roots(self, reference: Array, relative: Array) -> Array:
+        return reference * relative
+
+    def relative_coordinates(self, reference: Array, roots: Array) -> Array:
+        return np.log(roots / reference)
+
+    def apply_roots(self, roots: Array, vectors: Array) -> Array:
+        return roots * vectors
+
+    def apply_roots_transposed(self, roots: Array, vectors: Array) -> Array:
+        return roots * vectors
+
+    def whiten_by_roots(self, roots: Array, vectors: Array) -> Array:
+        return vectors / roots
+
+    def factor_from_roots(self, roots: Array) -> Array:
+        return 1 / roots
+
+    def pull_back(self, second: Array, counts: Array, factors: Array, relative: Array) -> Array:
+        return factors**2 * second - counts[:, None]
+
 
 class Diagonal(_DiagonalBlocks):
     """A diagonal of its own for each component."""

@@ -1,5 +1,6 @@
 """Unrestricted covariance matrices: one each (``full``, VVV) or one shared (``tied``, EEE)."""
 
+from functools import cache
 from typing import ClassVar
 
 import numpy as np
@@ -61,6 +62,55 @@ class _MatrixBlocks(SharedBlocks):
 
     def block_whitening(self, factors: Array, n_features: int) -> Array:
         return factors
+
+    def block_information(self, n_features: int) -> Array:
+        rows, columns = _lower_triangle(n_features)
+        return np.where(rows == columns, 2.0, 1.0)
+
+    def block_roots(self, blocks: Array) -> Array:
+        return np.linalg.cholesky(blocks)
+
+    def block_from_roots(self, roots: Array) -> Array:
+        return roots @ roots.swapaxes(-1, -2)
+
+    def relative_roots(self, t: Array, n_features: int) -> Array:
+        rows, columns = _lower_triangle(n_features)
+        relative = np.zeros((len(t), n_features, n_features), t.dtype)
+        relative[:, rows, columns] = np.where(rows == columns, np.exp(t), t)
+        return relative
+
+    def composed_roots(self, reference: Array, relative: Array) -> Array:
+        return reference @ relative
+
+    def relative_coordinates(self, reference: Array, roots: Array) -> Array:
+        rows, columns = _lower_triangle(reference.shape[-1])
+        entries = np.linalg.solve(reference, roots)[:, rows, columns]
+        return np.where(rows == columns, np.log(np.where(rows == columns, entries, 1.0)), entries)
+
+    def apply_roots(self, roots: Array, vectors: Array) -> Array:
+        return np.matmul(roots, vectors[:, :, None])[:, :, 0]
+
+    def apply_roots_transposed(self, roots: Array, vectors: Array) -> Array:
+        return np.matmul(roots.swapaxes(-1, -2), vectors[:, :, None])[:, :, 0]
+
+    def whiten_by_roots(self, roots: Array, vectors: Array) -> Array:
+        return np.linalg.solve(roots, vectors[:, :, None])[:, :, 0]
+
+    def factor_from_roots(self, roots: Array) -> Array:
+        return np.linalg.inv(roots.swapaxes(-1, -2))
+
+    def pull_back(self, second: Array, counts: Array, factors: Array, relative: Array) -> Array:
+        # d(−n log|L| − ½ tr(L⁻ᵀ L⁻¹ S)) = tr((M − n I) T⁻¹ dT) with M = Rᵀ S R: in the entries of T, the lower triangle of T⁻ᵀ (M − n I).
+        n_features = relative.shape[-1]
+        rows, columns = _lower_triangle(n_features)
+        excess = factors.swapaxes(-1, -2) @ second @ factors - counts[:, None, None] * np.eye(n_features)
+        entries = np.linalg.solve(relative.swapaxes(-1, -2), excess)[:, rows, columns]
+        return entries * np.where(rows == columns, relative[:, rows, columns], 1.0)
+
+
+@cache
+def _lower_triangle(n_features: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    return np.tril_indices(n_features)
 
 
 class Full(_MatrixBlocks):

@@ -53,6 +53,39 @@ class _SphericalBlocks(SharedBlocks):
     def block_whitening(self, factors: Array, n_features: int) -> Array:
         return np.repeat(factors[:, None], n_features, axis=1)
 
+    def block_information(self, n_features: int) -> Array:
+        return np.array([2.0 * n_features])
+
+    def block_roots(self, blocks: Array) -> Array:
+        return np.sqrt(blocks)
+
+    def block_from_roots(self, roots: Array) -> Array:
+        return roots**2
+
+    def relative_roots(self, t: Array, n_features: int) -> Array:
+        return np.exp(t[:, 0])
+
+    def composed_roots(self, reference: Array, relative: Array) -> Array:
+        return reference * relative
+
+    def relative_coordinates(self, reference: Array, roots: Array) -> Array:
+        return np.log(roots / reference)[:, None]
+
+    def apply_roots(self, roots: Array, vectors: Array) -> Array:
+        return roots[:, None] * vectors
+
+    def apply_roots_transposed(self, roots: Array, vectors: Array) -> Array:
+        return roots[:, None] * vectors
+
+    def whiten_by_roots(self, roots: Array, vectors: Array) -> Array:
+        return vectors / roots[:, None]
+
+    def factor_from_roots(self, roots: Array) -> Array:
+        return 1 / roots
+
+    def pull_back(self, second: Array, counts: Array, factors: Array, relative: Array) -> Array:
+        return (factors**2 * second.sum(axis=1) - second.shape[1] * counts)[:, None]
+
 
 class Spherical(_SphericalBlocks):
     """A variance of its own for each component."""

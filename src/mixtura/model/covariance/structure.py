@@ -197,11 +197,63 @@ class SharedBlocks(CovarianceStructure):
     def block_matrices(self, blocks: Array, n_features: int) -> Array:
         """Matrices ``(G, D, D)`` of the blocks."""
 
-    def _blocks(self, natural: Array) -> Array:
+    # Smooth coordinates: a block's root L (Cholesky factor or standard deviations) is a reference root times a relative root T(t), so
+    # that t = 0 is the reference. These are called with complex numbers too (derivatives by a complex step), so they never conjugate.
+
+    @abstractmethod
+    def block_information(self, n_features: int) -> Array:
+        """Fisher information of each coordinate ``t`` of a block per observation at ``t = 0``, ``(q,)``: it is diagonal there."""
+
+    @abstractmethod
+    def block_roots(self, blocks: Array) -> Array:
+        """``L`` with ``L Lᵀ`` the block (``L²`` for variances)."""
+
+    @abstractmethod
+    def block_from_roots(self, roots: Array) -> Array:
+        """The blocks again."""
+
+    @abstractmethod
+    def relative_roots(self, t: Array, n_features: int) -> Array:
+        """``T`` for coordinates ``(G, q)``."""
+
+    @abstractmethod
+    def composed_roots(self, reference: Array, relative: Array) -> Array:
+        """``L = L₀ T``."""
+
+    @abstractmethod
+    def relative_coordinates(self, reference: Array, roots: Array) -> Array:
+        """``t`` with ``L₀ T(t) = L``, ``(G, q)``."""
+
+    @abstractmethod
+    def apply_roots(self, roots: Array, vectors: Array) -> Array:
+        """``L v`` for the vectors ``(K, D)`` of the components."""
+
+    @abstractmethod
+    def apply_roots_transposed(self, roots: Array, vectors: Array) -> Array:
+        """``Lᵀ v``."""
+
+    @abstractmethod
+    def whiten_by_roots(self, roots: Array, vectors: Array) -> Array:
+        """``L⁻¹ v``."""
+
+    @abstractmethod
+    def factor_from_roots(self, roots: Array) -> Array:
+        """Precision factors ``R = L⁻ᵀ``."""
+
+    @abstractmethod
+    def pull_back(self, second: Array, counts: Array, factors: Array, relative: Array) -> Array:
+        """Gradient in ``t``, ``(G, q)``, of ``−n log|L| − ½ tr((L Lᵀ)⁻¹ S)``.
+
+        ``second``, ``(G, D, D)`` or ``(G, D)``, is ``S`` about the current means, ``counts``, ``(G,)``, is ``n``.
+        """
+
+    def as_blocks(self, natural: Array) -> Array:
+        """The natural array as a stack of blocks."""
         return natural[None] if self.shared else natural
 
-    def _natural(self, blocks: Array) -> Array:
-        return blocks[0] if self.shared else blocks
+    def as_natural(self, blocks: Array) -> Array:
+        """The stack of blocks as the natural array."""
+        return blocks[0, ...] if self.shared else blocks
 
     def _per_component(self, blocks: Array, n_components: int) -> Array:
         if not self.shared:
@@ -219,7 +271,7 @@ class SharedBlocks(CovarianceStructure):
     def maximise(self, scatter: Array, counts: Array, floor: float, penalty: InverseWishartPenalty | None) -> Array:
         if self.shared:
             scatter, counts = scatter.sum(axis=0, keepdims=True), counts.sum(keepdims=True)
-        return self._natural(self.maximise_blocks(scatter, counts, floor, penalty))
+        return self.as_natural(self.maximise_blocks(scatter, counts, floor, penalty))
 
     def maximise_stack(
         self,
@@ -247,25 +299,25 @@ class SharedBlocks(CovarianceStructure):
         return Fitted(mixtures, np.repeat(self.block_whitening(factors, n_features), sizes, axis=0))
 
     def log_penalty(self, covariances: Array, penalty: InverseWishartPenalty) -> float:
-        return self.block_log_penalty(self._blocks(covariances), penalty)
+        return self.block_log_penalty(self.as_blocks(covariances), penalty)
 
     def factor(self, covariances: Array, least: Array) -> tuple[Array, NDArray[np.bool_]]:
         if self.shared:
             least = least.min(axis=0, keepdims=True)
-        factors, singular = self.factor_blocks(self._blocks(covariances), least)
-        return self._natural(factors), singular
+        factors, singular = self.factor_blocks(self.as_blocks(covariances), least)
+        return self.as_natural(factors), singular
 
     def precisions(self, factor: Array) -> Array:
-        return self._natural(self.block_precisions(self._blocks(factor)))
+        return self.as_natural(self.block_precisions(self.as_blocks(factor)))
 
     def matrices(self, covariances: Array, n_components: int, n_features: int) -> Array:
-        return self._per_component(self.block_matrices(self._blocks(covariances), n_features), n_components)
+        return self._per_component(self.block_matrices(self.as_blocks(covariances), n_features), n_components)
 
     def variances(self, covariances: Array, n_components: int, n_features: int) -> Array:
-        return self._per_component(self.block_variances(self._blocks(covariances), n_features), n_components)
+        return self._per_component(self.block_variances(self.as_blocks(covariances), n_features), n_components)
 
     def whitening(self, factor: Array, n_components: int, n_features: int) -> Array:
-        return self._per_component(self.block_whitening(self._blocks(factor), n_features), n_components)
+        return self._per_component(self.block_whitening(self.as_blocks(factor), n_features), n_components)
 
     def from_matrices(self, matrices: Array, counts: Array) -> Array:
         scatter = matrices * counts[:, None, None]
