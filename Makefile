@@ -13,7 +13,7 @@ OLDEST_READY := $(OLDEST)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types wheel test-oldest clean
+.PHONY: help demo test lint format types wheel test-oldest bench clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -42,9 +42,12 @@ wheel: $(READY)  ## build the wheel and the source archive into dist/
 test-oldest: $(OLDEST_READY)  ## run all tests on the lowest supported versions
 	$(OLDEST)/bin/pytest -n $(WORKERS)
 
+bench: $(READY)  ## time everything beside its peers, and write docs/benchmarks.md
+	$(BIN)/python -m bench
+
 clean:  ## remove environments, caches and build outputs
-	rm -rf $(VENV) $(OLDEST) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/.hypothesis
-	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf $(VENV) $(OLDEST) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/.hypothesis bench/.build
+	find src tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml constraints.txt
 	$(call set-up,$(VENV),constraints.txt)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
+from functools import cached_property
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -10,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from mixtura.data.array import ArraySource
@@ -28,12 +30,15 @@ from mixtura.estimators.inputs import (
 from mixtura.ground.errors import CollapseError, CollapseWarning, InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.ground.random import RandomState, as_generator
+from mixtura.inference.certificate import Certificate, certify, thinned
 from mixtura.inference.collapse import Collapsed
-from mixtura.inference.em import ExpectationMaximization
+from mixtura.inference.em import ExpectationMaximization, Penalty
 from mixtura.inference.loop import Observer
+from mixtura.inference.pilot import fly, pilot_source
 from mixtura.inference.race import SHORT_RUNS, Pool, Shortlist, Start, pool_size, race
 from mixtura.inference.restarts import Restarts, finish
 from mixtura.inference.seeding import seeding_sample
+from mixtura.inference.solvers import SOLVERS, solver_for
 from mixtura.inference.starts import REMEDY, SEEDINGS, kmeans, near_centres, single_gaussian
 from mixtura.inference.stopping import Stopping
 from mixtura.model.covariance import STRUCTURES, CovarianceStructure, covariance_structure
@@ -87,6 +92,15 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture, BaseEstimator):
         Hard assignment is classification EM: each row counts wholly for its most probable component.
     equal_weights : bool, default=False
         Whether weights are held at ``1/K``. With ``assignment="hard"`` and ``covariance_type="tied_spherical"`` this is k-means.
+    solver : {"auto", "em", "lbfgs", "newton", "gem", "gradient"}, default="auto"
+        How to climb. "auto" is EM while EM is fast, then quasi-Newton ascent once EM's rate says that it will be slow; "lbfgs" takes over
+        after ten passes; "newton" uses exact Hessian–vector products, two passes each, for the last digits; "gem" replaces the M-step by
+        a gradient step, "gradient" is plain first-order ascent. All but "em" need soft assignment, free weights and no conjugate prior.
+    penalty : Penalty, optional
+        An object with ``value(mixture)`` and ``gradient(mixture)``, the derivatives by weights, means and covariances, which is added to
+        the log-likelihood. There is no closed M-step then, so any solver but "em" serves.
+    pilot : bool, default=True
+        Whether large data (from 200 000 rows) are climbed on a subsample first.
 
     Attributes
     ----------
@@ -96,7 +110,11 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture, BaseEstimator):
         Its parts in scikit-learn's shapes, in the dtype of ``X``.
     converged_ : bool
     n_iter_ : int
-        M-steps of the best restart.
+        Steps of the best restart, after its start was chosen.
+    n_passes_ : int
+        Reads of all rows, whatever the solver; a Hessian–vector product counts two.
+    certificate_ : Certificate
+        The gradient where the fit ended, the gain still possible, and whether it is a maximum.
     lower_bound_ : float
         Log-likelihood per row (log posterior per row with a prior) of the fitted mixture.
     lower_bounds_ : list of float
@@ -148,6 +166,9 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture, BaseEstimator):
         "covariance_prior": [StrOptions({"empirical"}), NormalInverseWishart, None],
         "assignment": [StrOptions(set(_ASSIGNMENTS))],
         "equal_weights": ["boolean"],
+        "solver": [StrOptions(set(SOLVERS))],
+        "penalty": [HasMethods(["value", "gradient"]), None],
+        "pilot": ["boolean"],
     }
 
     def __init__(
@@ -170,6 +191,9 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture, BaseEstimator):
         covariance_prior: str | NormalInverseWishart | None = None,
         assignment: str = "soft",
         equal_weights: bool = False,
+        solver: str = "auto",
+        penalty: Penalty | None = None,
+        pilot: bool = True,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -188,6 +212,9 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture, BaseEstimator):
         self.covariance_prior = covariance_prior
         self.assignment = assignment
         self.equal_weights = equal_weights
+        self.solver = solver
+        self.penalty = penalty
+        self.pilot = pilot
 
     # ---- fitting ---------------------------------------------------------------------------------------------------------------
 
@@ -237,11 +264,16 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture, BaseEstimator):
             prior=self._prior(source, structure),
             assignment=_ASSIGNMENTS[self.assignment],
             equal_weights=self.equal_weights,
+            penalty=self.penalty,
         )
+        solver = solver_for(self.solver, self.algorithm_)
         shortlist = self._shortlist(source, kept, n_rows)
         stopping = Stopping(float(self.tol), self.max_iter, source.total_weight)
         observe = self._observer(tasks, source) if tasks.watched or self.verbose else None
-        (restarts,) = finish(source, [shortlist], [self.algorithm_], stopping, observe)
+        n_parameters = shortlist.starts[0].mixture.n_parameters
+        if self.pilot and (rows := pilot_source(source, n_parameters, np.random.default_rng(n_parameters))) is not None:
+            shortlist = fly(rows, shortlist, self.algorithm_, stopping, solver)
+        (restarts,) = finish(source, [shortlist], [self.algorithm_], stopping, observe, solver=solver)
         if isinstance(restarts, CollapseError):
             raise restarts
         if self.verbose:
@@ -288,7 +320,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture, BaseEstimator):
                 rng, seeding = as_generator(self.random_state), SEEDINGS[self.init_params]
                 n = pool_size(n_components, self.n_init, SHORT_RUNS if seeding is kmeans else 1)
                 starts = seeding(sample, n_components, algorithm, rng, n)
-                (shortlist,) = race(sample, [Pool(starts, algorithm, self.n_init)])
+                (shortlist,) = race(sample, [Pool(starts, replace(algorithm, penalty=None), self.n_init)])
         given = (weights, means, covariances)
         return shortlist._replace(
             starts=[Start(replace_parts(mixture, *given), times) for mixture, times in shortlist.starts],
@@ -318,6 +350,8 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture, BaseEstimator):
         """Take for the fit the best of these restarts of an algorithm on a source."""
         best = restarts.best
         self.algorithm_, self.prior_ = algorithm, algorithm.prior
+        self.n_passes_ = max(run.n_passes for run in restarts.runs)
+        self._evidence = (best.moments, best.stop.remaining, thinned(source))
         for name, value in self._attributes(best.mixture, best.bounds, source).items():
             setattr(self, name, value)
         self.restarts_, self.optima_, self.n_collapsed_ = restarts, restarts.optima, restarts.n_collapsed
@@ -355,6 +389,13 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture, BaseEstimator):
                 ConvergenceWarning,
                 stacklevel=4,
             )
+
+    @cached_property
+    def certificate_(self) -> Certificate:
+        """How good the answer is."""
+        check_is_fitted(self, list(_PARTS))
+        moments, remaining, sample = self._evidence
+        return certify(self.restarts_.best.mixture, moments, remaining, sample)
 
     # ---- the fitted mixture ----------------------------------------------------------------------------------------------------
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Protocol
 
 import numpy as np
 
-from mixtura.ground.linalg import read_only
+from mixtura.ground.linalg import Array, read_only
 from mixtura.inference.collapse import Collapsed, empty_components, flat_components, rounding_variances
 from mixtura.model.covariance import CovarianceStructure, InverseWishartPenalty
 from mixtura.model.mixture import Mixture
@@ -21,6 +22,16 @@ from mixtura.model.moments import Moments
 from mixtura.model.prior import NormalInverseWishart
 from mixtura.model.scorer import Scorer
 from mixtura.sweep import Assignment, soft
+
+
+class Penalty(Protocol):
+    """Something added to the log-likelihood, for which the M-step has no closed form."""
+
+    def value(self, mixture: Mixture) -> float:
+        """What is added."""
+
+    def gradient(self, mixture: Mixture) -> tuple[Array, Array, Array]:
+        """Its derivatives by weights ``(K,)``, means ``(K, D)`` and covariances (natural array, as if all entries were free)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +48,8 @@ class ExpectationMaximization:
     assignment : Assignment
     equal_weights : bool
         Whether the weights are held at ``1/K``.
+    penalty : Penalty or None
+        With one, the M-step here is that without it: a solver has to take over.
     """
 
     structure: CovarianceStructure
@@ -44,6 +57,7 @@ class ExpectationMaximization:
     prior: NormalInverseWishart | None = None
     assignment: Assignment = soft
     equal_weights: bool = False
+    penalty: Penalty | None = None
 
     def maximise(self, moments: Moments, penalty: InverseWishartPenalty | None = None) -> Mixture:
         """The M-step of one mixture.
@@ -110,5 +124,6 @@ class ExpectationMaximization:
         ]
 
     def log_prior(self, mixture: Mixture) -> float:
-        """What the prior adds to the bound that is climbed."""
-        return 0.0 if self.prior is None else self.prior.log_density(mixture)
+        """What the prior and the penalty add to the bound that is climbed."""
+        added = 0.0 if self.prior is None else self.prior.log_density(mixture)
+        return added if self.penalty is None else added + float(self.penalty.value(mixture))

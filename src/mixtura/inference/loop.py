@@ -7,13 +7,13 @@ pass over the data, and leaves the stack when it ends.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import repeat
 
 import numpy as np
 
 from mixtura.data.array import ArraySource
-from mixtura.ground.linalg import Array
+from mixtura.inference.ascent import PLAIN_EM, Answer, Climber, Direction, Solver, Steps
 from mixtura.inference.collapse import Collapse, Collapsed, flat_components
 from mixtura.inference.em import ExpectationMaximization
 from mixtura.inference.stopping import Stop, Stopping
@@ -34,15 +34,21 @@ class Run:
     bounds : tuple of float
         The bound of the start, then after each update.
     stop : Stop
+    n_passes : int
+        Reads of the data; a Hessian–vector product counts two.
     collapses : tuple of Collapse
         Components that collapsed: fatally when ``stop.reason`` is ``"collapse"``, otherwise held at the floor.
+    moments : Moments or None
+        At the mixture where it ended.
     """
 
     start: Mixture
     mixture: Mixture
     bounds: tuple[float, ...]
     stop: Stop
+    n_passes: int
     collapses: tuple[Collapse, ...] = ()
+    moments: Moments | None = None
 
     @property
     def failed(self) -> bool:
@@ -51,7 +57,7 @@ class Run:
 
     @property
     def n_iter(self) -> int:
-        """Updates done."""
+        """Steps taken."""
         return len(self.bounds) - 1
 
 
@@ -62,14 +68,24 @@ Progress = Callable[[int, int], None]
 """Called after each pass with how many of the runs have ended, and how many there are."""
 
 
-@dataclass
-class _Climber:
+@dataclass(eq=False)
+class _Rope:
+    """A climber, where it began, and what its solver waits for."""
+
+    climber: Climber
     start: Mixture
-    algorithm: ExpectationMaximization
-    mixture: Mixture
-    bounds: list[float] = field(default_factory=list)
-    stop: Stop | None = None
+    solver: Solver
+    steps: Steps | None = None
+    request: Mixture | Direction | None = None
     collapses: tuple[Collapse, ...] = ()
+
+    def advance(self, answer: Answer | Moments) -> None:
+        """Hand the solver its answer; take its next request, or the climber back."""
+        assert self.steps is not None
+        try:
+            self.request = self.steps.send(answer)
+        except StopIteration:
+            self.steps = self.request = None
 
 
 def climb(
@@ -79,6 +95,7 @@ def climb(
     stopping: Stopping,
     observe: Observer | None = None,
     progress: Progress | None = None,
+    solver: Solver = PLAIN_EM,
 ) -> list[Run]:
     """Climb from every start, reading the data once per round for all of them.
 
@@ -91,6 +108,8 @@ def climb(
     stopping : Stopping
     observe : Observer, optional
     progress : Progress, optional
+    solver : Solver
+        What takes over from EM.
 
     Returns
     -------
@@ -98,50 +117,100 @@ def climb(
         In the order of the starts.
     """
     each = algorithms if isinstance(algorithms, Sequence) else repeat(algorithms, len(starts))
-    climbers = [_Climber(start, algorithm, start) for start, algorithm in zip(starts, each, strict=True)]
+    ropes = [
+        _Rope(Climber(algorithm, stopping, start), start, solver) for start, algorithm in zip(starts, each, strict=True)
+    ]
     with Sweep(source) as sweep:
-        active = list(enumerate(climbers))
+        active = list(enumerate(ropes))
         while active:
-            active = _advance(sweep, active, stopping, observe)
+            _advance(sweep, active, observe)
+            active = [(index, rope) for index, rope in active if rope.climber.stop is None]
             if progress is not None:
-                progress(len(climbers) - len(active), len(climbers))
-    return [Run(c.start, c.mixture, tuple(c.bounds), c.stop, c.collapses) for c in climbers if c.stop is not None]
+                progress(len(ropes) - len(active), len(ropes))
+    return [_run(rope) for rope in ropes]
 
 
-def _advance(
-    sweep: Sweep, active: list[tuple[int, _Climber]], stopping: Stopping, observe: Observer | None
-) -> list[tuple[int, _Climber]]:
-    """One pass and one update for all climbers; those that go on."""
-    swept = sweep([c.mixture.scorer for _, c in active], [c.algorithm.assignment for _, c in active])
-    going: dict[ExpectationMaximization, list[tuple[_Climber, Moments]]] = {}
-    for (index, climber), (log_normaliser, moments) in zip(active, swept, strict=True):
-        climber.bounds.append(log_normaliser + climber.algorithm.log_prior(climber.mixture))
-        climber.stop = stopping(climber.bounds)
-        if observe is not None and observe(index, climber.mixture, tuple(climber.bounds)) and not climber.stop:
-            climber.stop = Stop("callback", False, float("nan"), "stopped by a callback")
-        if climber.stop is None:
-            going.setdefault(climber.algorithm, []).append((climber, moments))
+def _run(rope: _Rope) -> Run:
+    climber = rope.climber
+    assert climber.stop is not None
+    bounds = tuple(climber.bounds)
+    return Run(rope.start, climber.mixture, bounds, climber.stop, climber.n_passes, rope.collapses, climber.moments)
+
+
+def _advance(sweep: Sweep, active: list[tuple[int, _Rope]], observe: Observer | None) -> None:
+    """One read of the data (three where Hessians are asked for), and one update of all climbers."""
+    _differentiate(sweep, [rope for _, rope in active if isinstance(rope.request, Direction)])
+    trials: list[tuple[int, _Rope, Mixture]] = []
+    for index, rope in active:
+        trial = rope.climber.mixture if rope.request is None else rope.request
+        if isinstance(trial, Mixture):
+            trials.append((index, rope, trial))
+    if not trials:
+        return
+    swept = sweep([trial.scorer for *_, trial in trials], [rope.climber.algorithm.assignment for _, rope, _ in trials])
+    going: dict[ExpectationMaximization, list[_Rope]] = {}
+    for (index, rope, trial), (log_normaliser, moments) in zip(trials, swept, strict=True):
+        climber, algorithm = rope.climber, rope.climber.algorithm
+        climber.n_passes += 1
+        answer = Answer(log_normaliser + algorithm.log_prior(trial), moments)
+        n_accepted = len(climber.bounds)
+        if rope.steps is None:
+            climber.accept(trial, answer)
+            climber.stop = climber.stopping(climber.bounds, climber.n_passes)
         else:
-            climber.collapses = _held_at_floor(climber.algorithm, climber.mixture, moments.count)
-    for algorithm, stack in going.items():
-        _update(algorithm, stack)
-    return [(index, climber) for index, climber in active if climber.stop is None]
+            rope.advance(answer)
+        if len(climber.bounds) > n_accepted and observe is not None:
+            stopped = observe(index, climber.mixture, tuple(climber.bounds))
+            if stopped and not climber.stop:
+                climber.stop = Stop("callback", False, float("nan"), "stopped by a callback")
+        if climber.stop is not None:
+            rope.collapses = _held_at_floor(climber)
+        elif rope.steps is None and not _hand_over(rope):
+            going.setdefault(algorithm, []).append(rope)
+    for algorithm, ropes in going.items():
+        _update(algorithm, ropes)
 
 
-def _update(algorithm: ExpectationMaximization, stack: list[tuple[_Climber, Moments]]) -> None:
-    """The M-step of all climbers that share an algorithm."""
-    updated = algorithm.maximise_stack([moments for _, moments in stack])
-    for (climber, _), result in zip(stack, updated, strict=True):
+def _hand_over(rope: _Rope) -> bool:
+    """Let the solver take over, if it wants to and has something to ask."""
+    if not rope.solver.takes_over(rope.climber):
+        return False
+    rope.steps = rope.solver.steps(rope.climber)
+    try:
+        rope.request = next(rope.steps)
+    except StopIteration:
+        rope.steps = None
+    return rope.steps is not None
+
+
+def _differentiate(sweep: Sweep, ropes: list[_Rope]) -> None:
+    requests = [rope.request for rope in ropes if isinstance(rope.request, Direction)]
+    if not requests:
+        return
+    changes = sweep.along([r.mixture.scorer for r in requests], [r.scorer for r in requests])
+    for rope, change in zip(ropes, changes, strict=True):
+        rope.climber.n_passes += 2
+        rope.advance(change)
+
+
+def _update(algorithm: ExpectationMaximization, ropes: list[_Rope]) -> None:
+    """The M-step of all climbers that share an algorithm; where there is none, they have come as far as they can."""
+    if algorithm.penalty is not None:
+        for rope in ropes:
+            rope.climber.stop = Stop("converged", True, 0.0, "converged: no step along the gradient raises the bound")
+        return
+    updated = algorithm.maximise_stack([rope.climber.moments for rope in ropes if rope.climber.moments is not None])
+    for rope, result in zip(ropes, updated, strict=True):
         if isinstance(result, Collapsed):
-            climber.collapses = result.collapses
-            climber.stop = Stop("collapse", False, float("inf"), f"stopped: {result}")
+            rope.collapses = result.collapses
+            rope.climber.stop = Stop("collapse", False, float("inf"), f"stopped: {result}")
         else:
-            climber.mixture = result
+            rope.climber.mixture = result
 
 
-def _held_at_floor(algorithm: ExpectationMaximization, mixture: Mixture, counts: Array) -> tuple[Collapse, ...]:
-    if not algorithm.floor:
+def _held_at_floor(climber: Climber) -> tuple[Collapse, ...]:
+    algorithm, mixture = climber.algorithm, climber.mixture
+    if not algorithm.floor or climber.moments is None:
         return ()
-    return flat_components(
-        algorithm.structure, mixture.covariances, counts, np.full(mixture.means.shape, algorithm.floor)
-    )
+    least = np.full(mixture.means.shape, algorithm.floor)
+    return flat_components(algorithm.structure, mixture.covariances, climber.moments.count, least)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from mixtura.data.array import ArraySource
 from mixtura.ground.errors import CollapseError
+from mixtura.inference.ascent import PLAIN_EM, Solver
 from mixtura.inference.em import ExpectationMaximization
 from mixtura.inference.loop import Observer, Progress, Run, climb
 from mixtura.inference.race import Shortlist, Start
@@ -68,6 +69,7 @@ def finish(
     stopping: Stopping,
     observe: Observer | None = None,
     progress: Progress | None = None,
+    solver: Solver = PLAIN_EM,
 ) -> list[Restarts | CollapseError]:
     """Run the starts of several candidates to the end, side by side; the reserves too of a candidate all of whose runs collapse.
 
@@ -79,6 +81,7 @@ def finish(
     stopping : Stopping
     observe : Observer, optional
     progress : Progress, optional
+    solver : Solver
 
     Returns
     -------
@@ -90,7 +93,7 @@ def finish(
     for following in ([shortlist.reserves for shortlist in shortlists], [()] * len(shortlists)):
         entries = [(i, start) for i, starts in enumerate(waiting) for start in starts]
         mixtures, climbing = [start.mixture for _, start in entries], [algorithms[i] for i, _ in entries]
-        climbed = climb(source, mixtures, climbing, stopping, observe, progress)
+        climbed = climb(source, mixtures, climbing, stopping, observe, progress, solver)
         for (i, start), run in zip(entries, climbed, strict=True):
             runs[i].append((run, start.times))
         waiting = [

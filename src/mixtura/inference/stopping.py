@@ -58,12 +58,20 @@ class Stopping:
     max_iter: int
     total_weight: float
 
-    def __call__(self, bounds: Sequence[float]) -> Stop | None:
-        """Whether to stop after these bounds (the start's first, then one after each update)."""
-        remaining = remaining_gain(bounds)
-        if remaining <= self.tol * SHARE_OF_TOL * self.total_weight:
+    @property
+    def goal(self) -> float:
+        """The gain still to come at which a run stops."""
+        return self.tol * SHARE_OF_TOL * self.total_weight
+
+    def __call__(self, bounds: Sequence[float], n_passes: int) -> Stop | None:
+        """Whether to stop after these bounds (the start's first, then one after each step) and so many reads of the data."""
+        return self.at(remaining_gain(bounds), n_passes)
+
+    def at(self, remaining: float, n_passes: int) -> Stop | None:
+        """Whether to stop with so much estimated to be still to come."""
+        if remaining <= self.goal:
             return Stop("converged", True, remaining, f"converged: an estimated {remaining:.1g} nats still to come")
-        if len(bounds) > self.max_iter:
+        if n_passes > self.max_iter:
             return Stop(
                 "max_iter",
                 remaining <= self.tol * self.total_weight,

@@ -68,6 +68,12 @@ class Coordinates:
         self._ends = (n_components, n_components * (1 + n_features))
         self.size = self._ends[1] + self._block_scale.size
 
+    @property
+    def unit(self) -> Array:
+        """Size of each coordinate that moves a log weight, a mean in units of its spread, or a log spread by one."""
+        n_features = self._shape[1]
+        return np.concatenate([self._scale, np.repeat(self._scale, n_features), self._block_scale.ravel()])
+
     # ---- there and back --------------------------------------------------------------------------------------------------------
 
     def mixture(self, u: Array) -> Mixture:
@@ -125,6 +131,16 @@ class Coordinates:
         on_logits = (counts - counts.sum() * weights) / self._scale
         return np.concatenate([on_logits, (on_means / self._scale[:, None]).ravel(), on_blocks.ravel()])
 
+    def pull_back(self, u: Array, natural: tuple[Array, Array, Array]) -> Array:
+        """Gradient at ``u`` of a function with these derivatives by weights, means and covariances (natural array)."""
+        by_weights, by_means, by_covariances = natural
+        weights, _, relative, roots = self._parts(u)
+        on_logits = weights * (by_weights - weights @ by_weights) / self._scale
+        on_means = self.structure.apply_roots_transposed(self._roots, by_means) / self._scale[:, None]
+        blocks = self.structure.as_blocks(np.asarray(by_covariances, dtype=float))
+        on_blocks = self.structure.pull_back_blocks(blocks, roots, self._roots, relative) / self._block_scale
+        return np.concatenate([on_logits, on_means.ravel(), on_blocks.ravel()])
+
     def tangent(self, u: Array, v: Array) -> Scorer:
         """Derivative of the scorer at ``u`` in the direction ``v``: the constants, centres and whitening factors of a scorer."""
         weights, means, _, roots = self._parts(u + 1j * COMPLEX_STEP * v)
@@ -135,7 +151,7 @@ class Coordinates:
 
     def hessian_times(self, u: Array, v: Array, moments: Moments, change: Moments) -> Array:
         """``H v`` from the moments at ``u`` and their derivative in the direction ``v``, about the same origin (a tangent sweep)."""
-        step = 1j * COMPLEX_STEP
+        change, step = change.about(moments.origin), 1j * COMPLEX_STEP
         moved = Moments(
             moments.count + step * change.count,
             moments.first + step * change.first,

@@ -79,6 +79,9 @@ class _DiagonalBlocks(SharedBlocks):
     def pull_back(self, second: Array, counts: Array, factors: Array, relative: Array) -> Array:
         return factors**2 * second - counts[:, None]
 
+    def pull_back_blocks(self, by_blocks: Array, roots: Array, reference: Array, relative: Array) -> Array:
+        return 2 * roots**2 * by_blocks
+
 
 class Diagonal(_DiagonalBlocks):
     """A diagonal of its own for each component."""

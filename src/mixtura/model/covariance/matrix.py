@@ -107,6 +107,12 @@ class _MatrixBlocks(SharedBlocks):
         entries = np.linalg.solve(relative.swapaxes(-1, -2), excess)[:, rows, columns]
         return entries * np.where(rows == columns, relative[:, rows, columns], 1.0)
 
+    def pull_back_blocks(self, by_blocks: Array, roots: Array, reference: Array, relative: Array) -> Array:
+        rows, columns = _lower_triangle(roots.shape[-1])
+        by_roots = (by_blocks + by_blocks.swapaxes(-1, -2)) @ roots
+        entries = (reference.swapaxes(-1, -2) @ by_roots)[:, rows, columns]
+        return entries * np.where(rows == columns, relative[:, rows, columns], 1.0)
+
 
 @cache
 def _lower_triangle(n_features: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -86,6 +86,9 @@ class _SphericalBlocks(SharedBlocks):
     def pull_back(self, second: Array, counts: Array, factors: Array, relative: Array) -> Array:
         return (factors**2 * second.sum(axis=1) - second.shape[1] * counts)[:, None]
 
+    def pull_back_blocks(self, by_blocks: Array, roots: Array, reference: Array, relative: Array) -> Array:
+        return (2 * roots**2 * by_blocks)[:, None]
+
 
 class Spherical(_SphericalBlocks):
     """A variance of its own for each component."""

@@ -247,6 +247,10 @@ class SharedBlocks(CovarianceStructure):
         ``second``, ``(G, D, D)`` or ``(G, D)``, is ``S`` about the current means, ``counts``, ``(G,)``, is ``n``.
         """
 
+    @abstractmethod
+    def pull_back_blocks(self, by_blocks: Array, roots: Array, reference: Array, relative: Array) -> Array:
+        """Gradient in ``t``, ``(G, q)``, of a function with these derivatives by the entries of the blocks."""
+
     def as_blocks(self, natural: Array) -> Array:
         """The natural array as a stack of blocks."""
         return natural[None] if self.shared else natural

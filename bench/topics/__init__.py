@@ -1,0 +1,16 @@
+"""What is measured: each topic is a module with a function that takes whether to be quick and returns tables."""
+
+from collections.abc import Callable
+
+from bench.report import Table
+from bench.topics import imports, memory, passes, restarts, search, threads, whole_fit
+
+TOPICS: dict[str, Callable[[bool], list[Table]]] = {
+    "passes": passes.tables,
+    "whole-fit": whole_fit.tables,
+    "restarts": restarts.tables,
+    "search": search.tables,
+    "threads": threads.tables,
+    "memory": memory.tables,
+    "imports": imports.tables,
+}

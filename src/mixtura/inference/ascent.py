@@ -1,0 +1,131 @@
+"""What a solver other than plain EM is to the loop: a generator that asks for reads of the data and says what it has accepted.
+
+A solver is straight-line code. It yields a mixture to have it swept, or a direction to have the moments differentiated, and is handed the
+answer; so the reads of many runs, each at its own place in its own line search, are still shared. When it returns, EM goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from mixtura.ground.linalg import Array
+from mixtura.inference.collapse import Collapsed
+from mixtura.inference.em import ExpectationMaximization
+from mixtura.inference.stopping import Stop, Stopping
+from mixtura.model.coordinates import Coordinates
+from mixtura.model.mixture import Mixture
+from mixtura.model.moments import Moments
+from mixtura.model.scorer import Scorer
+
+LARGEST_CONDITION = 1e13
+"""A trial mixture with a component worse conditioned than this is on its way to collapse: EM is to see to it."""
+
+
+class Direction(NamedTuple):
+    """Asks for the derivative of the moments when a mixture's scorer moves so; it costs two reads."""
+
+    mixture: Mixture
+    scorer: Scorer
+
+
+class Answer(NamedTuple):
+    """The bound and the moments at a mixture."""
+
+    bound: float
+    moments: Moments
+
+
+Steps = Generator[Mixture | Direction, Any, None]
+"""Yields a ``Mixture`` for an ``Answer``, a ``Direction`` for ``Moments``."""
+
+
+@dataclass(eq=False)
+class Climber:
+    """One run on its way.
+
+    Attributes
+    ----------
+    algorithm : ExpectationMaximization
+    stopping : Stopping
+    mixture : Mixture
+        The last one accepted, and ``moments`` there.
+    bounds : list of float
+        Of those accepted.
+    n_passes : int
+        Reads of the data so far.
+    stop : Stop or None
+    """
+
+    algorithm: ExpectationMaximization
+    stopping: Stopping
+    mixture: Mixture
+    moments: Moments | None = None
+    bounds: list[float] = field(default_factory=list)
+    n_passes: int = 0
+    stop: Stop | None = None
+
+    def accept(self, mixture: Mixture, answer: Answer) -> None:
+        """Take a step."""
+        self.mixture, self.moments = mixture, answer.moments
+        self.bounds.append(answer.bound)
+
+    def coordinates(self) -> Coordinates:
+        """Coordinates about where it is."""
+        assert self.moments is not None
+        return Coordinates(self.mixture, self.moments.count)
+
+    def gradient(self, about: Coordinates, u: Array) -> Array:
+        """Gradient of the bound at the mixture it is at, which ``u`` stands for."""
+        assert self.moments is not None
+        gradient, penalty = about.gradient(u, self.moments), self.algorithm.penalty
+        return gradient if penalty is None else gradient + about.pull_back(u, penalty.gradient(self.mixture))
+
+
+class Solver(Protocol):
+    """Takes climbers over from EM."""
+
+    def takes_over(self, climber: Climber) -> bool:
+        """Whether to do so now."""
+
+    def steps(self, climber: Climber) -> Steps:
+        """Climb on from where the climber is; return to hand it back to EM."""
+
+
+class PlainEM:
+    """Never takes over."""
+
+    def takes_over(self, climber: Climber) -> bool:
+        return False
+
+    def steps(self, climber: Climber) -> Steps:
+        yield from ()
+
+
+PLAIN_EM = PlainEM()
+
+
+def last_step(climber: Climber) -> Steps:
+    """One EM step, where there is one: it leaves the weights and covariances exactly those of the responsibilities."""
+    assert climber.moments is not None
+    if climber.algorithm.penalty is not None:
+        return
+    try:
+        mixture = climber.algorithm.maximise(climber.moments)
+    except Collapsed:
+        return
+    answer = yield mixture
+    climber.accept(mixture, answer)
+
+
+def is_sound(mixture: Mixture, floor: float) -> bool:
+    """Whether a trial mixture keeps clear of collapse: finite, no variance at the floor, none lost beside another."""
+    scorer = mixture.scorer
+    if not (np.isfinite(scorer.whitening).all() and np.isfinite(scorer.constants).all()):
+        return False
+    traces = np.square(scorer.whitening).sum(axis=tuple(range(1, scorer.whitening.ndim)))
+    largest = mixture.structure.variances(mixture.covariances, *mixture.means.shape).max(axis=1)
+    return bool((traces * np.maximum(floor, largest / LARGEST_CONDITION) < 1).all())

@@ -1,0 +1,79 @@
+"""First-order ascent: the plain gradient, and generalised EM.
+
+``Gradient`` follows the gradient in unconstrained coordinates taken once, at the start: what EM is compared with in the literature.
+``GeneralisedEM`` takes coordinates anew at each step. There the expected complete log-likelihood has the curvature of minus the identity,
+so its gradient is a Newton step of the M-step; shortened until the bound rises, it serves where the M-step has no closed form. Source:
+Dempster, Laird and Rubin (1977), section 3; Lange (1995), "A gradient algorithm locally equivalent to the EM algorithm".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import numpy as np
+
+from mixtura.ground.linalg import Array
+from mixtura.inference.ascent import Answer, Climber, Steps, is_sound
+from mixtura.model.coordinates import Coordinates
+from mixtura.model.mixture import Mixture
+
+SUFFICIENT = 1e-4
+MOST_TRIALS = 20
+LARGEST_STEP = 0.5
+"""Largest change in one step of a log weight, of a mean in units of its spread, or of a log spread."""
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """Gradient ascent with a line search that lengthens and shortens its step."""
+
+    def takes_over(self, climber: Climber) -> bool:
+        return True
+
+    def steps(self, climber: Climber) -> Steps:
+        about, length = climber.coordinates(), 1.0
+        u = np.zeros(about.size)
+        while not _stopped(climber):
+            taken = yield from shortened(climber, about, u, climber.gradient(about, u), 2 * length)
+            if taken is None:
+                return
+            step, length = taken
+            u = u + step
+
+
+@dataclass(frozen=True)
+class GeneralisedEM:
+    """A step of the M-step's own Newton method in place of the M-step."""
+
+    def takes_over(self, climber: Climber) -> bool:
+        return True
+
+    def steps(self, climber: Climber) -> Steps:
+        while not _stopped(climber):
+            about = climber.coordinates()
+            u = np.zeros(about.size)
+            if (yield from shortened(climber, about, u, climber.gradient(about, u), 1.0)) is None:
+                return
+
+
+def _stopped(climber: Climber) -> bool:
+    climber.stop = climber.stopping(climber.bounds, climber.n_passes)
+    return climber.stop is not None
+
+
+def shortened(
+    climber: Climber, about: Coordinates, u: Array, gradient: Array, length: float
+) -> Generator[Mixture, Answer, tuple[Array, float] | None]:
+    """Halve a step along the gradient until the bound rises; accept and return it and its length, or return ``None``."""
+    slope = float(gradient @ gradient)
+    length = min(length, LARGEST_STEP / max(float(np.abs(gradient / about.unit).max()), 1e-300))
+    for _ in range(MOST_TRIALS):
+        trial = about.mixture(u + length * gradient)
+        if is_sound(trial, climber.algorithm.floor):
+            answer = yield trial
+            if answer.bound > climber.bounds[-1] + SUFFICIENT * length * slope:
+                climber.accept(trial, answer)
+                return length * gradient, length
+        length /= 2
+    return None

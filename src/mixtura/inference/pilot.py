@@ -1,0 +1,75 @@
+"""Pilot, then polish: large data are climbed on a subsample first, and read in full only for the last steps.
+
+The maximum on ``m`` of ``N`` rows is within the statistical error of ``m`` rows of the maximum on all of them, and costs ``m/N`` of the
+work to find. Only the best run of the pilot goes on; the others wait in case it collapses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mixtura.data.array import ArraySource
+from mixtura.inference.ascent import Solver
+from mixtura.inference.em import ExpectationMaximization
+from mixtura.inference.loop import climb
+from mixtura.inference.race import Shortlist, Start
+from mixtura.inference.stopping import Stopping
+
+LEAST_ROWS = 200_000
+"""Rows from which a pilot pays."""
+ROWS_PER_PARAMETER = 50
+LEAST_SAMPLE = 20_000
+LARGEST_SHARE = 0.1
+
+
+def pilot_source(source: ArraySource, n_parameters: int, rng: np.random.Generator) -> ArraySource | None:
+    """Random rows of the source, in their order, or ``None`` where a pilot does not pay.
+
+    Parameters
+    ----------
+    source : ArraySource
+    n_parameters : int
+    rng : Generator
+    """
+    size = max(LEAST_SAMPLE, ROWS_PER_PARAMETER * n_parameters)
+    if source.n_rows < LEAST_ROWS or size > LARGEST_SHARE * source.n_rows:
+        return None
+    chosen = np.unique(rng.integers(0, source.n_rows, size))
+    return ArraySource(source.rows[chosen], None if source.weights is None else source.weights[chosen])
+
+
+def fly(
+    pilot: ArraySource, shortlist: Shortlist, algorithm: ExpectationMaximization, stopping: Stopping, solver: Solver
+) -> Shortlist:
+    """Climb all starts on the pilot's rows; the best goes on, those that came to the same place counted with it.
+
+    Parameters
+    ----------
+    pilot : ArraySource
+    shortlist : Shortlist
+    algorithm : ExpectationMaximization
+    stopping : Stopping
+        For all rows; its tolerance is per row.
+    solver : Solver
+    """
+    rule = Stopping(stopping.tol, stopping.max_iter, pilot.total_weight)
+    runs = climb(pilot, [start.mixture for start in shortlist.starts], algorithm, rule, solver=solver)
+    ranked = sorted(
+        zip(runs, shortlist.starts, strict=True), key=lambda pair: (bool(pair[0].collapses), -pair[0].bounds[-1])
+    )
+    leading: list[Start] = []
+    level = -np.inf
+    for run, start in ranked:
+        place = start if run.failed else Start(run.mixture, start.times)
+        if leading and level - run.bounds[-1] < 10 * rule.goal:
+            leading[-1] = Start(leading[-1].mixture, leading[-1].times + place.times)
+        else:
+            leading.append(place)
+            level = run.bounds[-1]
+    return _behind(leading, shortlist)
+
+
+def _behind(leading: Sequence[Start], shortlist: Shortlist) -> Shortlist:
+    return Shortlist([leading[0]], [*leading[1:], *shortlist.reserves], shortlist.n_collapsed)

@@ -1,0 +1,133 @@
+"""Quasi-Newton ascent where EM is slow: limited-memory BFGS in coordinates whitened by the complete-data information.
+
+EM is steepest ascent in these coordinates, with steps of length one, and slow where the missing information is large. Curvature pairs
+learn just that. Far from the optimum a quasi-Newton step leaves the basin that EM would stay in, so steps are limited, and by default EM
+hands over only once its rate is steady. Sources: Nocedal and Wright (2006), "Numerical optimization", algorithm 7.4; Lange (1995), "A
+quasi-Newton acceleration of the EM algorithm".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import numpy as np
+
+from mixtura.ground.linalg import Array
+from mixtura.inference.ascent import Answer, Climber, Steps, is_sound, last_step
+from mixtura.inference.stopping import remaining_gain
+from mixtura.model.coordinates import Coordinates
+from mixtura.model.mixture import Mixture
+
+MEMORY = 40
+"""Curvature pairs kept."""
+LARGEST_STEP = 0.5
+"""Largest change in one step of a log weight, of a mean in units of its spread, or of a log spread."""
+REBASE = 1.0
+"""Once any of them has changed by so much, coordinates are taken about the new place."""
+SUFFICIENT = 1e-4
+"""Share of the gain promised by the slope that a step must bring (Armijo)."""
+MOST_TRIALS = 6
+CAUTION = 0.1
+"""Curvature pairs see too little of the slowest directions, so the gain they promise must be this much below the goal."""
+
+
+@dataclass(frozen=True)
+class QuasiNewton:
+    """The solver.
+
+    Attributes
+    ----------
+    least_passes : int
+        EM passes before it takes over.
+    steadiness : float or None
+        If given, it waits until EM's rate of convergence ``a`` changes from pass to pass by less than this share of ``1 − a``, and only
+        takes over if EM would need more than ``patience`` further passes.
+    patience : int
+    """
+
+    least_passes: int = 10
+    steadiness: float | None = None
+    patience: int = 25
+
+    def takes_over(self, climber: Climber) -> bool:
+        bounds = climber.bounds
+        if len(bounds) < self.least_passes or self.steadiness is None:
+            return len(bounds) >= self.least_passes
+        *_, a, b, c = np.diff(bounds[-4:]).tolist()
+        if not (a > b > c > 0):
+            return False
+        before, rate = b / a, c / b
+        if abs(rate - before) > self.steadiness * (1 - rate):
+            return False
+        goal, remaining = climber.stopping.goal, remaining_gain(bounds)
+        return remaining > goal > 0 and math.log(goal / remaining) / math.log(rate) > self.patience
+
+    def steps(self, climber: Climber) -> Steps:
+        about = climber.coordinates()
+        u = np.zeros(about.size)
+        gradient = climber.gradient(about, u)
+        pairs: list[tuple[Array, Array]] = []
+        while True:
+            direction = _ascent_direction(gradient, pairs)
+            if not gradient @ direction > 0:
+                pairs.clear()
+                direction = gradient
+            remaining = 0.5 * float(gradient @ direction)
+            if stop := climber.stopping.at(remaining / CAUTION, climber.n_passes):
+                yield from last_step(climber)
+                climber.stop = stop
+                return
+            direction = direction * min(1.0, LARGEST_STEP / float(np.abs(direction / about.unit).max()))
+            step = yield from _search(climber, about, u, direction, float(gradient @ direction))
+            if step is None:
+                if not pairs:
+                    return  # not even along the gradient: nothing left but rounding, or the edge of the possible
+                pairs.clear()
+                continue
+            new_gradient = climber.gradient(about, u + step)
+            change = gradient - new_gradient
+            if step @ change > 1e-10 * np.linalg.norm(step) * np.linalg.norm(change):
+                pairs[: len(pairs) + 1 - MEMORY] = []
+                pairs.append((step, change))
+            u, gradient = u + step, new_gradient
+            if np.abs(u / about.unit).max() > REBASE:
+                about, u, pairs = climber.coordinates(), np.zeros(about.size), []
+                gradient = climber.gradient(about, u)
+
+
+def _search(
+    climber: Climber, about: Coordinates, u: Array, direction: Array, slope: float
+) -> Generator[Mixture, Answer, Array | None]:
+    """Backtrack until the bound rises enough; accept and return that step, or return ``None``."""
+    bound, length = climber.bounds[-1], 1.0
+    for _ in range(MOST_TRIALS):
+        trial = about.mixture(u + length * direction)
+        if not is_sound(trial, climber.algorithm.floor):
+            length /= 4
+            continue
+        answer = yield trial
+        if answer.bound >= bound + SUFFICIENT * length * slope:
+            climber.accept(trial, answer)
+            return length * direction
+        shortfall = (
+            answer.bound - bound - length * slope
+        )  # of the parabola through both values and the slope, the top comes next
+        length *= min(0.5, max(0.1, -slope * length / (2 * shortfall)))
+    return None
+
+
+def _ascent_direction(gradient: Array, pairs: list[tuple[Array, Array]]) -> Array:
+    """The inverse of the curvature learnt so far, times the gradient (two-loop recursion)."""
+    q, weights = gradient.copy(), []
+    for step, change in reversed(pairs):
+        weight = (step @ q) / (step @ change)
+        weights.append(weight)
+        q -= weight * change
+    if pairs:
+        step, change = pairs[-1]
+        q *= (step @ change) / (change @ change)
+    for (step, change), weight in zip(pairs, reversed(weights), strict=True):
+        q += (weight - (change @ q) / (step @ change)) * step
+    return q
