@@ -22,15 +22,15 @@ def test_growing_steps_promise_nothing_and_rounding_ends_it():
 
 def test_reasons():
     rule = Stopping(tol=1e-3, max_iter=3, total_weight=100)
-    assert rule([0.0, 1.0, 1.5]) is None
+    assert rule([0.0, 1.0, 1.5], 3) is None
     limit = SHARE_OF_TOL * 1e-3 * 100
-    converged = rule([-1.0, 0.0, limit / 10])
+    converged = rule([-1.0, 0.0, limit / 10], 3)
     assert (converged.reason, converged.converged) == ("converged", True)
-    slow = rule([0.0, 1.0, 1.9, 2.71])
+    slow = rule([0.0, 1.0, 1.9, 2.71], 4)
     assert (slow.reason, slow.converged) == ("max_iter", False)
     assert "max_iter=3" in slow.sentence
     # scikit-learn's promise holds though the finer one does not: no more than tol a row is still to come.
-    nearly = rule([0.0, 1.0, 1.1, 1.11])
+    nearly = rule([0.0, 1.0, 1.1, 1.11], 4)
     assert (nearly.reason, nearly.converged) == ("max_iter", True)
 
 
@@ -40,4 +40,4 @@ def test_a_slow_ascent_is_not_cut_short():
     rate, gap = 0.999, 0.05
     bounds = [-gap * rate**t for t in range(3)]
     assert bounds[-1] - bounds[-2] < 1e-3
-    assert rule(bounds) is None
+    assert rule(bounds, 3) is None

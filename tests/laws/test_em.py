@@ -37,7 +37,7 @@ def labels_of(X, k=3):
 
 
 def fitted(X, name, labels=None, sample_weight=None, **settings):
-    settings = {"reg_covar": 0.0, "tol": 1e-5, "max_iter": 3000} | settings
+    settings = {"reg_covar": 0.0, "tol": 1e-5, "max_iter": 3000, "solver": "em"} | settings
     start = labels_of(X) if labels is None else labels
     gm = mx.GaussianMixture(3, covariance_type=name, init_params=start, **settings)
     return gm.fit(X, sample_weight=sample_weight)

@@ -15,6 +15,7 @@ from mixtura.inference.loop import Progress
 from mixtura.inference.race import SHORT_RUNS, Pool, Shortlist, pool_size, race
 from mixtura.inference.restarts import Restarts, finish
 from mixtura.inference.seeding import seeding_sample
+from mixtura.inference.solvers import AUTO
 from mixtura.inference.starts import kmeans_starts
 from mixtura.inference.stopping import Stopping
 from mixtura.model.covariance import CovarianceStructure
@@ -142,7 +143,9 @@ def search(
     begun = [
         (task, shortlist) for task, shortlist in zip(tasks, shortlists, strict=True) if isinstance(shortlist, Shortlist)
     ]
-    ended = iter(finish(source, [s for _, s in begun], [a for (_, a), _ in begun], stopping, progress=progress))
+    ended = iter(
+        finish(source, [s for _, s in begun], [a for (_, a), _ in begun], stopping, progress=progress, solver=AUTO)
+    )
     tried = tuple(
         _judge(k, structure, next(ended) if isinstance(shortlist, Shortlist) else shortlist, source)
         for (k, structure), shortlist in zip(candidates, shortlists, strict=True)

@@ -38,7 +38,7 @@ from mixtura.inference.pilot import fly, pilot_source
 from mixtura.inference.race import SHORT_RUNS, Pool, Shortlist, Start, pool_size, race
 from mixtura.inference.restarts import Restarts, finish
 from mixtura.inference.seeding import seeding_sample
-from mixtura.inference.solvers import SOLVERS, solver_for
+from mixtura.inference.solvers import SOLVERS, check_has_gradients, solver_for
 from mixtura.inference.starts import REMEDY, SEEDINGS, kmeans, near_centres, single_gaussian
 from mixtura.inference.stopping import Stopping
 from mixtura.model.covariance import STRUCTURES, CovarianceStructure, covariance_structure
@@ -351,6 +351,8 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture, BaseEstimator):
         best = restarts.best
         self.algorithm_, self.prior_ = algorithm, algorithm.prior
         self.n_passes_ = max(run.n_passes for run in restarts.runs)
+        self.__dict__.pop("certificate_", None)
+        assert best.moments is not None
         self._evidence = (best.moments, best.stop.remaining, thinned(source))
         for name, value in self._attributes(best.mixture, best.bounds, source).items():
             setattr(self, name, value)
@@ -394,6 +396,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture, BaseEstimator):
     def certificate_(self) -> Certificate:
         """How good the answer is."""
         check_is_fitted(self, list(_PARTS))
+        check_has_gradients(self.algorithm_, "certificate_")
         moments, remaining, sample = self._evidence
         return certify(self.restarts_.best.mixture, moments, remaining, sample)
 

@@ -36,21 +36,23 @@ def solver_for(name: str, algorithm: ExpectationMaximization) -> Solver:
         raise InvalidParameterError(
             "solver='em' has no M-step for a penalty; use 'auto', 'gem', 'gradient', 'lbfgs' or 'newton'."
         )
-    missing = _missing(algorithm)
-    if missing is None:
-        return QuasiNewton(least_passes=1) if name == "auto" and algorithm.penalty is not None else SOLVERS[name]
-    if name in ("auto", "em") and algorithm.penalty is None:
+    if name in ("auto", "em") and algorithm.penalty is None and _without_gradients(algorithm):
         return PLAIN_EM
-    raise InvalidParameterError(f"solver={name!r} needs gradients, which there are none for with {missing}.")
+    check_has_gradients(algorithm, f"solver={name!r}")
+    return QuasiNewton(least_passes=1) if name == "auto" and algorithm.penalty is not None else SOLVERS[name]
 
 
-def _missing(algorithm: ExpectationMaximization) -> str | None:
+def check_has_gradients(algorithm: ExpectationMaximization, what: str) -> None:
+    """Raise if something that needs the gradient of the bound is asked of an algorithm that has none."""
+    if obstacle := _without_gradients(algorithm):
+        raise InvalidParameterError(f"{what} needs the gradient of the bound, which there is none of with {obstacle}.")
+
+
+def _without_gradients(algorithm: ExpectationMaximization) -> str | None:
     if not isinstance(algorithm.structure, SharedBlocks):
         return f"covariance_type={algorithm.structure.name!r}"
     if algorithm.assignment is not soft:
-        return "hard assignment; use solver='em'"
+        return "assignment='hard'"
     if algorithm.equal_weights:
-        return "equal_weights; use solver='em'"
-    if algorithm.prior is not None:
-        return "covariance_prior; use solver='em'"
-    return None
+        return "equal_weights"
+    return None if algorithm.prior is None else "covariance_prior"

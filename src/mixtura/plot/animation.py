@@ -15,6 +15,7 @@ from mixtura.ground.errors import DataError, InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.inference.em import ExpectationMaximization
 from mixtura.inference.loop import Run, climb
+from mixtura.inference.solvers import solver_for
 from mixtura.inference.stopping import Stopping
 from mixtura.model.mixture import Mixture
 from mixtura.plot.climb import bound_name, draw_climb
@@ -207,5 +208,6 @@ def replay(model: Any, rows: Array, sample_weight: ArrayLike | None = None) -> t
         return False
 
     source = ArraySource(rows, weights)
-    (again,) = climb(source, [run.start], algorithm, Stopping(0.0, run.n_iter, source.total_weight), remember)
+    stopping, solver = Stopping(model.tol, model.max_iter, source.total_weight), solver_for(model.solver, algorithm)
+    (again,) = climb(source, [run.start], algorithm, stopping, remember, solver=solver)
     return mixtures, again.bounds

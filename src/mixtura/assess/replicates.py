@@ -1,0 +1,164 @@
+"""One mixture fitted again to many reweightings of the same rows: a stack that reads each row once a round for all of them.
+
+The weighted-likelihood bootstrap gives every row an exponential weight of its own, independently in each replicate, which with a fixed
+total makes them Dirichlet. Source: Newton and Raftery (1994), "Approximate Bayesian inference with the weighted likelihood bootstrap".
+Zeros and ones among the weights make a jackknife or a cross-validation of the same stack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mixtura.assess.alignment import align
+from mixtura.data.array import ArraySource
+from mixtura.ground.linalg import Array
+from mixtura.inference.collapse import Collapsed
+from mixtura.inference.em import ExpectationMaximization
+from mixtura.inference.stopping import remaining_gain
+from mixtura.model.mixture import Mixture
+from mixtura.model.scorer import Scorer
+from mixtura.sweep import Swept, accumulate, soft
+from mixtura.sweep.features import Features
+from mixtura.sweep.kernels import FeatureKernel, Kernel, Member, WhitenedKernel, cancellation
+from mixtura.sweep.passes import LARGEST_CANCELLATION, MOST_FEATURES
+from mixtura.sweep.scratch import Scratch
+
+GOAL = 1e-5
+"""Gain still to come, in nats, at which a replicate has converged: within ``√(2·GOAL)``, half a hundredth, of a standard error."""
+MOST_ROUNDS = 10_000
+MOST_WEIGHTS = 2**24
+"""Row weights kept at once; where rows times replicates are more, one stack follows another."""
+MOST_NUMBERS = 2**22
+"""Numbers in the working arrays of a stack."""
+
+
+def bootstrap(mixture: Mixture, source: ArraySource, n_replicates: int, rng: np.random.Generator) -> list[Mixture]:
+    """Replicates under exponential row weights, their components in the order of the mixture's.
+
+    Parameters
+    ----------
+    mixture : Mixture
+        Where every replicate begins.
+    source : ArraySource
+        Row weights, if there are any, multiply those drawn.
+    n_replicates : int
+    rng : numpy Generator
+
+    Returns
+    -------
+    list of Mixture
+        Fewer than ``n_replicates`` if some collapsed, or did not converge in ``MOST_ROUNDS`` rounds.
+    """
+    n_components, n_features = mixture.means.shape
+    numbers = n_components * n_features * max(n_features, 64)
+    size = max(1, min(MOST_WEIGHTS // source.n_rows, MOST_NUMBERS // numbers))
+    replicates: list[Mixture] = []
+    for start in range(0, n_replicates, size):
+        drawn = rng.standard_exponential((min(size, n_replicates - start), source.n_rows))
+        if source.weights is not None:
+            drawn *= source.weights
+        replicates += [align(fit, mixture) for fit in refit(mixture, source, drawn) if fit is not None]
+    return replicates
+
+
+def refit(mixture: Mixture, source: ArraySource, row_weights: Array) -> list[Mixture | None]:
+    """Climb from one mixture to a maximum of each of several weighted likelihoods, side by side.
+
+    Parameters
+    ----------
+    mixture : Mixture
+    source : ArraySource
+        Its own weights are not looked at.
+    row_weights : (R, N) array
+        Non-negative, for each replicate.
+
+    Returns
+    -------
+    list of Mixture or None
+        In the order of the weights; ``None`` where a component collapsed or ``MOST_ROUNDS`` were not enough.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import mixtura as mx
+    >>> from mixtura.assess.replicates import refit
+    >>> from mixtura.data.array import ArraySource
+    >>> x = np.array([[0.0], [1.0], [5.0]])
+    >>> one = mx.Mixture([1.0], [[2.0]], [1.0], "spherical")
+    >>> leave_one_out = 1 - np.eye(3)
+    >>> [float(m.means[0, 0]) for m in refit(one, ArraySource(x), leave_one_out)]
+    [3.0, 2.5, 0.5]
+    """
+    algorithm, read = ExpectationMaximization(mixture.structure), _Reader(source)
+    row_weights = row_weights * (source.n_rows / row_weights.sum(axis=1, keepdims=True))
+    fitted: list[Mixture | None] = [None] * len(row_weights)
+    places, current = list(range(len(row_weights))), [mixture] * len(row_weights)
+    bounds: list[list[float]] = [[] for _ in places]
+    for _ in range(MOST_ROUNDS):
+        swept = read([m.scorer for m in current], row_weights)
+        for bound, one in zip(bounds, swept, strict=True):
+            bound.append(one.log_normaliser)
+        climbing = [i for i, bound in enumerate(bounds) if remaining_gain(bound) > GOAL]
+        for i in set(range(len(places))).difference(climbing):
+            fitted[places[i]] = current[i]
+        updated = algorithm.maximise_stack([swept[i].moments for i in climbing]) if climbing else []
+        going = [(i, m) for i, m in zip(climbing, updated, strict=True) if not isinstance(m, Collapsed)]
+        if not going:
+            break
+        if len(going) < len(places):
+            kept = [i for i, _ in going]
+            row_weights = row_weights[kept]
+            places, bounds = [places[i] for i in kept], [bounds[i] for i in kept]
+        current = [m for _, m in going]
+    return fitted
+
+
+class _WeightedShares:
+    """Posterior probabilities times row weights that differ from mixture to mixture: ``weights``, ``(R, B)``, of the block at hand."""
+
+    weights: Array
+
+    def __call__(self, log_joint: Array) -> Array:
+        return self._weighted(log_joint, soft(log_joint))
+
+    def share_bounded(self, log_joint: Array) -> Array | None:
+        normalisers = soft.share_bounded(log_joint)
+        return None if normalisers is None else self._weighted(log_joint, normalisers)
+
+    def _weighted(self, shares: Array, normalisers: Array) -> Array:
+        shares *= self.weights[:, None, :]
+        normalisers *= self.weights
+        return normalisers
+
+
+class _Reader:
+    """Passes over one source in which every mixture has row weights of its own, each with the same total ``N``."""
+
+    def __init__(self, source: ArraySource) -> None:
+        self._source, self._scratch, self._shares = source, Scratch(), _WeightedShares()
+        whole = accumulate(source, np.zeros(source.n_rows, np.int64), 1, diagonal=True)
+        self._pivot, self._variances = whole.means()[0], whole.second[0] / whole.count[0]
+
+    def __call__(self, scorers: Sequence[Scorer], row_weights: Array) -> list[Swept]:
+        kernel = self._kernel([Member(i, scorer, self._shares) for i, scorer in enumerate(scorers)])
+        totals, block_rows = kernel.zeros(), min(kernel.block_rows(), self._source.n_rows)
+        features = Features(self._pivot, np.dtype(np.float64), kernel.diagonal, block_rows, self._scratch)
+        for part, rows, _ in self._source.blocks(block_rows):
+            self._shares.weights = row_weights[:, part]
+            kernel.add(rows if kernel.form is None else features.fill(rows), None, self._scratch, totals)
+        bounds, moments = kernel.log_normalisers(totals, self._source.n_rows), kernel.moments(totals)
+        return [
+            Swept(float(bound), moments[start : start + size])
+            for bound, start, size in zip(bounds, kernel.starts, kernel.sizes, strict=True)
+        ]
+
+    def _kernel(self, members: list[Member]) -> Kernel:
+        """Features where they keep enough digits for all of the mixtures."""
+        dtype, scorer = np.dtype(np.float64), Scorer.stacked([member.scorer for member in members])
+        if scorer.diagonal or len(self._pivot) <= MOST_FEATURES:
+            worst = cancellation(scorer, self._pivot, self._variances, dtype).max()
+            if worst <= LARGEST_CANCELLATION[dtype]:
+                return FeatureKernel(members, self._pivot, dtype)
+        return WhitenedKernel(members)
