@@ -19,7 +19,7 @@ def summary(*runs):
 
 
 def run(bound, remaining=0.0, reason="converged", collapses=()):
-    return Run(POINT, POINT, (bound - 1, bound), Stop(reason, True, remaining, reason), 2, collapses)
+    return Run(POINT, POINT, (bound - 1, bound), Stop(reason, True, remaining, reason), (1, 2), 2, collapses)
 
 
 def test_runs_that_end_together_are_one_optimum():

@@ -28,6 +28,7 @@ def test_every_picture_names_the_install_command(name, without_matplotlib, tmp_p
     gm = mx.GaussianMixture(2, random_state=0, reg_covar=1e-2).fit(X)
     arguments = {
         "trace": (gm,),
+        "convergence": ({"em": gm},),
         "criterion": (mx.GaussianMixtureSearch(1, random_state=0).fit(X),),
         "animate": (gm, X, tmp_path / "climb.gif"),
     }

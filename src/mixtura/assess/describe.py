@@ -50,6 +50,7 @@ def fit_facts(
     data: str | None = None,
     left_out: Sequence[str] = (),
     seed: int | None = None,
+    certificate: str | None = None,
 ) -> dict[str, Any]:
     """What is worth remembering of a fit, as plain JSON values.
 
@@ -64,12 +65,15 @@ def fit_facts(
     left_out : sequence of str
         Columns of the data that were not used.
     seed : int, optional
+    certificate : str, optional
+        What is known of the place where the fit ended.
 
     Returns
     -------
     dict
         ``log_likelihood``, ``n_parameters``, ``bic``, ``aic``, ``icl``, ``iterations``, ``converged``, ``stopped`` (a sentence), ``optima``
-        (``[[bound, times], …]``, best first), ``restarts``, ``collapsed``, ``held_at_floor`` (sentences), ``rows``, ``data``, ``left_out``,
+        (``[[bound, times], …]``, best first), ``restarts``, ``collapsed``, ``held_at_floor`` (sentences),
+        ``certificate``, ``rows``, ``data``, ``left_out``,
         ``seed``; from a search also ``criterion`` and ``candidates``.
 
     Examples
@@ -100,6 +104,7 @@ def fit_facts(
         "dropped": best.restarts.n_dropped,
         "collapsed": best.restarts.n_collapsed,
         "held_at_floor": [str(collapse) for collapse in run.collapses],
+        "certificate": certificate,
     }
     if isinstance(found, Search):
         facts["criterion"] = found.criterion
@@ -208,6 +213,8 @@ def _model(mixture: Mixture, facts: Facts) -> str:
         lines.append(_entry("Stopped", f"{facts['stopped']}, after {_count(facts['iterations'], 'iteration')}"))
     if facts.get("optima") and mixture.n_components > 1:
         lines.append(_entry("Restarts", _restarts(facts)))
+    if facts.get("certificate"):
+        lines.append(_entry("Certificate", facts["certificate"]))
     if facts.get("held_at_floor"):
         lines.append(_entry("Warning", _held(facts["held_at_floor"])))
     return "\n".join(lines)

@@ -97,7 +97,14 @@ def fit(
         verbose=int(sys.stderr.isatty()),
     ).fit(table.rows)
     mixture = _largest_first(found.mixture_).with_feature_names(table.columns)
-    facts = fit_facts(found.search_, len(table.rows), data=Path(table.source).name, left_out=table.left_out, seed=seed)
+    facts = fit_facts(
+        found.search_,
+        len(table.rows),
+        data=Path(table.source).name,
+        left_out=table.left_out,
+        seed=seed,
+        certificate=str(found.best_estimator_.certificate_),
+    )
     write_document(model_file, mixture, facts)
     if picture_file is not None:
         from mixtura.plot import picture

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from mixtura.model.mixture import Mixture
 from mixtura.model.moments import Moments
 from mixtura.model.scorer import Scorer
 
+NOTHING_TO_GAIN = Stop("converged", True, 0.0, "converged: no step along the gradient raises the bound")
 LARGEST_CONDITION = 1e13
 """A trial mixture with a component worse conditioned than this is on its way to collapse: EM is to see to it."""
 
@@ -55,6 +56,8 @@ class Climber:
         The last one accepted, and ``moments`` there.
     bounds : list of float
         Of those accepted.
+    passes : list of int
+        Reads of the data up to each of them.
     n_passes : int
         Reads of the data so far.
     stop : Stop or None
@@ -65,6 +68,7 @@ class Climber:
     mixture: Mixture
     moments: Moments | None = None
     bounds: list[float] = field(default_factory=list)
+    passes: list[int] = field(default_factory=list)
     n_passes: int = 0
     stop: Stop | None = None
 
@@ -72,6 +76,7 @@ class Climber:
         """Take a step."""
         self.mixture, self.moments = mixture, answer.moments
         self.bounds.append(answer.bound)
+        self.passes.append(self.n_passes)
 
     def coordinates(self) -> Coordinates:
         """Coordinates about where it is."""
@@ -88,6 +93,9 @@ class Climber:
 class Solver(Protocol):
     """Takes climbers over from EM."""
 
+    refines: ClassVar[bool]
+    """Whether it goes on where EM would call it converged."""
+
     def takes_over(self, climber: Climber) -> bool:
         """Whether to do so now."""
 
@@ -97,6 +105,8 @@ class Solver(Protocol):
 
 class PlainEM:
     """Never takes over."""
+
+    refines: ClassVar[bool] = False
 
     def takes_over(self, climber: Climber) -> bool:
         return False

@@ -52,10 +52,7 @@ class Certificate:
 
     def __str__(self) -> str:
         kind = "a maximum" if self.is_maximum else "not a strict maximum (a saddle, or flat)"
-        return (
-            f"{kind}: largest curvature {self.largest_curvature:.2g}, gradient {self.gradient_norm:.1g} in whitened units, "
-            f"an estimated {self.remaining:.1g} nats still to come"
-        )
+        return f"{kind}: in whitened units, gradient {self.gradient_norm:.1g}, largest curvature {self.largest_curvature:.2g}"
 
 
 def thinned(source: ArraySource) -> ArraySource:

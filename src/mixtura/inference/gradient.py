@@ -8,18 +8,22 @@ Dempster, Laird and Rubin (1977), section 3; Lange (1995), "A gradient algorithm
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from mixtura.ground.linalg import Array
-from mixtura.inference.ascent import Answer, Climber, Steps, is_sound
+from mixtura.inference.ascent import NOTHING_TO_GAIN, Answer, Climber, Steps, is_sound
 from mixtura.model.coordinates import Coordinates
 from mixtura.model.mixture import Mixture
 
 SUFFICIENT = 1e-4
 MOST_TRIALS = 20
+PATIENCE = 20
+"""Steps whose gain together decides when plain gradient ascent ends."""
 LARGEST_STEP = 0.5
 """Largest change in one step of a log weight, of a mean in units of its spread, or of a log spread."""
 
@@ -28,45 +32,57 @@ LARGEST_STEP = 0.5
 class Gradient:
     """Gradient ascent with a line search that lengthens and shortens its step."""
 
+    refines: ClassVar[bool] = False
+
     def takes_over(self, climber: Climber) -> bool:
         return True
 
     def steps(self, climber: Climber) -> Steps:
         about, length = climber.coordinates(), 1.0
         u = np.zeros(about.size)
-        while not _stopped(climber):
+        while not self._stopped(climber):
             taken = yield from shortened(climber, about, u, climber.gradient(about, u), 2 * length)
             if taken is None:
                 return
             step, length = taken
             u = u + step
 
+    def _stopped(self, climber: Climber) -> bool:
+        """Steps of a line search are too uneven to extrapolate from: what several of them brought stands for what is still to come."""
+        bounds = climber.bounds
+        brought = bounds[-1] - bounds[-1 - PATIENCE] if len(bounds) > PATIENCE else math.inf
+        climber.stop = climber.stopping.at(brought, climber.n_passes)
+        return climber.stop is not None
+
 
 @dataclass(frozen=True)
 class GeneralisedEM:
     """A step of the M-step's own Newton method in place of the M-step."""
 
+    refines: ClassVar[bool] = False
+
     def takes_over(self, climber: Climber) -> bool:
         return True
 
     def steps(self, climber: Climber) -> Steps:
-        while not _stopped(climber):
+        while True:
+            climber.stop = climber.stopping(climber.bounds, climber.n_passes)
+            if climber.stop is not None:
+                return
             about = climber.coordinates()
             u = np.zeros(about.size)
             if (yield from shortened(climber, about, u, climber.gradient(about, u), 1.0)) is None:
                 return
 
 
-def _stopped(climber: Climber) -> bool:
-    climber.stop = climber.stopping(climber.bounds, climber.n_passes)
-    return climber.stop is not None
-
-
 def shortened(
     climber: Climber, about: Coordinates, u: Array, gradient: Array, length: float
 ) -> Generator[Mixture, Answer, tuple[Array, float] | None]:
-    """Halve a step along the gradient until the bound rises; accept and return it and its length, or return ``None``."""
-    slope = float(gradient @ gradient)
+    """Halve a step along the gradient until the bound rises; accept and return it and its length, or return ``None``.
+
+    Where shorter and shorter steps bring nothing, that is the end; where they are all unsound, EM is to go on.
+    """
+    slope, tried = float(gradient @ gradient), False
     length = min(length, LARGEST_STEP / max(float(np.abs(gradient / about.unit).max()), 1e-300))
     for _ in range(MOST_TRIALS):
         trial = about.mixture(u + length * gradient)
@@ -75,5 +91,8 @@ def shortened(
             if answer.bound > climber.bounds[-1] + SUFFICIENT * length * slope:
                 climber.accept(trial, answer)
                 return length * gradient, length
+            tried = True
         length /= 2
+    if tried:
+        climber.stop = NOTHING_TO_GAIN
     return None

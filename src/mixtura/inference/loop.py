@@ -13,7 +13,7 @@ from itertools import repeat
 import numpy as np
 
 from mixtura.data.array import ArraySource
-from mixtura.inference.ascent import PLAIN_EM, Answer, Climber, Direction, Solver, Steps
+from mixtura.inference.ascent import NOTHING_TO_GAIN, PLAIN_EM, Answer, Climber, Direction, Solver, Steps
 from mixtura.inference.collapse import Collapse, Collapsed, flat_components
 from mixtura.inference.em import ExpectationMaximization
 from mixtura.inference.stopping import Stop, Stopping
@@ -34,8 +34,10 @@ class Run:
     bounds : tuple of float
         The bound of the start, then after each update.
     stop : Stop
+    passes : tuple of int
+        Reads of the data up to each of the bounds; a Hessian–vector product counts two.
     n_passes : int
-        Reads of the data; a Hessian–vector product counts two.
+        All reads.
     collapses : tuple of Collapse
         Components that collapsed: fatally when ``stop.reason`` is ``"collapse"``, otherwise held at the floor.
     moments : Moments or None
@@ -46,6 +48,7 @@ class Run:
     mixture: Mixture
     bounds: tuple[float, ...]
     stop: Stop
+    passes: tuple[int, ...]
     n_passes: int
     collapses: tuple[Collapse, ...] = ()
     moments: Moments | None = None
@@ -134,7 +137,16 @@ def _run(rope: _Rope) -> Run:
     climber = rope.climber
     assert climber.stop is not None
     bounds = tuple(climber.bounds)
-    return Run(rope.start, climber.mixture, bounds, climber.stop, climber.n_passes, rope.collapses, climber.moments)
+    return Run(
+        start=rope.start,
+        mixture=climber.mixture,
+        bounds=bounds,
+        stop=climber.stop,
+        passes=tuple(climber.passes),
+        n_passes=climber.n_passes,
+        collapses=rope.collapses,
+        moments=climber.moments,
+    )
 
 
 def _advance(sweep: Sweep, active: list[tuple[int, _Rope]], observe: Observer | None) -> None:
@@ -157,6 +169,8 @@ def _advance(sweep: Sweep, active: list[tuple[int, _Rope]], observe: Observer | 
         if rope.steps is None:
             climber.accept(trial, answer)
             climber.stop = climber.stopping(climber.bounds, climber.n_passes)
+            if climber.stop is not None and climber.stop.reason == "converged" and rope.solver.refines:
+                climber.stop = None
         else:
             rope.advance(answer)
         if len(climber.bounds) > n_accepted and observe is not None:
@@ -197,7 +211,7 @@ def _update(algorithm: ExpectationMaximization, ropes: list[_Rope]) -> None:
     """The M-step of all climbers that share an algorithm; where there is none, they have come as far as they can."""
     if algorithm.penalty is not None:
         for rope in ropes:
-            rope.climber.stop = Stop("converged", True, 0.0, "converged: no step along the gradient raises the bound")
+            rope.climber.stop = NOTHING_TO_GAIN
         return
     updated = algorithm.maximise_stack([rope.climber.moments for rope in ropes if rope.climber.moments is not None])
     for rope, result in zip(ropes, updated, strict=True):

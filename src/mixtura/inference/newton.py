@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -33,10 +33,12 @@ class Newton:
         EM passes before it takes over.
     """
 
+    refines: ClassVar[bool] = True
     least_passes: int = 10
 
     def takes_over(self, climber: Climber) -> bool:
-        return len(climber.bounds) >= self.least_passes
+        converged = climber.stopping(climber.bounds, 0) is not None
+        return converged or len(climber.bounds) >= self.least_passes
 
     def steps(self, climber: Climber) -> Steps:
         radius = 1.0

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Generator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -47,6 +48,7 @@ class QuasiNewton:
     patience : int
     """
 
+    refines: ClassVar[bool] = False
     least_passes: int = 10
     steadiness: float | None = None
     patience: int = 25

@@ -32,14 +32,17 @@ def solver_for(name: str, algorithm: ExpectationMaximization) -> Solver:
         One of ``SOLVERS``.
     algorithm : ExpectationMaximization
     """
-    if algorithm.penalty is not None and name == "em":
+    if algorithm.penalty is not None and name in ("em", "newton"):
+        lacking = "M-step" if name == "em" else "Hessian"
         raise InvalidParameterError(
-            "solver='em' has no M-step for a penalty; use 'auto', 'gem', 'gradient', 'lbfgs' or 'newton'."
+            f"solver={name!r} has no {lacking} for a penalty; use 'auto', 'gem', 'gradient' or 'lbfgs'."
         )
     if name in ("auto", "em") and algorithm.penalty is None and _without_gradients(algorithm):
         return PLAIN_EM
     check_has_gradients(algorithm, f"solver={name!r}")
-    return QuasiNewton(least_passes=1) if name == "auto" and algorithm.penalty is not None else SOLVERS[name]
+    if algorithm.penalty is not None and name in ("auto", "lbfgs"):
+        return QuasiNewton(least_passes=1)  # without an M-step there is no EM to begin with
+    return SOLVERS[name]
 
 
 def check_has_gradients(algorithm: ExpectationMaximization, what: str) -> None:

@@ -9,10 +9,10 @@ pyplot, pass ``ax=plt.gca()``.
 """
 
 from mixtura.plot.animation import animate
-from mixtura.plot.climb import trace
+from mixtura.plot.climb import convergence, trace
 from mixtura.plot.clusters import components
 from mixtura.plot.contours import density
 from mixtura.plot.overview import picture
 from mixtura.plot.selection import criterion
 
-__all__ = ["animate", "components", "criterion", "density", "picture", "trace"]
+__all__ = ["animate", "components", "convergence", "criterion", "density", "picture", "trace"]

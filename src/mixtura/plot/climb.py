@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mixtura.ground.errors import InvalidParameterError
 from mixtura.plot.palette import INK, PALETTE
 from mixtura.plot.subject import best_run
 from mixtura.sweep import hard
@@ -44,6 +45,48 @@ def trace(model: Any, *, ax: Axes | None = None) -> Axes:
     axes = new_row(1, 6.4, 4.0)[0] if ax is None else ax
     draw_climb(axes, run.bounds, bound_name(model))
     axes.set_title(run.stop.sentence, fontsize="medium", wrap=True)
+    return axes
+
+
+def convergence(models: Mapping[str, Any], *, ax: Axes | None = None) -> Axes:
+    """Draw how far several fits of the same data were from the best of them, against reads of the data.
+
+    Parameters
+    ----------
+    models : mapping of str to fitted estimator
+        Each remembers its climb, in ``restarts_``; the names go into the legend.
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Examples
+    --------
+    >>> import mixtura as mx
+    >>> X, _ = mx.Mixture([0.5, 0.5], [[0.0], [2.0]], [1.0, 1.0], "spherical").sample(200, random_state=0)
+    >>> fits = {s: mx.GaussianMixture(2, solver=s, max_iter=2000, random_state=0).fit(X) for s in ("em", "auto")}
+    >>> [line.get_label() for line in mx.plot.convergence(fits).lines]
+    ['em', 'auto']
+    """
+    from mixtura.plot._matplotlib import new_row
+
+    runs = {name: best_run(model) for name, model in models.items()}
+    if not runs:
+        raise InvalidParameterError("convergence needs at least one fitted estimator; got none.")
+    top = max(max(run.bounds) for run in runs.values())
+    smallest = 1e-9 * max(1.0, abs(top))
+    axes = new_row(1, 6.4, 4.4)[0] if ax is None else ax
+    for i, (name, run) in enumerate(runs.items()):
+        distances = [max(top - bound, smallest) for bound in run.bounds]
+        axes.plot(run.passes, distances, color=tuple(PALETTE[i % len(PALETTE)]), linewidth=1.8, label=name)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel("reads of the data")
+    axes.set_ylabel("log-likelihood below the best")
+    axes.grid(True, color=INK, alpha=0.12)
+    axes.set_axisbelow(True)
+    axes.legend(fontsize="small")
     return axes
 
 
