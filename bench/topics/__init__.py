@@ -3,13 +3,14 @@
 from collections.abc import Callable
 
 from bench.report import Table
-from bench.topics import imports, memory, passes, restarts, search, threads, whole_fit
+from bench.topics import imports, memory, passes, restarts, search, solvers, threads, whole_fit
 
 TOPICS: dict[str, Callable[[bool], list[Table]]] = {
     "passes": passes.tables,
     "whole-fit": whole_fit.tables,
     "restarts": restarts.tables,
     "search": search.tables,
+    "solvers": solvers.tables,
     "threads": threads.tables,
     "memory": memory.tables,
     "imports": imports.tables,

@@ -100,7 +100,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture, BaseEstimator):
         An object with ``value(mixture)`` and ``gradient(mixture)``, the derivatives by weights, means and covariances, which is added to
         the log-likelihood. There is no closed M-step then, so any solver but "em" serves.
     pilot : bool, default=True
-        Whether large data (from 200 000 rows) are climbed on a subsample first.
+        Whether large data (from 200 000 rows) are climbed on a subsample first, unless a start is given.
 
     Attributes
     ----------
@@ -270,8 +270,8 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture, BaseEstimator):
         shortlist = self._shortlist(source, kept, n_rows)
         stopping = Stopping(float(self.tol), self.max_iter, source.total_weight)
         observe = self._observer(tasks, source) if tasks.watched or self.verbose else None
-        n_parameters = shortlist.starts[0].mixture.n_parameters
-        if self.pilot and (rows := pilot_source(source, n_parameters, np.random.default_rng(n_parameters))) is not None:
+        rows = pilot_source(source, shortlist.starts[0].mixture.n_parameters) if self._chooses_its_pilot() else None
+        if rows is not None:
             shortlist = fly(rows, shortlist, self.algorithm_, stopping, solver)
         (restarts,) = finish(source, [shortlist], [self.algorithm_], stopping, observe, solver=solver)
         if isinstance(restarts, CollapseError):
@@ -280,6 +280,12 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture, BaseEstimator):
             for i, run in enumerate(restarts.runs):
                 print(f"Restart {i}: {run.n_iter} iterations, {run.stop.sentence}")
         return restarts
+
+    def _chooses_its_pilot(self) -> bool:
+        """Whether a pilot is wanted, and nobody has said where to start."""
+        given = (self.weights_init, self.means_init, self.precisions_init)
+        warm = self.warm_start and hasattr(self, "converged_")
+        return self.pilot and not warm and isinstance(self.init_params, str) and all(part is None for part in given)
 
     def _prior(self, source: ArraySource, structure: CovarianceStructure) -> NormalInverseWishart | None:
         if not isinstance(self.covariance_prior, str):

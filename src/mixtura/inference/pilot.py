@@ -24,19 +24,18 @@ LEAST_SAMPLE = 20_000
 LARGEST_SHARE = 0.1
 
 
-def pilot_source(source: ArraySource, n_parameters: int, rng: np.random.Generator) -> ArraySource | None:
-    """Random rows of the source, in their order, or ``None`` where a pilot does not pay.
+def pilot_source(source: ArraySource, n_parameters: int) -> ArraySource | None:
+    """Random rows of the source, in their order and the same each time, or ``None`` where a pilot does not pay.
 
     Parameters
     ----------
     source : ArraySource
     n_parameters : int
-    rng : Generator
     """
     size = max(LEAST_SAMPLE, ROWS_PER_PARAMETER * n_parameters)
     if source.n_rows < LEAST_ROWS or size > LARGEST_SHARE * source.n_rows:
         return None
-    chosen = np.unique(rng.integers(0, source.n_rows, size))
+    chosen = np.unique(np.random.default_rng(size).integers(0, source.n_rows, size))
     return ArraySource(source.rows[chosen], None if source.weights is None else source.weights[chosen])
 
 
