@@ -23,9 +23,9 @@ from mixtura.model.mixture import Mixture
 
 MEMORY = 40
 """Curvature pairs kept."""
-LARGEST_STEP = 0.5
+LARGEST_STEP = 0.3
 """Largest change in one step of a log weight, of a mean in units of its spread, or of a log spread."""
-REBASE = 1.0
+REBASE = 0.4
 """Once any of them has changed by so much, coordinates are taken about the new place."""
 SUFFICIENT = 1e-4
 """Share of the gain promised by the slope that a step must bring (Armijo)."""
