@@ -126,10 +126,8 @@ def scores(about: Coordinates, source: ArraySource) -> Iterator[tuple[Array, Arr
     source : ArraySource
     """
     mixture, structure = about.reference, about.structure
-    scorer, n_features = mixture.scorer, mixture.n_features
-    at_reference = structure.relative_roots(np.zeros((1, len(structure.block_information(n_features)))), n_features)
-    per_row = about.size + 3 * mixture.means.size * (1 if structure.diagonal else n_features)
-    for _, rows, weights in source.blocks(max(16, 2**20 // per_row)):
+    scorer, (on_second, on_count) = mixture.scorer, _on_blocks(about)
+    for _, rows, weights in source.blocks(max(16, 2**20 // (about.size + 3 * mixture.n_components * len(on_second)))):
         whitened = scorer.whitened(scorer.residuals(rows))
         shares = scorer.log_joint(whitened)
         normalise(shares)
@@ -137,16 +135,23 @@ def scores(about: Coordinates, source: ArraySource) -> Iterator[tuple[Array, Arr
         second = first * whitened if structure.diagonal else outer(first, whitened)
         counts = shares
         if structure.shared:
-            second, counts = second.sum(axis=0), shares.sum(axis=0)
-        flat = second.reshape(-1, *second.shape[2 - structure.shared :])
-        factors = structure.factor_from_roots(at_reference)
-        on_blocks = structure.pull_back(flat, counts.ravel(), factors, at_reference)
-        by_block = on_blocks.reshape(-1, len(rows), on_blocks.shape[1])
-        parts = (
-            shares.T - mixture.weights,
-            *(part.swapaxes(0, 1).reshape(len(rows), -1) for part in (first, by_block)),
-        )
-        yield np.concatenate(parts, axis=1) / about.unit, weights
+            second, counts = second.sum(axis=0, keepdims=True), shares.sum(axis=0, keepdims=True)
+        blocks = second.reshape(*counts.shape, -1) @ on_second + counts[:, :, None] * on_count
+        by_row = (part.swapaxes(0, 1).reshape(len(rows), -1) for part in (first, blocks))
+        yield np.concatenate([shares.T - mixture.weights, *by_row], axis=1) / about.unit, weights
+
+
+def _on_blocks(about: Coordinates) -> tuple[Array, Array]:
+    """The gradient in a block's coordinates at the mixture is linear in whitened second moments and in the count: both matrices."""
+    structure, n_features = about.structure, about.reference.n_features
+    n_coordinates = len(structure.block_information(n_features))
+    relative = structure.relative_roots(np.zeros((1, n_coordinates)), n_features)
+    identity = structure.factor_from_roots(relative)
+    units = np.eye(n_features)
+    several = [units] if structure.diagonal else [outer(np.broadcast_to(unit, units.shape), units) for unit in units]
+    on_second = [structure.pull_back(second, np.zeros(n_features), identity, relative) for second in several]
+    nothing = np.zeros_like(several[0][:1])
+    return np.concatenate(on_second), structure.pull_back(nothing, np.ones(1), identity, relative)
 
 
 def jacobian(about: Coordinates) -> Array:

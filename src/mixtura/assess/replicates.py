@@ -12,7 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from mixtura.assess.alignment import align
+from mixtura.assess.information import information, scores
 from mixtura.data.array import ArraySource
+from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.inference.collapse import Collapsed
 from mixtura.inference.em import ExpectationMaximization
@@ -28,6 +30,8 @@ from mixtura.sweep.scratch import Scratch
 GOAL = 1e-5
 """Gain still to come, in nats, at which a replicate has converged: within ``√(2·GOAL)``, half a hundredth, of a standard error."""
 MOST_ROUNDS = 10_000
+LARGEST_STEP = 0.5
+"""Of a prediction, in units of a log weight, of a mean in its spread, or of a log spread."""
 MOST_WEIGHTS = 2**24
 """Row weights kept at once; where rows times replicates are more, one stack follows another."""
 MOST_NUMBERS = 2**22
@@ -40,7 +44,7 @@ def bootstrap(mixture: Mixture, source: ArraySource, n_replicates: int, rng: np.
     Parameters
     ----------
     mixture : Mixture
-        Where every replicate begins.
+        The fit, from near which every replicate begins.
     source : ArraySource
         Row weights, if there are any, multiply those drawn.
     n_replicates : int
@@ -51,6 +55,7 @@ def bootstrap(mixture: Mixture, source: ArraySource, n_replicates: int, rng: np.
     list of Mixture
         Fewer than ``n_replicates`` if some collapsed, or did not converge in ``MOST_ROUNDS`` rounds.
     """
+    predict = _Predictor(mixture, source)
     n_components, n_features = mixture.means.shape
     numbers = n_components * n_features * max(n_features, 64)
     size = max(1, min(MOST_WEIGHTS // source.n_rows, MOST_NUMBERS // numbers))
@@ -59,16 +64,46 @@ def bootstrap(mixture: Mixture, source: ArraySource, n_replicates: int, rng: np.
         drawn = rng.standard_exponential((min(size, n_replicates - start), source.n_rows))
         if source.weights is not None:
             drawn *= source.weights
-        replicates += [align(fit, mixture) for fit in refit(mixture, source, drawn) if fit is not None]
+        replicates += [align(fit, mixture) for fit in refit(predict(drawn), source, drawn) if fit is not None]
     return replicates
 
 
-def refit(mixture: Mixture, source: ArraySource, row_weights: Array) -> list[Mixture | None]:
-    """Climb from one mixture to a maximum of each of several weighted likelihoods, side by side.
+class _Predictor:
+    """Where the maximum under other row weights should be: one step of Newton's method from the fit, ``J⁻¹ Σ_n w_n s_n``.
+
+    The steps of EM that are saved are most of them where rows are many. Where the fit is no maximum, it is the start itself.
+    """
+
+    def __init__(self, mixture: Mixture, source: ArraySource) -> None:
+        self._mixture, self._source = mixture, source
+        try:
+            found = information(mixture, source)
+            root = found.inverse_root()
+        except InvalidParameterError:
+            self._about = None
+        else:
+            self._about, self._inverse = found.coordinates, root @ root.T
+
+    def __call__(self, row_weights: Array) -> list[Mixture]:
+        if self._about is None:
+            return [self._mixture] * len(row_weights)
+        gradients, first = np.zeros((len(row_weights), self._about.size)), 0
+        for block, _ in scores(self._about, self._source):
+            gradients += row_weights[:, first : first + len(block)] @ block
+            first += len(block)
+        gradients *= self._source.total_weight / row_weights.sum(axis=1, keepdims=True)
+        steps = gradients @ self._inverse
+        steps *= np.minimum(1, LARGEST_STEP / np.abs(steps / self._about.unit).max(axis=1, keepdims=True))
+        return [self._about.mixture(step) for step in steps]
+
+
+def refit(starts: Sequence[Mixture], source: ArraySource, row_weights: Array) -> list[Mixture | None]:
+    """Climb to a maximum of each of several weighted likelihoods, side by side.
 
     Parameters
     ----------
-    mixture : Mixture
+    starts : sequence of Mixture
+        Where each replicate begins, all with one structure.
     source : ArraySource
         Its own weights are not looked at.
     row_weights : (R, N) array
@@ -88,13 +123,13 @@ def refit(mixture: Mixture, source: ArraySource, row_weights: Array) -> list[Mix
     >>> x = np.array([[0.0], [1.0], [5.0]])
     >>> one = mx.Mixture([1.0], [[2.0]], [1.0], "spherical")
     >>> leave_one_out = 1 - np.eye(3)
-    >>> [float(m.means[0, 0]) for m in refit(one, ArraySource(x), leave_one_out)]
+    >>> [float(m.means[0, 0]) for m in refit([one] * 3, ArraySource(x), leave_one_out)]
     [3.0, 2.5, 0.5]
     """
-    algorithm, read = ExpectationMaximization(mixture.structure), _Reader(source)
+    algorithm, read = ExpectationMaximization(starts[0].structure), _Reader(source)
     row_weights = row_weights * (source.n_rows / row_weights.sum(axis=1, keepdims=True))
     fitted: list[Mixture | None] = [None] * len(row_weights)
-    places, current = list(range(len(row_weights))), [mixture] * len(row_weights)
+    places, current = list(range(len(row_weights))), list(starts)
     bounds: list[list[float]] = [[] for _ in places]
     for _ in range(MOST_ROUNDS):
         swept = read([m.scorer for m in current], row_weights)

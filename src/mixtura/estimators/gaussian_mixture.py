@@ -15,6 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from mixtura.assess.standard_errors import StandardErrors, standard_errors
 from mixtura.data.array import ArraySource
 from mixtura.data.arrow import as_table
 from mixtura.estimators.callbacks import CallbackSupportMixin, FitTasks, with_callbacks
@@ -405,6 +406,62 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture, BaseEstimator):
         check_has_gradients(self.algorithm_, "certificate_")
         moments, remaining, sample = self._evidence
         return certify(self.restarts_.best.mixture, moments, remaining, sample)
+
+    def standard_errors(
+        self,
+        X: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        method: str = "observed",
+        n_replicates: int = 200,
+        random_state: RandomState = None,
+    ) -> StandardErrors:
+        """Standard errors of the fitted weights, means and covariances.
+
+        Parameters
+        ----------
+        X : (N, D) array-like
+            The rows of the fit.
+        sample_weight : (N,) array-like, optional
+            Their weights.
+        method : {"observed", "sandwich", "bootstrap"}, default="observed"
+            From the observed information, which is right if the model is; the sandwich, which is right beyond that; or refits under
+            random row weights.
+        n_replicates : int, default=200
+            Of the bootstrap.
+        random_state : None, int, RandomState or Generator
+            For the bootstrap.
+
+        Returns
+        -------
+        StandardErrors
+
+        Raises
+        ------
+        InvalidParameterError
+            If the fit is not a maximum of the plain likelihood.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import mixtura as mx
+        >>> X = np.random.default_rng(0).normal(size=(400, 1))
+        >>> gm = mx.GaussianMixture(1).fit(X)
+        >>> np.allclose(gm.standard_errors(X).means, X.std() / 20)
+        True
+        """
+        rows = self._rows(X)
+        check_has_gradients(self.algorithm_, "standard_errors")
+        if self.penalty is not None:
+            raise InvalidParameterError("standard_errors are those of the plain likelihood; this fit has a penalty.")
+        return standard_errors(
+            self.restarts_.best.mixture,
+            rows,
+            sample_weight,
+            method=method,
+            n_replicates=n_replicates,
+            random_state=random_state,
+        )
 
     # ---- the fitted mixture ----------------------------------------------------------------------------------------------------
 
