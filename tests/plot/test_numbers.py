@@ -203,10 +203,3 @@ def test_rows_are_checked():
             all_rows(wrong, LINE)
     with pytest.raises(DataError, match="row 1, column 0"):
         all_rows([[0.0], [np.nan]], LINE)
-
-
-def test_the_trace_of_a_variational_fit_is_its_bound():
-    gm = mx.BayesianGaussianMixture(2, random_state=0, max_iter=500).fit(np.random.default_rng(0).normal(size=(60, 1)))
-    axes = mx.plot.trace(gm)
-    assert axes.get_ylabel() == "evidence lower bound"
-    assert tuple(axes.lines[0].get_ydata()) == gm.restarts_.best.bounds
