@@ -53,12 +53,12 @@ class Start(NamedTuple):
 @cache
 @threadpool_limits.wrap(1, "blas")  # the same to the last bit in every process
 def drawn(problem: Problem) -> tuple[Array, Start]:
-    """Rows and a start: means ``N(0, 3²)``, covariances ``G Gᵀ/(3D)`` with ``G`` a ``D × 3D`` standard normal, uniform labels."""
+    """Rows and a start: means ``N(0, 8/D)``, covariances ``G Gᵀ/(3D)`` with ``G`` a ``D × 3D`` standard normal, uniform labels."""
     n, d, k = problem.n_rows, problem.n_features, problem.n_components
     rng = np.random.default_rng(problem.seed)
     roots = rng.standard_normal((k, d, 3 * d)) / np.sqrt(3 * d)
     covariances = roots @ roots.swapaxes(1, 2)
-    means = rng.normal(0, 3, (k, d))
+    means = rng.normal(0, np.sqrt(8 / d), (k, d))  # about four standard deviations apart in any dimension
     labels = rng.integers(k, size=n)
     rows = rng.standard_normal((n, d))
     diagonal = problem.covariance_type == "diag"

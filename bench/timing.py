@@ -1,8 +1,7 @@
-"""Seconds of one EM iteration: what a fit of two iterations takes beyond a fit of one, from the same start.
+"""Seconds of one EM iteration: what a fit of several iterations takes beyond a fit of one, from the same start, for each of them.
 
 The difference leaves out, for every contender alike, what comes before the first iteration (checks of the input, conversions) and what
-comes after the last (a final E-step, where there is one). Two is as far as one can go: where clusters lie apart, EM is at its
-maximum by then to the last bit, and contenders stop.
+comes after the last (a final E-step, where there is one). Clusters overlap, so that nobody is at the maximum to the last bit by then.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from bench.data import Problem
 from bench.peers import Contender
 
-FEW, MANY = 1, 2
+FEW, MANY = 1, 5
 """Iterations of the two fits."""
 
 

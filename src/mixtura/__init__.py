@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mixtura import plot
+    from mixtura.estimators.bayesian import BayesianGaussianMixture
     from mixtura.estimators.gaussian_mixture import GaussianMixture
     from mixtura.estimators.search import GaussianMixtureSearch
     from mixtura.ground.errors import (
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "BayesianGaussianMixture",
     "CollapseError",
     "CollapseWarning",
     "DataError",
@@ -48,6 +50,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "BayesianGaussianMixture": "mixtura.estimators.bayesian",
     "GaussianMixture": "mixtura.estimators.gaussian_mixture",
     "GaussianMixtureSearch": "mixtura.estimators.search",
     "Mixture": "mixtura.model.mixture",

@@ -289,3 +289,10 @@ def test_the_formats_are_those_that_figures_can_be_saved_in():
     from mixtura.plot._matplotlib import picture_formats
 
     assert {"png", "pdf", "svg"} <= set(picture_formats())
+
+
+def test_the_trace_of_a_variational_fit_is_its_bound():
+    gm = mx.BayesianGaussianMixture(2, random_state=0, max_iter=500).fit(np.random.default_rng(0).normal(size=(60, 1)))
+    axes = mx.plot.trace(gm)
+    assert axes.get_ylabel() == "evidence lower bound"
+    assert tuple(axes.lines[0].get_ydata()) == gm.restarts_.best.bounds

@@ -6,7 +6,7 @@ answer; so the reads of many runs, each at its own place in its own line search,
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, Protocol
 
@@ -14,16 +14,47 @@ import numpy as np
 
 from mixtura.ground.linalg import Array
 from mixtura.inference.collapse import Collapsed
-from mixtura.inference.em import ExpectationMaximization
+from mixtura.inference.em import Penalty
 from mixtura.inference.stopping import Stop, Stopping
 from mixtura.model.coordinates import Coordinates
+from mixtura.model.covariance import CovarianceStructure
 from mixtura.model.mixture import Mixture
 from mixtura.model.moments import Moments
 from mixtura.model.scorer import Scorer
+from mixtura.sweep import Assignment
 
 NOTHING_TO_GAIN = Stop("converged", True, 0.0, "converged: no step along the gradient raises the bound")
 LARGEST_CONDITION = 1e13
 """A trial mixture with a component worse conditioned than this is on its way to collapse: EM is to see to it."""
+
+
+class Algorithm(Protocol):
+    """What the loop asks of an algorithm; a belief is a mixture, or anything else that has a ``scorer``."""
+
+    @property
+    def structure(self) -> CovarianceStructure:
+        """Of the covariances."""
+
+    @property
+    def floor(self) -> float:
+        """Smallest variance allowed; zero for none."""
+
+    @property
+    def assignment(self) -> Assignment:
+        """How rows are shared."""
+
+    @property
+    def penalty(self) -> Penalty | None:
+        """What leaves the algorithm without an update of its own."""
+
+    def maximise(self, moments: Moments) -> Any:
+        """The next belief."""
+
+    def maximise_stack(self, stack: Sequence[Moments]) -> Sequence[Any]:
+        """The next belief of each of several runs, or ``Collapsed``."""
+
+    def log_prior(self, belief: Any) -> float:
+        """What is added to the log-normalisers to make the bound."""
 
 
 class Direction(NamedTuple):
@@ -50,9 +81,9 @@ class Climber:
 
     Attributes
     ----------
-    algorithm : ExpectationMaximization
+    algorithm : Algorithm
     stopping : Stopping
-    mixture : Mixture
+    mixture : Mixture, or what the algorithm believes instead
         The last one accepted, and ``moments`` there.
     bounds : list of float
         Of those accepted.
@@ -63,16 +94,16 @@ class Climber:
     stop : Stop or None
     """
 
-    algorithm: ExpectationMaximization
+    algorithm: Algorithm
     stopping: Stopping
-    mixture: Mixture
+    mixture: Any
     moments: Moments | None = None
     bounds: list[float] = field(default_factory=list)
     passes: list[int] = field(default_factory=list)
     n_passes: int = 0
     stop: Stop | None = None
 
-    def accept(self, mixture: Mixture, answer: Answer) -> None:
+    def accept(self, mixture: Any, answer: Answer) -> None:
         """Take a step."""
         self.mixture, self.moments = mixture, answer.moments
         self.bounds.append(answer.bound)

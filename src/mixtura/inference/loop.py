@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import repeat
+from typing import Any
 
 import numpy as np
 
 from mixtura.data.array import ArraySource
-from mixtura.inference.ascent import NOTHING_TO_GAIN, PLAIN_EM, Answer, Climber, Direction, Solver, Steps
+from mixtura.inference.ascent import NOTHING_TO_GAIN, PLAIN_EM, Algorithm, Answer, Climber, Direction, Solver, Steps
 from mixtura.inference.collapse import Collapse, Collapsed, flat_components
-from mixtura.inference.em import ExpectationMaximization
 from mixtura.inference.stopping import Stop, Stopping
-from mixtura.model.mixture import Mixture
 from mixtura.model.moments import Moments
 from mixtura.sweep import Sweep
 
@@ -28,8 +27,8 @@ class Run:
 
     Attributes
     ----------
-    start : Mixture
-    mixture : Mixture
+    start : Mixture, or what the algorithm believes instead
+    mixture : Mixture, or what the algorithm believes instead
         Where it ended; ``bounds[-1]`` is its bound.
     bounds : tuple of float
         The bound of the start, then after each update.
@@ -44,8 +43,8 @@ class Run:
         At the mixture where it ended.
     """
 
-    start: Mixture
-    mixture: Mixture
+    start: Any
+    mixture: Any
     bounds: tuple[float, ...]
     stop: Stop
     passes: tuple[int, ...]
@@ -64,7 +63,7 @@ class Run:
         return len(self.bounds) - 1
 
 
-Observer = Callable[[int, Mixture, tuple[float, ...]], bool]
+Observer = Callable[[int, Any, tuple[float, ...]], bool]
 """Called with the run's index, its current mixture and its bounds so far; returning true stops the run."""
 
 Progress = Callable[[int, int], None]
@@ -76,10 +75,10 @@ class _Rope:
     """A climber, where it began, and what its solver waits for."""
 
     climber: Climber
-    start: Mixture
+    start: Any
     solver: Solver
     steps: Steps | None = None
-    request: Mixture | Direction | None = None
+    request: Any = None
     collapses: tuple[Collapse, ...] = ()
 
     def advance(self, answer: Answer | Moments) -> None:
@@ -93,8 +92,8 @@ class _Rope:
 
 def climb(
     source: ArraySource,
-    starts: Sequence[Mixture],
-    algorithms: Sequence[ExpectationMaximization] | ExpectationMaximization,
+    starts: Sequence[Any],
+    algorithms: Sequence[Algorithm] | Algorithm,
     stopping: Stopping,
     observe: Observer | None = None,
     progress: Progress | None = None,
@@ -105,8 +104,8 @@ def climb(
     Parameters
     ----------
     source : ArraySource
-    starts : sequence of Mixture
-    algorithms : ExpectationMaximization or sequence of it
+    starts : sequence of Mixture, or of what the algorithms believe instead
+    algorithms : Algorithm or sequence of it
         One for all starts, or one for each.
     stopping : Stopping
     observe : Observer, optional
@@ -152,15 +151,15 @@ def _run(rope: _Rope) -> Run:
 def _advance(sweep: Sweep, active: list[tuple[int, _Rope]], observe: Observer | None) -> None:
     """One read of the data (three where Hessians are asked for), and one update of all climbers."""
     _differentiate(sweep, [rope for _, rope in active if isinstance(rope.request, Direction)])
-    trials: list[tuple[int, _Rope, Mixture]] = []
+    trials: list[tuple[int, _Rope, Any]] = []
     for index, rope in active:
         trial = rope.climber.mixture if rope.request is None else rope.request
-        if isinstance(trial, Mixture):
+        if not isinstance(trial, Direction):
             trials.append((index, rope, trial))
     if not trials:
         return
     swept = sweep([trial.scorer for *_, trial in trials], [rope.climber.algorithm.assignment for _, rope, _ in trials])
-    going: dict[ExpectationMaximization, list[_Rope]] = {}
+    going: dict[Algorithm, list[_Rope]] = {}
     for (index, rope, trial), (log_normaliser, moments) in zip(trials, swept, strict=True):
         climber, algorithm = rope.climber, rope.climber.algorithm
         climber.n_passes += 1
@@ -207,7 +206,7 @@ def _differentiate(sweep: Sweep, ropes: list[_Rope]) -> None:
         rope.advance(change)
 
 
-def _update(algorithm: ExpectationMaximization, ropes: list[_Rope]) -> None:
+def _update(algorithm: Algorithm, ropes: list[_Rope]) -> None:
     """The M-step of all climbers that share an algorithm; where there is none, they have come as far as they can."""
     if algorithm.penalty is not None:
         for rope in ropes:

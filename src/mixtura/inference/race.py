@@ -11,15 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from mixtura.inference.em import ExpectationMaximization
+from mixtura.inference.ascent import Algorithm
 from mixtura.inference.loop import climb
 from mixtura.inference.seeding import SeedingSample
 from mixtura.inference.stopping import Stopping
-from mixtura.model.mixture import Mixture
 
 SHORT_RUNS = 10
 """Least number of k-means starts."""
@@ -32,15 +31,15 @@ SAME_BOUND = 1e-6
 class Pool(NamedTuple):
     """The starts of one candidate, and the number of restarts that was asked for."""
 
-    starts: Sequence[Mixture]
-    algorithm: ExpectationMaximization
+    starts: Sequence[Any]
+    algorithm: Algorithm
     n_init: int
 
 
 class Start(NamedTuple):
     """A mixture to climb from, and how many restarts have come to it."""
 
-    mixture: Mixture
+    mixture: Any
     times: int = 1
 
 
@@ -54,7 +53,7 @@ class Shortlist(NamedTuple):
 
 @dataclass(eq=False)
 class _Contender:
-    mixture: Mixture
+    mixture: Any
     bound: float = -np.inf
     collapsed: bool = False
     times: int = 1

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 from mixtura.data.array import ArraySource
 from mixtura.ground.errors import CollapseError
-from mixtura.inference.ascent import PLAIN_EM, Solver
-from mixtura.inference.em import ExpectationMaximization
+from mixtura.inference.ascent import PLAIN_EM, Algorithm, Solver
 from mixtura.inference.loop import Observer, Progress, Run, climb
 from mixtura.inference.race import Shortlist, Start
 from mixtura.inference.stopping import SHARE_OF_TOL, Stopping
@@ -65,7 +64,7 @@ class Restarts:
 def finish(
     source: ArraySource,
     shortlists: Sequence[Shortlist],
-    algorithms: Sequence[ExpectationMaximization],
+    algorithms: Sequence[Algorithm],
     stopping: Stopping,
     observe: Observer | None = None,
     progress: Progress | None = None,
@@ -76,7 +75,7 @@ def finish(
     Parameters
     ----------
     source : ArraySource
-    shortlists, algorithms : sequences of Shortlist and ExpectationMaximization
+    shortlists, algorithms : sequences of Shortlist and Algorithm
         One for each candidate.
     stopping : Stopping
     observe : Observer, optional

@@ -18,7 +18,7 @@ def trace(model: Any, *, ax: Axes | None = None) -> Axes:
     """Draw what was climbed, at the start of the best run and after each of its updates.
 
     That is the log-likelihood; with a prior its log density is added, and with hard assignment it is the complete
-    log-likelihood.
+    log-likelihood. Of a variational fit it is the evidence lower bound.
 
     Parameters
     ----------
@@ -93,6 +93,8 @@ def convergence(models: Mapping[str, Any], *, ax: Axes | None = None) -> Axes:
 
 def bound_name(model: Any) -> str:
     """What a fitted estimator climbed."""
+    if hasattr(model, "posterior_"):
+        return "evidence lower bound"
     algorithm = getattr(model, "algorithm_", None)
     name = "complete log-likelihood" if getattr(algorithm, "assignment", None) is hard else "log-likelihood"
     return f"{name} + log prior" if getattr(algorithm, "prior", None) is not None else name

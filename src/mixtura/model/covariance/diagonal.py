@@ -4,9 +4,11 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import digamma
 
 from mixtura.ground.linalg import Array
 from mixtura.model.covariance.structure import InverseWishartPenalty, SharedBlocks
+from mixtura.model.covariance.student import gamma_divergence, log_multivariate_student
 
 
 class _DiagonalBlocks(SharedBlocks):
@@ -81,6 +83,32 @@ class _DiagonalBlocks(SharedBlocks):
 
     def pull_back_blocks(self, by_blocks: Array, roots: Array, reference: Array, relative: Array) -> Array:
         return 2 * roots**2 * by_blocks
+
+    def prior_block(self, scale: Array) -> Array:
+        return np.diagonal(scale)[None]
+
+    def block_sums(self, scatter: Array) -> Array:
+        return scatter
+
+    def expected_log_determinants(self, scales: Array, degrees: Array, n_features: int) -> Array:
+        return (digamma(0.5 * degrees)[:, None] - np.log(0.5 * scales)).sum(axis=1)
+
+    def wishart_divergences(
+        self, scales: Array, degrees: Array, prior_scale: Array, prior_degrees: float, n_features: int
+    ) -> Array:
+        return gamma_divergence(0.5 * degrees[:, None], 0.5 * scales, 0.5 * prior_degrees, 0.5 * prior_scale).sum(
+            axis=1
+        )
+
+    def log_student(self, squares: Array, whitening: Array, degrees: Array, widening: Array) -> Array:
+        each = [
+            log_multivariate_student(squares[:, :, d, None], np.log(whitening[:, d]), degrees, widening)
+            for d in range(squares.shape[2])
+        ]
+        return np.sum(each, axis=0)
+
+    def draw_blocks(self, scales: Array, degrees: Array, n_features: int, rng: np.random.Generator) -> Array:
+        return 0.5 * scales / rng.gamma(np.broadcast_to(0.5 * degrees[:, None], scales.shape))
 
 
 class Diagonal(_DiagonalBlocks):

@@ -5,9 +5,14 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import digamma, multigammaln
+from scipy.stats import invwishart
 
 from mixtura.ground.linalg import Array, cholesky, precision_factors, raise_eigenvalues
 from mixtura.model.covariance.structure import Factored, InverseWishartPenalty, SharedBlocks
+from mixtura.model.covariance.student import log_multivariate_student
+
+LOG_2 = float(np.log(2))
 
 
 class _MatrixBlocks(SharedBlocks):
@@ -112,6 +117,38 @@ class _MatrixBlocks(SharedBlocks):
         by_roots = (by_blocks + by_blocks.swapaxes(-1, -2)) @ roots
         entries = (reference.swapaxes(-1, -2) @ by_roots)[:, rows, columns]
         return entries * np.where(rows == columns, relative[:, rows, columns], 1.0)
+
+    def prior_block(self, scale: Array) -> Array:
+        return scale[None]
+
+    def block_sums(self, scatter: Array) -> Array:
+        return scatter
+
+    def expected_log_determinants(self, scales: Array, degrees: Array, n_features: int) -> Array:
+        halves = 0.5 * (degrees[:, None] - np.arange(n_features))
+        return digamma(halves).sum(axis=1) + n_features * LOG_2 - np.linalg.slogdet(scales)[1]
+
+    def wishart_divergences(
+        self, scales: Array, degrees: Array, prior_scale: Array, prior_degrees: float, n_features: int
+    ) -> Array:
+        def log_normaliser(scale: Array, nu: Array | float) -> Array:
+            log_determinant = np.linalg.slogdet(scale)[1]
+            return 0.5 * nu * (log_determinant - n_features * LOG_2) - multigammaln(0.5 * nu, n_features)
+
+        own = np.array([log_normaliser(s, nu) for s, nu in zip(scales, degrees.tolist(), strict=True)])
+        traces = np.trace(np.linalg.solve(scales, np.broadcast_to(prior_scale, scales.shape)), axis1=1, axis2=2)
+        expected = self.expected_log_determinants(scales, degrees, n_features)
+        between = own - log_normaliser(prior_scale[0], prior_degrees)
+        return between + 0.5 * ((degrees - prior_degrees) * expected - degrees * n_features + degrees * traces)
+
+    def log_student(self, squares: Array, whitening: Array, degrees: Array, widening: Array) -> Array:
+        left = degrees + 1 - squares.shape[2]
+        log_root = np.log(np.diagonal(whitening, axis1=1, axis2=2)).sum(axis=1)
+        return log_multivariate_student(squares, log_root, left, widening * degrees / left)
+
+    def draw_blocks(self, scales: Array, degrees: Array, n_features: int, rng: np.random.Generator) -> Array:
+        draws = [invwishart.rvs(nu, s, random_state=rng) for s, nu in zip(scales, degrees.tolist(), strict=True)]
+        return np.reshape(draws, scales.shape)
 
 
 @cache

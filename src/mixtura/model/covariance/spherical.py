@@ -4,9 +4,11 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import digamma
 
 from mixtura.ground.linalg import Array
 from mixtura.model.covariance.structure import InverseWishartPenalty, SharedBlocks
+from mixtura.model.covariance.student import gamma_divergence, log_multivariate_student
 
 
 def _mean_variance(scale: Array) -> float:
@@ -88,6 +90,30 @@ class _SphericalBlocks(SharedBlocks):
 
     def pull_back_blocks(self, by_blocks: Array, roots: Array, reference: Array, relative: Array) -> Array:
         return (2 * roots**2 * by_blocks)[:, None]
+
+    def prior_block(self, scale: Array) -> Array:
+        return np.array([_mean_variance(scale)])
+
+    def block_sums(self, scatter: Array) -> Array:
+        return scatter.mean(axis=1)
+
+    def expected_log_determinants(self, scales: Array, degrees: Array, n_features: int) -> Array:
+        return n_features * (digamma(0.5 * n_features * degrees) - np.log(0.5 * n_features * scales))
+
+    def wishart_divergences(
+        self, scales: Array, degrees: Array, prior_scale: Array, prior_degrees: float, n_features: int
+    ) -> Array:
+        half = 0.5 * n_features
+        return gamma_divergence(half * degrees, half * scales, half * prior_degrees, half * prior_scale)
+
+    def log_student(self, squares: Array, whitening: Array, degrees: Array, widening: Array) -> Array:
+        n_features = squares.shape[2]
+        log_root = n_features * np.log(whitening[:, 0])
+        return log_multivariate_student(squares, log_root, n_features * degrees, widening)
+
+    def draw_blocks(self, scales: Array, degrees: Array, n_features: int, rng: np.random.Generator) -> Array:
+        half = 0.5 * n_features
+        return half * scales / rng.gamma(half * degrees)
 
 
 class Spherical(_SphericalBlocks):

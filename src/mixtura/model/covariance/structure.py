@@ -251,6 +251,38 @@ class SharedBlocks(CovarianceStructure):
     def pull_back_blocks(self, by_blocks: Array, roots: Array, reference: Array, relative: Array) -> Array:
         """Gradient in ``t``, ``(G, q)``, of a function with these derivatives by the entries of the blocks."""
 
+    # Conjugate laws of the precision of a block: Wishart(Ψ⁻¹, ν), or gammas that count ν rows of each variance.
+
+    @abstractmethod
+    def prior_block(self, scale: Array) -> Array:
+        """The scale of the prior, ``(D, D)``, as a stack of one block."""
+
+    @abstractmethod
+    def block_sums(self, scatter: Array) -> Array:
+        """Scatter, ``(G, D, D)`` or ``(G, D)``, as what is added to the scale of a block."""
+
+    @abstractmethod
+    def expected_log_determinants(self, scales: Array, degrees: Array, n_features: int) -> Array:
+        """``E ln|Λ|``, ``(G,)``."""
+
+    @abstractmethod
+    def wishart_divergences(
+        self, scales: Array, degrees: Array, prior_scale: Array, prior_degrees: float, n_features: int
+    ) -> Array:
+        """Kullback–Leibler divergence of each block's law from the prior's, ``(G,)``."""
+
+    @abstractmethod
+    def log_student(self, squares: Array, whitening: Array, degrees: Array, widening: Array) -> Array:
+        """Log predictive density of each component, ``(K, B)``.
+
+        ``squares``, ``(K, B, D)``, are squared residuals whitened by the factors ``whitening`` of ``ν Ψ⁻¹``; ``widening`` is
+        ``(1 + β)/β``.
+        """
+
+    @abstractmethod
+    def draw_blocks(self, scales: Array, degrees: Array, n_features: int, rng: np.random.Generator) -> Array:
+        """Covariance blocks drawn from their laws."""
+
     def as_blocks(self, natural: Array) -> Array:
         """The natural array as a stack of blocks."""
         return natural[None] if self.shared else natural
