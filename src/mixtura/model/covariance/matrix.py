@@ -6,7 +6,6 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import digamma, multigammaln
-from scipy.stats import invwishart
 
 from mixtura.ground.linalg import Array, cholesky, precision_factors, raise_eigenvalues
 from mixtura.model.covariance.structure import Factored, InverseWishartPenalty, SharedBlocks
@@ -147,6 +146,8 @@ class _MatrixBlocks(SharedBlocks):
         return log_multivariate_student(squares, log_root, left, widening * degrees / left)
 
     def draw_blocks(self, scales: Array, degrees: Array, n_features: int, rng: np.random.Generator) -> Array:
+        from scipy.stats import invwishart  # a second to import, which few need
+
         draws = [invwishart.rvs(nu, s, random_state=rng) for s, nu in zip(scales, degrees.tolist(), strict=True)]
         return np.reshape(draws, scales.shape)
 
