@@ -7,7 +7,7 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -310,44 +310,6 @@ class BayesianGaussianMixture(FittedMixture, BaseEstimator):
         check_is_fitted(self, "posterior_")
         return self.posterior_.mixture.with_feature_names(getattr(self, "feature_names_in_", None))
 
-    def predict_proba(self, X: ArrayLike) -> Array:
-        """``q(z_n = k)`` of each row, ``(N, K)``.
-
-        Parameters
-        ----------
-        X : (N, D) array-like
-        """
-        rows = self._rows(X)
-        return self.posterior_.responsibilities(rows).astype(rows.dtype, copy=False)
-
-    def predict(self, X: ArrayLike) -> NDArray[np.int64]:
-        """The most probable component of each row, ``(N,)``.
-
-        Parameters
-        ----------
-        X : (N, D) array-like
-        """
-        rows = self._rows(X)
-        return self.posterior_.responsibilities(rows).argmax(axis=1).astype(np.int64)
-
-    def score_samples(self, X: ArrayLike) -> Array:
-        """Log of the posterior predictive density of each row, ``(N,)``.
-
-        Parameters
-        ----------
-        X : (N, D) array-like
-        """
-        rows = self._rows(X)
-        return self.posterior_.log_pdf(rows).astype(rows.dtype, copy=False)
-
-    def score(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> float:
-        """Mean log predictive density, weighted where weights are given.
-
-        Parameters
-        ----------
-        X : (N, D) array-like
-        y : ignored
-        sample_weight : (N,) array-like, optional
-        """
-        weights = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-        return float(np.average(self.score_samples(X), weights=weights))
+    @property
+    def _belief(self) -> Posterior:
+        return self.posterior_

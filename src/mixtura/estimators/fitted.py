@@ -16,6 +16,7 @@ from mixtura.estimators.inputs import as_source
 from mixtura.ground.linalg import Array
 from mixtura.ground.random import RandomState
 from mixtura.model.mixture import Mixture
+from mixtura.model.posterior import Posterior
 
 
 class FittedMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin):
@@ -27,6 +28,11 @@ class FittedMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
     def mixture_(self) -> Mixture:
         """The fitted mixture."""
         raise NotImplementedError
+
+    @property
+    def _belief(self) -> Mixture | Posterior:
+        """What labels and scores rows: the mixture, or a posterior of it."""
+        return self.mixture_
 
     def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
         """Estimate the mixture."""
@@ -59,7 +65,7 @@ class FittedMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         (N,) int64 array
         """
         rows = self._rows(X)
-        return self.mixture_.predict(rows)
+        return self._belief.predict(rows)
 
     def predict_proba(self, X: ArrayLike) -> Array:
         """Posterior probability of each component for each row (responsibilities).
@@ -74,7 +80,7 @@ class FittedMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
             Rows sum to one.
         """
         rows = self._rows(X)
-        return self.mixture_.responsibilities(rows).astype(rows.dtype, copy=False)
+        return self._belief.responsibilities(rows).astype(rows.dtype, copy=False)
 
     def transform(self, X: ArrayLike) -> Array:
         """The rows as responsibilities, so that the mixture can feed another estimator: the same as ``predict_proba``.
@@ -101,7 +107,7 @@ class FittedMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         (N,) array
         """
         rows = self._rows(X)
-        return self.mixture_.log_pdf(rows).astype(rows.dtype, copy=False)
+        return self._belief.log_pdf(rows).astype(rows.dtype, copy=False)
 
     def score(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> float:
         """Mean log density, weighted where weights are given.
@@ -118,7 +124,7 @@ class FittedMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         """
         rows = self._rows(X)
         source, _ = as_source(rows, sample_weight, 1)
-        return self.mixture_.log_likelihood(source.rows, source.weights) / source.total_weight
+        return float(np.average(self._belief.log_pdf(source.rows), weights=source.weights))
 
     def bic(self, X: ArrayLike) -> float:
         """Bayesian information criterion, ``−2ℓ + p log N``: lower is better.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from mixtura.ground.linalg import Array, read_only
 from mixtura.model.covariance.structure import SharedBlocks
@@ -149,6 +149,15 @@ class Posterior:
             normalise(block)
             shares[start : start + size] = block.T
         return shares
+
+    def predict(self, X: ArrayLike) -> NDArray[np.int64]:
+        """The most probable label of each row, ``(N,)``.
+
+        Parameters
+        ----------
+        X : (N, D) array-like
+        """
+        return self.responsibilities(X).argmax(axis=1).astype(np.int64)
 
     def log_pdf(self, X: ArrayLike) -> Array:
         """Log of the posterior predictive density, a mixture of Student's t, ``(N,)``.
