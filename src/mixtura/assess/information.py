@@ -15,8 +15,8 @@ import numpy as np
 
 from mixtura.data.array import ArraySource
 from mixtura.ground.errors import InvalidParameterError
-from mixtura.ground.linalg import EPS, Array, outer
-from mixtura.model.coordinates import COMPLEX_STEP, Coordinates
+from mixtura.ground.linalg import COMPLEX_STEP, EPS, Array, outer
+from mixtura.model.coordinates import Coordinates
 from mixtura.model.mixture import Mixture
 from mixtura.model.scorer import normalise
 from mixtura.sweep import Sweep

@@ -5,6 +5,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
 EPS = float(np.finfo(np.float64).eps)
+COMPLEX_STEP = 1e-100
+"""Imaginary step along which analytic functions are differentiated, exactly to rounding."""
 
 
 def read_only(*arrays: Array) -> None:

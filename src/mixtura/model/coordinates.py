@@ -18,13 +18,11 @@ from __future__ import annotations
 import numpy as np
 
 from mixtura.ground.errors import InvalidParameterError
-from mixtura.ground.linalg import Array, read_only
+from mixtura.ground.linalg import COMPLEX_STEP, Array, read_only
 from mixtura.model.covariance.structure import SharedBlocks
 from mixtura.model.mixture import Mixture
 from mixtura.model.moments import Moments
-from mixtura.model.scorer import LOG_2_PI, Scorer
-
-COMPLEX_STEP = 1e-100
+from mixtura.model.scorer import Scorer
 
 
 class Coordinates:
@@ -144,10 +142,8 @@ class Coordinates:
     def tangent(self, u: Array, v: Array) -> Scorer:
         """Derivative of the scorer at ``u`` in the direction ``v``: the constants, centres and whitening factors of a scorer."""
         weights, means, _, roots = self._parts(u + 1j * COMPLEX_STEP * v)
-        whitening = self._whitening(self.structure.factor_from_roots(roots))
-        diagonals = whitening if whitening.ndim == 2 else np.diagonal(whitening, axis1=-2, axis2=-1)
-        constants = np.log(weights) + np.log(diagonals).sum(axis=-1) - 0.5 * self._shape[1] * LOG_2_PI
-        return Scorer(*(part.imag / COMPLEX_STEP for part in (constants, means, whitening)))
+        moved = Scorer.of(weights, means, self._whitening(self.structure.factor_from_roots(roots)))
+        return Scorer(*(part.imag / COMPLEX_STEP for part in (moved.constants, moved.centres, moved.whitening)))
 
     def hessian_times(self, u: Array, v: Array, moments: Moments, change: Moments) -> Array:
         """``H v`` from the moments at ``u`` and their derivative in the direction ``v``, about the same origin (a tangent sweep)."""

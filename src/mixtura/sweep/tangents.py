@@ -10,13 +10,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mixtura.ground.linalg import Array
+from mixtura.ground.linalg import COMPLEX_STEP, Array
 from mixtura.model.scorer import Scorer
 from mixtura.sweep.features import coefficients
 from mixtura.sweep.kernels import FeatureKernel, Member, WhitenedKernel
 from mixtura.sweep.scratch import Scratch
-
-COMPLEX_STEP = 1e-100
 
 
 class TangentFeatureKernel(FeatureKernel):

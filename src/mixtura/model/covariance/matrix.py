@@ -101,7 +101,7 @@ class _MatrixBlocks(SharedBlocks):
         return np.linalg.solve(roots, vectors[:, :, None])[:, :, 0]
 
     def factor_from_roots(self, roots: Array) -> Array:
-        return np.linalg.inv(roots.swapaxes(-1, -2))
+        return precision_factors(roots)
 
     def pull_back(self, second: Array, counts: Array, factors: Array, relative: Array) -> Array:
         # d(−n log|L| − ½ tr(L⁻ᵀ L⁻¹ S)) = tr((M − n I) T⁻¹ dT) with M = Rᵀ S R: in the entries of T, the lower triangle of T⁻ᵀ (M − n I).
