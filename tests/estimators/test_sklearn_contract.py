@@ -27,6 +27,7 @@ ESTIMATORS = [
     mx.GaussianMixture(3, covariance_type="tied", random_state=0),
     mx.GaussianMixture(2, covariance_type="spherical", init_params="random_from_data", random_state=0),
     mx.GaussianMixture(2, covariance_prior="empirical", reg_covar=1e-3, n_init=2, random_state=0),
+    mx.GaussianMixture(2, solver="gradient", random_state=0),
     mx.GaussianMixtureSearch([1, 2], covariance_type=["full", "spherical"], n_init=2, random_state=0),
 ]
 

@@ -71,12 +71,13 @@ def test_every_public_method_says_what_it_does(name: str) -> None:
     assert inspect.getdoc(METHODS[name])
 
 
-def test_the_readme_shows_what_comes_out(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("page", ["README.md", "docs/penalties.md"])
+def test_a_page_shows_what_comes_out(page: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(root)
-    blocks = re.findall(r"```python\n(.*?)```", (root / "README.md").read_text(), re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", (root / page).read_text(), re.DOTALL)
     assert blocks
     for block in blocks:
-        example = doctest.DocTestParser().get_doctest(block, {}, "README.md", "README.md", 0)
+        example = doctest.DocTestParser().get_doctest(block, {}, page, page, 0)
         assert doctest.DocTestRunner().run(example).failed == 0
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -63,6 +64,20 @@ class ArraySource:
         for first in range(start, end, size):
             part = slice(first, min(first + size, end))
             yield Block(part, self.rows[part], None if self.weights is None else self.weights[part])
+
+    def parts(self, size: int) -> list[ArraySource]:
+        """The rows in consecutive parts of about ``size``, each a source of its own (views)."""
+        n_parts = max(1, round(self.n_rows / size))
+        ends = [self.n_rows * i // n_parts for i in range(n_parts + 1)]
+        return [
+            ArraySource(self.rows[a:b], None if self.weights is None else self.weights[a:b]) for a, b in pairwise(ends)
+        ]
+
+    def batches(self, size: int, rng: np.random.Generator) -> Iterator[ArraySource]:
+        """All rows once, in random order, in batches of about ``size`` (copies)."""
+        order = rng.permutation(self.n_rows)
+        for picked in np.array_split(order, max(1, round(self.n_rows / size))):
+            yield ArraySource(self.rows[picked], None if self.weights is None else self.weights[picked])
 
     def check_squares_representable(self) -> None:
         """Raise if squares of the values overflow, alone in the rows' precision or in their float64 sum, or underflow."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -17,14 +19,19 @@ from mixtura.data.array import ArraySource
 from mixtura.data.arrow import as_table
 from mixtura.estimators.fitted import FittedMixture
 from mixtura.estimators.inputs import as_partition, as_source
+from mixtura.estimators.streaming import LearnsFromBatches
 from mixtura.ground.errors import CollapseError, InvalidParameterError
 from mixtura.ground.linalg import EPS, Array, raise_eigenvalues
 from mixtura.ground.random import RandomState, as_generator
 from mixtura.inference.em import ExpectationMaximization
+from mixtura.inference.loop import Run
+from mixtura.inference.memoised import climb_by_blocks
+from mixtura.inference.moves import leap
 from mixtura.inference.race import SHORT_RUNS, Pool, Shortlist, Start, pool_size, race
-from mixtura.inference.restarts import Restarts, finish
+from mixtura.inference.restarts import Optimum, Restarts, finish, summarise
 from mixtura.inference.seeding import seeding_sample
 from mixtura.inference.starts import SEEDINGS, kmeans
+from mixtura.inference.stochastic import BATCH_ROWS, Blend, Step, Stream, begin, learn_all
 from mixtura.inference.stopping import Stopping
 from mixtura.inference.variational import CoordinateAscent
 from mixtura.model.covariance import STRUCTURES, covariance_structure
@@ -38,8 +45,8 @@ from mixtura.sweep import Sweep, accumulate
 TINY = float(np.finfo(np.float64).tiny) ** 0.5
 
 
-class BayesianGaussianMixture(FittedMixture, BaseEstimator):
-    r"""Gaussian mixture with a variational posterior, by coordinate ascent on the evidence lower bound.
+class BayesianGaussianMixture(LearnsFromBatches, FittedMixture, BaseEstimator):
+    r"""Gaussian mixture with a variational posterior, by coordinate ascent on the evidence lower bound or by stochastic steps.
 
     Every parameter and attribute of scikit-learn's class of this name is here. What differs: the bound is complete, so it can be compared
     across numbers of components and is a lower bound of the log evidence; diagonal and round covariances have normal–gamma priors, each
@@ -75,6 +82,16 @@ class BayesianGaussianMixture(FittedMixture, BaseEstimator):
     warm_start : bool, default=False
     verbose : int, default=0
     verbose_interval : int, default=10
+    solver : {"cavi", "svi"}, default="cavi"
+        Coordinate ascent, which reads all rows for every step; or stochastic variational inference, which learns from batches of rows in
+        random order until a read of the data brings no more than ``tol`` per row (at most ``max_iter`` reads; from a fair start one
+        or two will do), and reads them once more for the exact bound. It also learns from streams, through ``partial_fit``.
+    batch_size : int, optional
+        Rows to a batch; 4096 by default for "svi". With "cavi", the belief is updated after every block of so many rows, by which it
+        needs fewer reads; by default after all of them.
+    moves : bool, default=True
+        Whether "cavi", once it has converged, tries to merge, delete and split components, and goes on from the best of these as long
+        as the bound rises. Components are split into places that the data had left empty.
 
     Attributes
     ----------
@@ -92,6 +109,8 @@ class BayesianGaussianMixture(FittedMixture, BaseEstimator):
         Evidence lower bound, over all rows.
     lower_bounds_ : list of float
         After each iteration.
+    losses_ : list of float
+        Of "svi": the negative bound per row that each batch gave before it was learnt from.
     converged_ : bool
     n_iter_ : int
     restarts_ : Restarts
@@ -127,6 +146,9 @@ class BayesianGaussianMixture(FittedMixture, BaseEstimator):
         "warm_start": ["boolean"],
         "verbose": ["verbose"],
         "verbose_interval": [Interval(Integral, 1, None, closed="left")],
+        "solver": [StrOptions({"cavi", "svi"})],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), None],
+        "moves": ["boolean"],
     }
 
     def __init__(
@@ -149,6 +171,9 @@ class BayesianGaussianMixture(FittedMixture, BaseEstimator):
         warm_start: bool = False,
         verbose: int = 0,
         verbose_interval: int = 10,
+        solver: str = "cavi",
+        batch_size: int | None = None,
+        moves: bool = True,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -167,6 +192,11 @@ class BayesianGaussianMixture(FittedMixture, BaseEstimator):
         self.warm_start = warm_start
         self.verbose = verbose
         self.verbose_interval = verbose_interval
+        self.solver = solver
+        self.batch_size = batch_size
+        self.moves = moves
+
+    _batch_solver = "svi"
 
     # ---- fitting ---------------------------------------------------------------------------------------------------------------
 
@@ -185,24 +215,68 @@ class BayesianGaussianMixture(FittedMixture, BaseEstimator):
             If more than ``tol`` per row is still to come when ``max_iter`` is reached.
         """
         self._validate_params()
+        self._stream = None
         rows: Array = validate_data(self, as_table(X), dtype=[np.float64, np.float32], ensure_min_samples=2)
         source, kept = as_source(rows, sample_weight, self.n_components)
         algorithm = self._algorithm(source)
         stopping = Stopping(float(self.tol), self.max_iter, source.total_weight)
         shortlist = self._shortlist(source, kept, len(rows), algorithm)
-        observe = self._say if self.verbose else None
-        (restarts,) = finish(source, [shortlist], [algorithm], stopping, observe)
-        if isinstance(restarts, CollapseError):
-            raise restarts
-        self._adopt(restarts, rows.dtype)
+        climb = self._by_batches if self.solver == "svi" else self._by_passes
+        self._adopt(climb(source, shortlist, algorithm, stopping), rows.dtype)
         if not self.converged_:
             warnings.warn(
-                f"The best of {restarts.n_runs} restarts did not converge: {restarts.best.stop.sentence}. "
+                f"The best of {self.restarts_.n_runs} restarts did not converge: {self.restarts_.best.stop.sentence}. "
                 "Increase max_iter, or try other starts.",
                 ConvergenceWarning,
                 stacklevel=2,
             )
         return self
+
+    def _by_passes(
+        self, source: ArraySource, shortlist: Shortlist, algorithm: CoordinateAscent, stopping: Stopping
+    ) -> Restarts:
+        """Coordinate ascent, then moves for as long as they raise the bound."""
+        observe = self._say if self.verbose else None
+        if self.batch_size is None:
+            (restarts,) = finish(source, [shortlist], [algorithm], stopping, observe)
+            if isinstance(restarts, CollapseError):
+                raise restarts
+        else:
+            starts = [start.mixture for start in shortlist.starts]
+            runs = climb_by_blocks(source, starts, algorithm, stopping, self.batch_size, observe)
+            restarts = _summarised(runs, shortlist, stopping)
+        if not self.moves or not restarts.best.stop.converged:
+            return restarts
+        best = leap(source, restarts.best, algorithm, stopping, observe)
+        leapt = best.bounds[-1] > restarts.best.bounds[-1]
+        optima = (Optimum(best.bounds[-1], 1), *restarts.optima) if leapt else restarts.optima
+        return replace(restarts, best=best, optima=optima)
+
+    def _by_batches(
+        self, source: ArraySource, shortlist: Shortlist, algorithm: CoordinateAscent, stopping: Stopping
+    ) -> Restarts:
+        """Stochastic variational inference from each start, one after another."""
+        rng, sample = as_generator(self.random_state), seeding_sample(source, self.n_components).source
+        batch_rows, watch = self.batch_size or BATCH_ROWS, self._say_loss if self.verbose else None
+        runs = [
+            learn_all(source, begin(start.mixture, sample), algorithm, batch_rows, stopping, rng, watch)
+            for start in shortlist.starts
+        ]
+        _, self.losses_ = max(runs, key=lambda pair: pair[0].bounds[-1])
+        return _summarised([run for run, _ in runs], shortlist, stopping)
+
+    def _begin_stream(
+        self, source: ArraySource, kept: Array | None, n_rows: int
+    ) -> tuple[CoordinateAscent, Step, Posterior]:
+        algorithm = self._algorithm(source)
+        start: Posterior = self._shortlist(source, kept, n_rows, algorithm).starts[0].mixture
+        return algorithm, Blend(algorithm), start
+
+    def _adopt_stream(self, stream: Stream, source: ArraySource) -> None:
+        self._adopt_posterior(stream.belief, source.rows.dtype)
+        self.converged_, self.n_iter_ = False, stream.n_steps
+        self.lower_bounds_ = [-loss * stream.weight for loss in self.losses_]
+        self.lower_bound_ = self.lower_bounds_[-1]
 
     def _algorithm(self, source: ArraySource) -> CoordinateAscent:
         structure = covariance_structure(self.covariance_type)
@@ -279,6 +353,10 @@ class BayesianGaussianMixture(FittedMixture, BaseEstimator):
         (shortlist,) = race(sample, [Pool(beliefs, algorithm, self.n_init)])
         return shortlist
 
+    def _say_loss(self, n_steps: int, loss: float) -> None:
+        if n_steps % self.verbose_interval == 0:
+            print(f"Batch {n_steps}: loss {loss:.8g}")
+
     def _say(self, index: int, belief: Any, bounds: tuple[float, ...]) -> bool:
         if len(bounds) > 1 and (len(bounds) - 1) % self.verbose_interval == 0:
             print(f"Restart {index}, iteration {len(bounds) - 1}: lower bound {bounds[-1]:.8g}")
@@ -287,10 +365,13 @@ class BayesianGaussianMixture(FittedMixture, BaseEstimator):
     def _adopt(self, restarts: Restarts, dtype: np.dtype) -> None:
         best = restarts.best
         posterior: Posterior = best.mixture
-        self.restarts_, self.posterior_ = restarts, posterior
+        self.restarts_ = restarts
+        self._adopt_posterior(posterior, dtype)
         self.converged_, self.n_iter_ = best.stop.converged, max(best.n_iter, 1)
         self.lower_bound_, self.lower_bounds_ = best.bounds[-1], list(best.bounds[1:] or best.bounds)
-        point = posterior.mixture
+
+    def _adopt_posterior(self, posterior: Posterior, dtype: np.dtype) -> None:
+        self.posterior_, point = posterior, posterior.mixture
         self.weights_, self.means_ = point.weights.astype(dtype), point.means.astype(dtype)
         self.covariances_ = np.array(point.covariances, dtype=dtype)
         self.precisions_ = np.array(point.precisions, dtype=dtype)
@@ -313,3 +394,9 @@ class BayesianGaussianMixture(FittedMixture, BaseEstimator):
     @property
     def _belief(self) -> Posterior:
         return self.posterior_
+
+
+def _summarised(runs: Sequence[Run], shortlist: Shortlist, stopping: Stopping) -> Restarts:
+    return summarise(
+        [(run, start.times) for run, start in zip(runs, shortlist.starts, strict=True)], shortlist, stopping
+    )

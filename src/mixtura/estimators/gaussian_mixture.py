@@ -28,11 +28,12 @@ from mixtura.estimators.inputs import (
     given_weights,
     replace_parts,
 )
+from mixtura.estimators.streaming import LearnsFromBatches
 from mixtura.ground.errors import CollapseError, CollapseWarning, InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.ground.random import RandomState, as_generator
 from mixtura.inference.certificate import Certificate, certify, thinned
-from mixtura.inference.collapse import Collapsed
+from mixtura.inference.collapse import Collapse, Collapsed
 from mixtura.inference.em import ExpectationMaximization, Penalty
 from mixtura.inference.loop import Observer
 from mixtura.inference.pilot import fly, pilot_source
@@ -41,9 +42,11 @@ from mixtura.inference.restarts import Restarts, finish
 from mixtura.inference.seeding import seeding_sample
 from mixtura.inference.solvers import SOLVERS, check_has_gradients, solver_for
 from mixtura.inference.starts import REMEDY, SEEDINGS, kmeans, near_centres, single_gaussian
-from mixtura.inference.stopping import Stopping
+from mixtura.inference.stochastic import GradientStep, Step, Stream
+from mixtura.inference.stopping import Stop, Stopping
 from mixtura.model.covariance import STRUCTURES, CovarianceStructure, covariance_structure
 from mixtura.model.mixture import Mixture
+from mixtura.model.moments import Moments
 from mixtura.model.prior import NormalInverseWishart
 from mixtura.sweep import Assignment, accumulate, hard, soft
 
@@ -52,7 +55,7 @@ _PARTS = ("weights_", "means_", "covariances_")
 _COVARIANCE_TYPES = {name for s in STRUCTURES for name in (s.name, s.code)}
 
 
-class GaussianMixture(CallbackSupportMixin, FittedMixture, BaseEstimator):
+class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, BaseEstimator):
     r"""Gaussian mixture fitted by expectation–maximisation.
 
     Every parameter, attribute and method of scikit-learn's class of this name is here with the same meaning, so changing the import is
@@ -96,10 +99,11 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture, BaseEstimator):
     solver : {"auto", "em", "lbfgs", "newton", "gem", "gradient"}, default="auto"
         How to climb. "auto" is EM while EM is fast, then quasi-Newton ascent once EM's rate says that it will be slow; "lbfgs" takes over
         after ten passes; "newton" uses exact Hessian–vector products, two passes each, for the last digits; "gem" replaces the M-step by
-        a gradient step, "gradient" is plain first-order ascent. All but "em" need soft assignment, free weights and no conjugate prior.
+        a gradient step, "gradient" is plain first-order ascent, and the one that learns from streams through ``partial_fit``. All but
+        "auto" and "em" need soft assignment, free weights and no conjugate prior; there "auto" extrapolates EM's steps.
     penalty : Penalty, optional
         An object with ``value(mixture)`` and ``gradient(mixture)``, the derivatives by weights, means and covariances, which is added to
-        the log-likelihood. There is no closed M-step then, so any solver but "em" serves.
+        the log-likelihood. There is no closed M-step then, so any solver but "em" and "newton" serves (see docs/penalties.md).
     pilot : bool, default=True
         Whether large data (from 200 000 rows) are climbed on a subsample first, unless a start is given.
 
@@ -130,6 +134,8 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture, BaseEstimator):
         Components of the fitted mixture that are held at the floor.
     restarts_ : Restarts
         All of this in one record; ``restarts_.best`` is the best run with its start.
+    losses_ : list of float
+        After ``partial_fit``: the negative log-likelihood per row of each batch, before it was learnt from.
     algorithm_ : ExpectationMaximization
         The algorithm that was run.
     prior_ : NormalInverseWishart or None
@@ -219,6 +225,10 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture, BaseEstimator):
 
     # ---- fitting ---------------------------------------------------------------------------------------------------------------
 
+    _batch_solver = "gradient"
+    _evidence: tuple[Moments, float, ArraySource] | None
+    collapses_: tuple[Collapse, ...]
+
     @with_callbacks
     def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
         """Estimate the mixture.
@@ -248,6 +258,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture, BaseEstimator):
             If a component of the result is held at ``reg_covar``.
         """
         self._validate_params()
+        self._stream = None
         rows: Array = validate_data(self, as_table(X), dtype=[np.float64, np.float32], ensure_min_samples=2)
         source, kept = as_source(rows, sample_weight, self.n_components)
         metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
@@ -257,9 +268,9 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture, BaseEstimator):
         self._warn()
         return self
 
-    def _climb(self, source: ArraySource, kept: Array | None, n_rows: int, tasks: FitTasks) -> Restarts:
+    def _algorithm(self, source: ArraySource) -> ExpectationMaximization:
         structure = covariance_structure(self.covariance_type)
-        self.algorithm_ = ExpectationMaximization(
+        return ExpectationMaximization(
             structure,
             floor=float(self.reg_covar),
             prior=self._prior(source, structure),
@@ -267,6 +278,26 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture, BaseEstimator):
             equal_weights=self.equal_weights,
             penalty=self.penalty,
         )
+
+    def _begin_stream(
+        self, source: ArraySource, kept: Array | None, n_rows: int
+    ) -> tuple[ExpectationMaximization, Step, Mixture]:
+        self.algorithm_ = self._algorithm(source)
+        solver_for(self.solver, self.algorithm_)
+        if self.penalty is not None:
+            raise InvalidParameterError("partial_fit climbs the plain likelihood; it takes no penalty.")
+        return self.algorithm_, GradientStep(self.algorithm_), self._shortlist(source, kept, n_rows).starts[0].mixture
+
+    def _adopt_stream(self, stream: Stream, source: ArraySource) -> None:
+        bounds = tuple(-loss * source.total_weight for loss in self.losses_)
+        for name, value in self._attributes(stream.belief, bounds, source).items():
+            setattr(self, name, value)
+        self._evidence, self.collapses_ = None, ()
+        self.n_iter_, self.converged_ = stream.n_steps, False
+        self.stop_ = Stop("batches", False, float("nan"), f"learnt from {stream.n_steps} batches")
+
+    def _climb(self, source: ArraySource, kept: Array | None, n_rows: int, tasks: FitTasks) -> Restarts:
+        self.algorithm_ = self._algorithm(source)
         solver = solver_for(self.solver, self.algorithm_)
         shortlist = self._shortlist(source, kept, n_rows)
         stopping = Stopping(float(self.tol), self.max_iter, source.total_weight)
@@ -364,7 +395,8 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture, BaseEstimator):
         for name, value in self._attributes(best.mixture, best.bounds, source).items():
             setattr(self, name, value)
         self.restarts_, self.optima_, self.n_collapsed_ = restarts, restarts.optima, restarts.n_collapsed
-        self.stop_, self.converged_, self.collapses_ = best.stop, best.stop.converged, best.collapses
+        self.stop_, self.converged_ = best.stop, best.stop.converged
+        self.collapses_ = best.collapses
         return self
 
     def _attributes(self, mixture: Mixture, bounds: tuple[float, ...], source: ArraySource) -> dict[str, Any]:
@@ -404,6 +436,8 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture, BaseEstimator):
         """How good the answer is."""
         check_is_fitted(self, list(_PARTS))
         check_has_gradients(self.algorithm_, "certificate_")
+        if self._evidence is None:
+            raise InvalidParameterError("certificate_ is about all rows of a fit; partial_fit keeps none.")
         moments, remaining, sample = self._evidence
         return certify(self.restarts_.best.mixture, moments, remaining, sample)
 
@@ -455,7 +489,7 @@ class GaussianMixture(CallbackSupportMixin, FittedMixture, BaseEstimator):
         if self.penalty is not None:
             raise InvalidParameterError("standard_errors are those of the plain likelihood; this fit has a penalty.")
         return standard_errors(
-            self.restarts_.best.mixture,
+            self.mixture_,
             rows,
             sample_weight,
             method=method,

@@ -8,7 +8,6 @@ quasi-Newton acceleration of the EM algorithm".
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import ClassVar
@@ -17,7 +16,7 @@ import numpy as np
 
 from mixtura.ground.linalg import Array
 from mixtura.inference.ascent import Answer, Climber, Steps, is_sound, last_step
-from mixtura.inference.stopping import remaining_gain
+from mixtura.inference.stopping import LEAST_PASSES, is_slow
 from mixtura.model.coordinates import Coordinates
 from mixtura.model.mixture import Mixture
 
@@ -43,28 +42,17 @@ class QuasiNewton:
     least_passes : int
         EM passes before it takes over.
     steadiness : float or None
-        If given, it waits until EM's rate of convergence ``a`` changes from pass to pass by less than this share of ``1 − a``, and only
-        takes over if EM would need more than ``patience`` further passes.
-    patience : int
+        If given, it waits until EM's rate of convergence is as steady as that, and slow.
     """
 
     refines: ClassVar[bool] = False
-    least_passes: int = 10
+    least_passes: int = LEAST_PASSES
     steadiness: float | None = None
-    patience: int = 25
 
     def takes_over(self, climber: Climber) -> bool:
-        bounds = climber.bounds
-        if len(bounds) < self.least_passes or self.steadiness is None:
-            return len(bounds) >= self.least_passes
-        *_, a, b, c = np.diff(bounds[-4:]).tolist()
-        if not (a > b > c > 0):
-            return False
-        before, rate = b / a, c / b
-        if abs(rate - before) > self.steadiness * (1 - rate):
-            return False
-        goal, remaining = climber.stopping.goal, remaining_gain(bounds)
-        return remaining > goal > 0 and math.log(goal / remaining) / math.log(rate) > self.patience
+        if self.steadiness is None:
+            return len(climber.bounds) >= self.least_passes
+        return is_slow(climber.bounds, climber.stopping.goal, self.steadiness)
 
     def steps(self, climber: Climber) -> Steps:
         about = climber.coordinates()

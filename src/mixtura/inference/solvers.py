@@ -8,10 +8,13 @@ from mixtura.inference.em import ExpectationMaximization
 from mixtura.inference.gradient import GeneralisedEM, Gradient
 from mixtura.inference.newton import Newton
 from mixtura.inference.quasi_newton import QuasiNewton
+from mixtura.inference.squarem import Squarem
 from mixtura.model.covariance.structure import SharedBlocks
 from mixtura.sweep import soft
 
-AUTO = QuasiNewton(steadiness=0.1)
+STEADINESS = 0.1
+
+AUTO = QuasiNewton(steadiness=STEADINESS)
 
 SOLVERS: dict[str, Solver] = {
     "auto": AUTO,
@@ -38,7 +41,8 @@ def solver_for(name: str, algorithm: ExpectationMaximization) -> Solver:
             f"solver={name!r} has no {lacking} for a penalty; use 'auto', 'gem', 'gradient' or 'lbfgs'."
         )
     if name in ("auto", "em") and algorithm.penalty is None and _without_gradients(algorithm):
-        return PLAIN_EM
+        extrapolates = name == "auto" and isinstance(algorithm.structure, SharedBlocks) and algorithm.assignment is soft
+        return Squarem(STEADINESS) if extrapolates else PLAIN_EM
     check_has_gradients(algorithm, f"solver={name!r}")
     if algorithm.penalty is not None and name in ("auto", "lbfgs"):
         return QuasiNewton(least_passes=1)  # without an M-step there is no EM to begin with

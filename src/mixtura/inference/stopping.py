@@ -18,6 +18,10 @@ from dataclasses import dataclass
 from mixtura.ground.linalg import EPS
 
 SHARE_OF_TOL = 1e-4
+LEAST_PASSES = 10
+"""Passes of EM before anything else may take over."""
+PATIENCE = 25
+"""Further passes that EM may take before it counts as slow."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,23 @@ class Stopping:
                 + " still to come",
             )
         return None
+
+
+def is_slow(bounds: Sequence[float], goal: float, steadiness: float, patience: int = PATIENCE) -> bool:
+    """Whether EM's rate of convergence ``a`` is known, and leaves more than ``patience`` passes to the goal.
+
+    It is known once it changes from pass to pass by less than a share ``steadiness`` of ``1 − a``.
+    """
+    if len(bounds) < LEAST_PASSES:
+        return False
+    a, b, c = (bounds[i + 1] - bounds[i] for i in (-4, -3, -2))
+    if not (a > b > c > 0):
+        return False
+    before, rate = b / a, c / b
+    if abs(rate - before) > steadiness * (1 - rate):
+        return False
+    remaining = remaining_gain(bounds)
+    return remaining > goal > 0 and math.log(goal / remaining) / math.log(rate) > patience
 
 
 def remaining_gain(bounds: Sequence[float]) -> float:

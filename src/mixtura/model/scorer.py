@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixtura.ground.linalg import Array, read_only
+from mixtura.model.moments import Moments
 
 LOG_2_PI = math.log(2 * math.pi)
 
@@ -71,6 +72,18 @@ class Scorer:
         """Diagonals of ``R Rᵀ``, shape ``(K, D)``."""
         squares = self.whitening**2
         return squares if self.diagonal else squares.sum(axis=2)
+
+    def expected(self, moments: Moments) -> float:
+        """``Σ_k Σ_n w_n r_nk log ρ_nk`` from the moments of the rows.
+
+        With the responsibilities' own scorer it is the log-normaliser less their entropy.
+        """
+        second = moments.about(self.centres).second
+        if self.diagonal:
+            squares = (self.whitening**2 * second).sum(axis=1)
+        else:
+            squares = np.einsum("kji,kjl,kli->k", self.whitening, second, self.whitening)
+        return float((np.where(moments.count > 0, self.constants, 0.0) * moments.count - 0.5 * squares).sum())
 
     def block_rows(self) -> int:
         """Rows to a block so that the whitened residuals stay in cache."""

@@ -79,8 +79,8 @@ def convergence(models: Mapping[str, Any], *, ax: Axes | None = None) -> Axes:
     axes = new_row(1, 6.4, 4.4)[0] if ax is None else ax
     for i, (name, run) in enumerate(runs.items()):
         distances = [max(top - bound, smallest) for bound in run.bounds]
-        style = "-" if i % 2 == 0 else "--"
-        axes.plot(run.passes, distances, color=tuple(PALETTE[i % len(PALETTE)]), lw=1.8, ls=style, label=name)
+        width = 1.4 + 0.8 * (len(runs) - 1 - i)  # a climb that another one lies upon shows as its rim
+        axes.plot(run.passes, distances, color=tuple(PALETTE[i % len(PALETTE)]), lw=width, label=name)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlabel("reads of the data")

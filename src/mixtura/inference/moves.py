@@ -1,0 +1,142 @@
+"""Leaps between optima of a variational bound: merge two components, delete one, or split one into an empty place.
+
+Coordinate ascent keeps the number of components that the data fill almost as it began. A move is proposed from the moments alone, climbs a
+few passes beside all others in one stack, and is kept only if the bound has risen by then. Source: Hughes and Sudderth (2013), "Memoized
+online variational inference for Dirichlet process mixture models"; Ueda, Nakano, Ghahramani and Hinton (2000), "SMEM algorithm for mixture
+models".
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+
+from mixtura.data.array import ArraySource
+from mixtura.ground.linalg import Array
+from mixtura.inference.loop import Observer, Run, climb
+from mixtura.inference.stopping import Stopping
+from mixtura.inference.variational import CoordinateAscent
+from mixtura.model.moments import Moments
+
+TRIAL_PASSES = 8
+"""Passes that a move has to raise the bound."""
+MOST_OF_A_KIND = 6
+"""Merges, deletions and splits that are tried at a time."""
+EMPTY = 1.0
+"""A component with fewer rows is empty."""
+
+
+def leap(
+    source: ArraySource,
+    run: Run,
+    algorithm: CoordinateAscent,
+    stopping: Stopping,
+    observe: Observer | None = None,
+) -> Run:
+    """Climb on from a run by moves, for as long as one of them raises the bound.
+
+    Parameters
+    ----------
+    source : ArraySource
+    run : Run
+    algorithm : CoordinateAscent
+    stopping : Stopping
+    observe : Observer, optional
+    """
+    trial = replace(stopping, max_iter=TRIAL_PASSES)
+    while run.n_passes < stopping.max_iter and run.moments is not None:
+        proposals = [algorithm.maximise(moments) for moments in proposed(run.moments, algorithm)]
+        if not proposals:
+            break
+        tried = climb(source, proposals, algorithm, trial)
+        spent = run.n_passes + max(attempt.n_passes for attempt in tried)
+        best = max(tried, key=lambda attempt: attempt.bounds[-1])
+        if best.bounds[-1] <= run.bounds[-1] + stopping.goal:
+            return replace(run, n_passes=spent)
+        left = replace(stopping, max_iter=max(stopping.max_iter - spent, 1))
+        (following,) = climb(source, [best.mixture], algorithm, left, observe)
+        run = _joined(run, following, spent)
+    return run
+
+
+def _joined(before: Run, after: Run, spent: int) -> Run:
+    """One run of both; the passes of a move that lost are spent too."""
+    return replace(
+        after,
+        start=before.start,
+        bounds=before.bounds + after.bounds,
+        passes=before.passes + tuple(spent + passes for passes in after.passes),
+        n_passes=spent + after.n_passes,
+    )
+
+
+def proposed(moments: Moments, algorithm: CoordinateAscent) -> list[Moments]:
+    """Moments after each move that is worth a try."""
+    filled = np.flatnonzero(moments.count >= EMPTY).tolist()
+    empty = np.flatnonzero(moments.count < EMPTY).tolist()
+    merges = [merged(moments, i, j) for i, j in combinations(filled, 2)]
+    merges.sort(key=lambda m: -_promise(m, algorithm))
+    by_count = sorted(filled, key=lambda k: moments.count[k])
+    deletions = [without(moments, k) for k in by_count[:MOST_OF_A_KIND]] if len(filled) > 1 else []
+    splits = [split(moments, k, empty[0]) for k in by_count[::-1][:MOST_OF_A_KIND]] if empty else []
+    return merges[:MOST_OF_A_KIND] + deletions + splits
+
+
+def _promise(moments: Moments, algorithm: CoordinateAscent) -> float:
+    """The bound but for the entropy of the responsibilities."""
+    belief = algorithm.maximise(moments)
+    return belief.scorer.expected(moments) - belief.divergence
+
+
+def merged(moments: Moments, kept: int, gone: int) -> Moments:
+    """All rows of one component given to another."""
+    both = moments[kept : kept + 1] + moments[gone : gone + 1]
+    return without(_with(moments, kept, both), gone)
+
+
+def without(moments: Moments, gone: int) -> Moments:
+    """One component without its rows; the others take them at the next pass."""
+    return _with(moments, gone, moments[gone : gone + 1] * 0.0)
+
+
+def split(moments: Moments, k: int, place: int) -> Moments:
+    """One component cut through its mean across its longest axis; the far half goes to another place.
+
+    Half of a normal has its mean ``√(2/π)`` standard deviations from the cut, and a variance of ``1 − 2/π`` across it.
+    """
+    own = moments[k : k + 1].about(moments[k : k + 1].means())
+    count, second = own.count[0], own.second[0]
+    half = 0.5 * own
+    if own.diagonal:
+        axis = np.zeros(len(second))
+        axis[second.argmax()] = math.sqrt(second.max() / count)
+        inner = half.second[0] - count / math.pi * axis**2
+    else:
+        values, vectors = np.linalg.eigh(second)
+        axis = vectors[:, -1] * math.sqrt(max(values[-1], 0.0) / count)
+        inner = half.second[0] - count / math.pi * np.outer(axis, axis)
+    offset = math.sqrt(2 / math.pi) * axis
+    for target, sign in ((k, 1.0), (place, -1.0)):
+        centre = own.origin + sign * offset
+        moments = _with(moments, target, Moments(half.count, 0.0 * half.first, inner[None], centre))
+    return moments
+
+
+def _with(moments: Moments, k: int, one: Moments) -> Moments:
+    """The moments with those of one component replaced, about its old origin."""
+    moved = one.about(moments.origin[k : k + 1])
+
+    def put(array: Array, value: Array) -> Array:
+        changed = array.copy()
+        changed[k] = value[0]
+        return changed
+
+    return Moments(
+        put(moments.count, moved.count),
+        put(moments.first, moved.first),
+        put(moments.second, moved.second),
+        moments.origin,
+    )

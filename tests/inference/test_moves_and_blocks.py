@@ -1,0 +1,149 @@
+"""Updates block by block keep the bound exact; moves raise it, and nothing else is kept."""
+
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+
+import mixtura as mx
+from mixtura.data.array import ArraySource
+from mixtura.inference.moves import merged, proposed, split, without
+from mixtura.model.covariance import STRUCTURES
+from mixtura.model.moments import Moments
+from mixtura.sweep import accumulate
+
+every_structure = pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s: s.name)
+every_weight_prior = pytest.mark.parametrize("weights", ["dirichlet_process", "dirichlet_distribution"])
+
+
+def clouds(n_rows=900, n_clouds=5, seed=0):
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(scale=5, size=(n_clouds, 2))
+    return centres[rng.integers(n_clouds, size=n_rows)] + rng.normal(size=(n_rows, 2))
+
+
+@every_weight_prior
+@every_structure
+@pytest.mark.parametrize("batch_size", [60, 333])
+def test_blocks_keep_the_bound_exact_and_rising(structure, weights, batch_size):
+    X = clouds()
+    gm = mx.BayesianGaussianMixture(
+        6,
+        covariance_type=structure.name,
+        weight_concentration_prior_type=weights,
+        batch_size=batch_size,
+        init_params="random_from_data",
+        moves=False,
+        max_iter=2000,
+        random_state=1,
+    ).fit(X)
+    bounds = np.array(gm.restarts_.best.bounds)
+    assert (np.diff(bounds) >= -1e-11 * np.abs(bounds[1:])).all()
+    # where it has converged, one more pass over all rows finds the same bound
+    whole = mx.BayesianGaussianMixture(
+        6, covariance_type=structure.name, weight_concentration_prior_type=weights, moves=False, warm_start=True
+    )
+    whole.posterior_ = gm.posterior_
+    assert whole.fit(X).restarts_.best.bounds[0] == pytest.approx(bounds[-1], rel=1e-6)
+
+
+def test_the_bound_of_blocks_is_the_sum_of_its_terms():
+    """After one pass, with blocks of which each was shared under another belief: from responsibilities, row by row."""
+    X = clouds(40, 3)
+    gm = mx.BayesianGaussianMixture(3, batch_size=10, max_iter=1, moves=False, random_state=1, init_params="random")
+    with pytest.warns(ConvergenceWarning):
+        gm.fit(X)
+    source = ArraySource(X)
+    algorithm, belief = gm._algorithm(source), gm.restarts_.best.start
+    shares = np.concatenate([belief.responsibilities(part.rows) for part in source.parts(10)])
+    for i in range(4):
+        belief = algorithm.maximise(accumulate(source, shares, 3, diagonal=False))
+        shares[10 * i : 10 * i + 10] = belief.responsibilities(X[10 * i : 10 * i + 10])
+    scorer = belief.scorer
+    log_joint = scorer.log_joint(scorer.whitened(scorer.residuals(X))).T
+    expected = (shares * (log_joint - np.log(shares, where=shares > 0, out=np.zeros_like(shares)))).sum()
+    assert gm.lower_bound_ == pytest.approx(expected - belief.divergence, rel=1e-12)
+
+
+@every_weight_prior
+@every_structure
+def test_moves_never_lower_the_bound_and_often_raise_it(structure, weights):
+    higher = 0
+    for seed in range(3):
+        X = clouds(900, 8, seed=seed)
+        settings = {
+            "covariance_type": structure.name,
+            "weight_concentration_prior_type": weights,
+            "init_params": "random_from_data",
+            "max_iter": 3000,
+            "random_state": seed,
+        }
+        stay, go = (mx.BayesianGaussianMixture(10, moves=m, **settings).fit(X) for m in (False, True))
+        assert go.lower_bound_ >= stay.lower_bound_
+        bounds = np.array(go.restarts_.best.bounds)
+        assert (np.diff(bounds) >= -1e-11 * np.abs(bounds[1:])).all()
+        assert len(go.restarts_.best.passes) == len(bounds)
+        higher += go.lower_bound_ > stay.lower_bound_ + 0.1
+    assert higher or structure.shared
+
+
+def test_moves_lead_different_starts_to_one_place():
+    X = clouds(2000, 7, seed=4)
+    ends = [
+        mx.BayesianGaussianMixture(12, init_params="random_from_data", max_iter=3000, random_state=seed)
+        .fit(X)
+        .lower_bound_
+        for seed in range(5)
+    ]
+    assert np.ptp(ends) < 0.1
+
+
+def test_a_split_fills_what_was_lost():
+    """Two clouds begun as one component, the others empty: only a split can find the second."""
+    X = np.concatenate([clouds(300, 1), clouds(300, 1) + 12])
+    labels = np.zeros(600, dtype=int)
+    stay, go = (mx.BayesianGaussianMixture(3, init_params=labels, moves=m, max_iter=500).fit(X) for m in (False, True))
+    assert (stay.weights_ > 0.01).sum() == 1
+    assert (go.weights_ > 0.01).sum() == 2
+    assert go.lower_bound_ > stay.lower_bound_ + 100
+
+
+@pytest.mark.parametrize("diagonal", [False, True])
+def test_moved_moments_are_those_of_moved_rows(diagonal):
+    X = clouds(200, 3)
+    labels = np.arange(200) % 3
+    moments = accumulate(ArraySource(X), labels, 3, diagonal=diagonal)
+    for found, relabelled in (
+        (merged(moments, 0, 2), np.where(labels == 2, 0, labels)),
+        (without(moments, 1), np.where(labels == 1, -1, labels)),
+    ):
+        kept = relabelled >= 0
+        expected = accumulate(ArraySource(X[kept]), relabelled[kept], 3, diagonal=diagonal).about(moments.origin)
+        for name in ("count", "first", "second"):
+            np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=1e-8)
+
+
+@pytest.mark.parametrize("diagonal", [False, True])
+def test_a_split_normal_is_cut_through_its_mean(diagonal):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200_000, 2)) * [1.0, 3.0] + [5.0, -5.0]
+    if not diagonal:
+        turn = np.array([[0.8, 0.6], [-0.6, 0.8]])
+        X = (X - [5.0, -5.0]) @ turn + [5.0, -5.0]
+    moments = accumulate(ArraySource(X), np.zeros(len(X), dtype=int), 2, diagonal=diagonal)
+    halves = split(moments, 0, 1)
+    axis = np.array([0.0, 1.0]) if diagonal else turn[1]
+    side = ((X - X.mean(axis=0)) @ axis > 0).astype(int)
+    expected = accumulate(ArraySource(X), side, 2, diagonal=diagonal)
+    order = [0, 1] if np.allclose(halves.means()[0], expected.means()[0], atol=0.1) else [1, 0]
+    np.testing.assert_allclose(halves.means()[order], expected.means(), atol=0.03)
+    scatter = (halves.scatter() / halves.count.reshape(-1, *[1] * (halves.second.ndim - 1)))[order]
+    wanted = expected.scatter() / expected.count.reshape(-1, *[1] * (expected.second.ndim - 1))
+    np.testing.assert_allclose(scatter, wanted, atol=0.05)
+    whole = Moments(*(getattr(halves, n).sum(axis=0)[None] for n in ("count", "first", "second")), halves.origin[:1])
+    assert whole.count == pytest.approx(moments.count[:1])
+
+
+def test_nothing_is_proposed_to_a_single_component():
+    X = clouds(100, 1)
+    algorithm = mx.BayesianGaussianMixture(1)._algorithm(ArraySource(X))
+    assert proposed(accumulate(ArraySource(X), np.zeros(100, dtype=int), 1, diagonal=False), algorithm) == []
