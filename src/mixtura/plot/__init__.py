@@ -13,6 +13,7 @@ from mixtura.plot.climb import convergence, trace
 from mixtura.plot.clusters import components
 from mixtura.plot.contours import density
 from mixtura.plot.overview import picture
+from mixtura.plot.posterior import predictive, weights
 from mixtura.plot.selection import criterion
 
-__all__ = ["animate", "components", "convergence", "criterion", "density", "picture", "trace"]
+__all__ = ["animate", "components", "convergence", "criterion", "density", "picture", "predictive", "trace", "weights"]

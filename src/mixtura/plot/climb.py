@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.plot.palette import INK, PALETTE
 from mixtura.plot.subject import best_run
@@ -18,7 +20,8 @@ def trace(model: Any, *, ax: Axes | None = None) -> Axes:
     """Draw what was climbed, at the start of the best run and after each of its updates.
 
     That is the log-likelihood; with a prior its log density is added, and with hard assignment it is the complete
-    log-likelihood. Of a variational fit it is the evidence lower bound.
+    log-likelihood. Of a variational fit it is the evidence lower bound, and of one that learnt from batches the noisy
+    loss of each batch, with its running mean.
 
     Parameters
     ----------
@@ -41,8 +44,11 @@ def trace(model: Any, *, ax: Axes | None = None) -> Axes:
     """
     from mixtura.plot._matplotlib import new_row
 
-    run = best_run(model)
     axes = new_row(1, 6.4, 4.0)[0] if ax is None else ax
+    if losses := getattr(model, "losses_", None):
+        draw_losses(axes, losses)
+        return axes
+    run = best_run(model)
     draw_climb(axes, run.bounds, bound_name(model))
     axes.set_title(run.stop.sentence, fontsize="medium", wrap=True)
     return axes
@@ -89,6 +95,25 @@ def convergence(models: Mapping[str, Any], *, ax: Axes | None = None) -> Axes:
     axes.set_axisbelow(True)
     axes.legend(fontsize="small")
     return axes
+
+
+def draw_losses(axes: Axes, losses: Sequence[float]) -> None:
+    """The loss of each batch, and the mean of a tenth of them around it."""
+    values = np.asarray(losses)
+    steps = np.arange(1, len(values) + 1)
+    axes.plot(steps, values, color=tuple(PALETTE[0]), linewidth=0.8, alpha=0.5, label="each batch")
+    width = max(1, len(values) // 10)
+    if width > 1:
+        means = np.convolve(values, np.full(width, 1 / width), mode="valid")
+        middle = steps[: len(means)] + (width - 1) / 2
+        axes.plot(middle, means, color=tuple(PALETTE[1]), linewidth=1.8, label=f"mean of {width}")
+        axes.legend(fontsize="small", frameon=False)
+    axes.set_xlabel("batch")
+    axes.set_ylabel("loss per row")
+    low, high = np.quantile(values, [0.0, 0.98])
+    axes.set_ylim(low - 0.05 * (high - low) - 1e-12, high + 0.15 * (high - low) + 1e-12)
+    axes.grid(True, axis="y", color=INK, alpha=0.12)
+    axes.set_axisbelow(True)
 
 
 def bound_name(model: Any) -> str:
