@@ -162,3 +162,26 @@ def test_every_help_has_an_example(command: str, cli: Cli) -> None:
 def test_no_command_is_help(cli: Cli) -> None:
     assert cli().out == cli("--help").out
     assert "mixtura fit faithful.csv" in cli().out
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize("solver", ["cavi", "svi"])
+def test_fit_a_posterior(cli: Cli, folder: Path, faithful_csv: Path, solver: str) -> None:
+    done = cli("fit", faithful_csv, "--components", 6, "--solver", solver, "--restarts", 2)
+    assert (done.code, done.err) == (0, "")
+    document = read_document("faithful.mixture.json")
+    assert document.mixture.n_components == 2  # of six: the others were left empty
+    assert document.mixture.weights[0] > document.mixture.weights[1]
+    found = document.fit["posterior"]
+    for (low, high), weight in zip(zip(*found["weights"], strict=True), document.mixture.weights, strict=True):
+        assert low < weight < high
+        assert high - low == pytest.approx(2 * 1.96 * np.sqrt(weight * (1 - weight) / 272), rel=0.03)
+    assert "2 of at most 6 components hold rows" in done.out
+    assert "95 % interval" in done.out
+    assert cli("describe", "faithful.mixture.json").out == describe(document.mixture, document.fit) + "\n"
+
+
+def test_a_posterior_is_of_one_structure(cli: Cli, folder: Path, faithful_csv: Path) -> None:
+    complaint = cli("fit", faithful_csv, "--solver", "cavi", "--covariance", "full,tied").complaint
+    assert "--solver cavi fits one covariance structure; got full, tied" in complaint
+    assert list(folder.iterdir()) == []

@@ -48,3 +48,18 @@ def test_every_public_attribute_in_scikit_learns_shape(covariance_type, weights,
             if name not in ("degrees_of_freedom_", "lower_bound_", "lower_bounds_"):  # theirs vary with the structure
                 assert np.shape(getattr(ours, name)) == np.shape(getattr(theirs, name)), name
     assert set(dir(theirs)) - set(dir(ours)) <= {name for name in dir(theirs) if name.startswith("_")}
+
+
+def test_standard_errors_put_back_what_mean_field_leaves_out():
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.normal(0, 1, (300, 1)), rng.normal(2.5, 1, (300, 1))])
+    gm = mx.BayesianGaussianMixture(
+        2, weight_concentration_prior_type="dirichlet_distribution", tol=1e-7, max_iter=5000, random_state=0
+    ).fit(X)
+    widened = gm.standard_errors(X)
+    low, high = gm.posterior_.intervals(0.682689).means
+    assert (widened.means > 1.2 * 0.5 * (high - low)).all()
+    weighted = gm.standard_errors(X, np.ones(600))
+    np.testing.assert_allclose(weighted.means, widened.means)
+    with pytest.raises(ValueError, match="maximum"):
+        gm.standard_errors(X + 1)

@@ -14,6 +14,7 @@ FLOORS = {
     "sweep": 2,
     "inference": 3,
     "assess": 4,
+    "bridges": 4,
     "estimators": 5,
     "plot": 6,
     "cli": 6,
@@ -34,12 +35,24 @@ THIRD_PARTY = {
     "PIL": ("plot",),
     "click": ("cli", "estimators"),
     "pyarrow": ("cli", "data"),
+    "nutpie": ("inference",),
+    "arviz_base": ("assess",),
+    "arviz_stats": ("assess",),
+    "numpyro": ("bridges",),
+    "jax": ("bridges",),
 }
 
-ONE_FILE = ("matplotlib", "pyarrow")
+ONE_FILE = ("matplotlib", "pyarrow", "nutpie", "arviz_base", "arviz_stats", "numpyro")
 """Libraries that a single file of the house may import."""
 
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "matplotlib"}
+EXTRAS = ("plot", "data", "mcmc", "numpyro")
+
+DISTRIBUTIONS = {
+    "sklearn": "scikit-learn",
+    "PIL": "matplotlib",
+    "arviz_base": "arviz-base",
+    "arviz_stats": "arviz-stats",
+}
 """What brings a library, where that has another name; matplotlib writes its own images with PIL."""
 
 
@@ -142,6 +155,6 @@ def test_an_optional_library_is_imported_in_one_file() -> None:
 def test_every_library_is_declared(root: Path) -> None:
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    requirements = [*project["dependencies"], *extras["plot"], *extras["data"]]
+    requirements = [*project["dependencies"], *(r for name in EXTRAS for r in extras[name])]
     declared = {re.split(r"[<>=\[ ]", requirement)[0] for requirement in requirements}
     assert declared == {DISTRIBUTIONS.get(library, library) for library in THIRD_PARTY}

@@ -175,13 +175,13 @@ def test_a_penalty_on_everything_is_climbed_to_the_top(structure, faithful):
 @pytest.mark.parametrize("structure", ["full", "tied", "diag"])
 def test_auto_extrapolates_where_there_is_nothing_but_em(settings, structure):
     begun = {"covariance_type": structure, "init_params": "random_from_data", "max_iter": 20_000, "random_state": 0}
-    em, auto = (mx.GaussianMixture(2, solver=s, **begun, **settings).fit(overlapping()) for s in ("em", "auto"))
-    assert em.n_passes_ > 2 * auto.n_passes_
+    em, auto = (mx.GaussianMixture(3, solver=s, **begun, **settings).fit(overlapping()) for s in ("em", "auto"))
+    assert em.n_passes_ > 1.5 * auto.n_passes_
     assert auto.lower_bound_ >= em.lower_bound_ - 1e-7
     bounds = np.array(auto.restarts_.best.bounds)
     assert (np.diff(bounds) >= -1e-11 * np.abs(bounds[1:])).all()
     if "equal_weights" in settings:
-        np.testing.assert_allclose(auto.weights_, 0.5, rtol=1e-15)
+        np.testing.assert_allclose(auto.weights_, 1 / 3, rtol=1e-15)
 
 
 def test_what_cannot_be_done_is_said(faithful):

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from mixtura.assess.search import Candidate, Search
 from mixtura.ground.errors import ModelFileError
@@ -24,6 +25,8 @@ MATRIX_FEATURES = 6
 MOST_ROWS = 12
 """Candidate tables show no more rows than this."""
 MOST_OPTIMA = 5
+LEAST_SHARE = 0.005
+"""Numbers of components less probable than this are not mentioned."""
 NAME_WIDTH = 18
 NAME_WIDTH_IN_MATRIX = 12
 
@@ -121,6 +124,61 @@ def fit_facts(
     return facts
 
 
+def posterior_facts(
+    method: str,
+    mixture: Mixture,
+    X: ArrayLike,
+    weights: Array,
+    *,
+    asked: int,
+    level: float = 0.95,
+    bound: float | None = None,
+    verdict: str | None = None,
+    n_components: Mapping[int, float] | None = None,
+    **common: Any,
+) -> dict[str, Any]:
+    """What is worth remembering of a posterior and the point that stands for it, as plain JSON values.
+
+    Parameters
+    ----------
+    method : str
+        How it was found.
+    mixture : Mixture
+        The point.
+    X : (N, D) array-like
+        The rows.
+    weights : (2, K) array
+        Lower and upper ends of intervals of its weights.
+    asked : int
+        Most components there could have been.
+    level : float, default=0.95
+        Of the intervals.
+    bound : float, optional
+        Lower bound of the log evidence.
+    verdict : str, optional
+        Whether chains agree.
+    n_components : mapping of int to float, optional
+        Posterior of the number of components that hold rows.
+    **common
+        ``data``, ``left_out``, ``seed``, ``iterations``, ``converged``, ``stopped``, as in ``fit_facts``.
+    """
+    log_likelihood, n_rows = mixture.log_likelihood(X), len(np.asarray(X))
+    return {
+        **common,
+        "rows": n_rows,
+        "log_likelihood": _finite(log_likelihood),
+        "posterior": {
+            "method": method,
+            "asked": asked,
+            "bound": _finite(bound),
+            "level": level,
+            "weights": np.asarray(weights).tolist(),
+            "verdict": verdict,
+            "n_components": {str(k): float(share) for k, share in (n_components or {}).items()},
+        },
+    }
+
+
 def _scores(candidate: Candidate) -> dict[str, float | int | None]:
     return {
         "n_parameters": candidate.n_parameters,
@@ -175,13 +233,13 @@ def describe(mixture: Mixture, facts: Facts | None = None) -> str:
     """
     facts = facts or {}
     try:
-        opening = [_candidates(mixture, facts), _model(mixture, facts)]
+        opening = [_candidates(mixture, facts), _model(mixture, facts), _weights_and_means(mixture, facts)]
     except (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError) as error:
         raise ModelFileError(
             f"the record of the fit cannot be read ({type(error).__name__}: {error}); "
             "the model itself is sound, so predict, score and sample still work. Fit again for a new record."
         ) from error
-    return "\n\n".join(part for part in (*opening, _weights_and_means(mixture), _spread(mixture)) if part)
+    return "\n\n".join(part for part in (*opening, _spread(mixture)) if part)
 
 
 def _model(mixture: Mixture, facts: Facts) -> str:
@@ -209,8 +267,11 @@ def _model(mixture: Mixture, facts: Facts) -> str:
     known = [f"{name.upper()} {facts[name]:.2f}" for name in ("bic", "aic", "icl") if facts.get(name) is not None]
     if known:
         lines.append(_entry("Criteria", f"{', '.join(known)} (-2 log-likelihood + penalty: lower is better)"))
+    if facts.get("posterior"):
+        lines += _posterior(mixture, facts["posterior"])
     if facts.get("stopped"):
-        lines.append(_entry("Stopped", f"{facts['stopped']}, after {_count(facts['iterations'], 'iteration')}"))
+        steps = "" if facts.get("iterations") is None else f", after {_count(facts['iterations'], 'iteration')}"
+        lines.append(_entry("Stopped", facts["stopped"] + steps))
     if facts.get("optima") and mixture.n_components > 1:
         lines.append(_entry("Restarts", _restarts(facts)))
     if facts.get("certificate"):
@@ -218,6 +279,20 @@ def _model(mixture: Mixture, facts: Facts) -> str:
     if facts.get("held_at_floor"):
         lines.append(_entry("Warning", _held(facts["held_at_floor"])))
     return "\n".join(lines)
+
+
+def _posterior(mixture: Mixture, found: Facts) -> list[str]:
+    held = f"{mixture.n_components} of at most {_count(found['asked'], 'component')} hold rows"
+    lines = [_entry("Posterior", f"{found['method']}; {held}")]
+    if found["bound"] is not None:
+        lines.append(_entry("Lower bound", f"{found['bound']:.3f} (of the log evidence)"))
+    if found["n_components"]:
+        likeliest = sorted(found["n_components"].items(), key=lambda item: -item[1])[:MOST_OPTIMA]
+        shares = ", ".join(f"{k} ({100 * share:.0f} %)" for k, share in likeliest if share >= LEAST_SHARE)
+        lines.append(_entry("Filled", f"components with rows, and their probability: {shares}"))
+    if found["verdict"]:
+        lines.append(_entry("Chains", found["verdict"]))
+    return lines
 
 
 def _held(sentences: Sequence[str]) -> str:
@@ -323,11 +398,17 @@ def _reasons(candidates: Sequence[Facts]) -> list[str]:
 # ---- the parameters ------------------------------------------------------------------------------------------------------------
 
 
-def _weights_and_means(mixture: Mixture) -> str:
+def _weights_and_means(mixture: Mixture, facts: Facts) -> str:
     variances = np.diagonal(mixture.covariance_matrices, axis1=1, axis2=2)
     columns = [_aligned(mixture.means[:, d], math.sqrt(variances[:, d].min())) for d in range(mixture.n_features)]
-    rows = [[str(k), f"{weight:.4f}", *(column[k] for column in columns)] for k, weight in enumerate(mixture.weights)]
-    return "Weights and means\n" + _table(["component", "weight", *map(_short_name, _feature_names(mixture))], rows)
+    header, found = ["component", "weight"], facts.get("posterior")
+    weights = [[f"{weight:.4f}"] for weight in mixture.weights]
+    if found:
+        header.append(f"{100 * found['level']:g} % interval")
+        ends = zip(*found["weights"], strict=True)
+        weights = [[*cells, f"{low:.4f} .. {high:.4f}"] for cells, (low, high) in zip(weights, ends, strict=True)]
+    rows = [[str(k), *cells, *(column[k] for column in columns)] for k, cells in enumerate(weights)]
+    return "Weights and means\n" + _table([*header, *map(_short_name, _feature_names(mixture))], rows)
 
 
 def _spread(mixture: Mixture) -> str:

@@ -58,7 +58,7 @@ class StandardErrors:
     ----------
     mixture : Mixture
         The estimate.
-    method : {"observed", "sandwich", "bootstrap"}
+    method : {"observed", "sandwich", "bootstrap", "linear response"}
     deviations : (P, R) array
         ``V`` with ``V Vᵀ`` the covariance of the ``P`` numbers in weights, means and covariances, flattened, one after another.
     n_replicates : int

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mixtura.cli.arguments import parse_columns, parse_components, parse_covariances
 from mixtura.cli.outputs import can_draw, check_output, check_picture, save_picture
+from mixtura.cli.posterior import POSTERIORS, fit_posterior, largest_first
 
 if TYPE_CHECKING:
     from mixtura.cli.tables import Table
@@ -36,6 +37,14 @@ if TYPE_CHECKING:
     show_default=True,
     help="What chooses among the candidates; lower is better.",
 )
+@click.option(
+    "--solver",
+    type=click.Choice(["em", *POSTERIORS]),
+    default="em",
+    show_default=True,
+    help="em finds the likeliest mixture, and the criterion chooses among the candidates; the others find a posterior of one structure "
+    "with at most as many components as the range ends with, and leave empty what the data do not need.",
+)
 @click.option("--restarts", type=click.IntRange(1), default=10, show_default=True, help="Starts for each candidate.")
 @click.option("--columns", metavar="NAMES", help="Columns to use, separated by commas.  [default: every numeric one]")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="The same seed gives the same fit.")
@@ -56,6 +65,7 @@ def fit(
     components: str,
     covariance: str,
     criterion: str,
+    solver: str,
     restarts: int,
     columns: str | None,
     seed: int,
@@ -74,37 +84,24 @@ def fit(
       mixtura fit faithful.csv
       mixtura fit faithful.csv --components 2
       mixtura fit iris.csv --components 1:6 --covariance all --out iris.json --plot iris.png
+      mixtura fit faithful.csv --components 6 --solver cavi
       mixtura fit big.parquet --columns height,weight --covariance full,tied
     """
     sizes, structures, names = parse_components(components), parse_covariances(covariance), parse_columns(columns)
     model_file, picture_file = _targets(data, out, plot)
 
-    from mixtura.assess.describe import describe, fit_facts
+    from mixtura.assess.describe import describe
     from mixtura.cli.tables import read_table
-    from mixtura.estimators.search import GaussianMixtureSearch
     from mixtura.model.document import write_document
 
     table = read_table(data, names)
     _check_fit(table, sizes, default=components == "1:9")
-    found = GaussianMixtureSearch(
-        sizes,
-        covariance_type=structures,
-        criterion=criterion,
-        n_init=restarts,
-        max_iter=max_iter,
-        reg_covar=reg_covar,
-        random_state=seed,
-        verbose=int(sys.stderr.isatty()),
-    ).fit(table.rows)
-    mixture = _largest_first(found.mixture_).with_feature_names(table.columns)
-    facts = fit_facts(
-        found.search_,
-        len(table.rows),
-        data=Path(table.source).name,
-        left_out=table.left_out,
-        seed=seed,
-        certificate=str(found.best_estimator_.certificate_),
-    )
+    if solver == "em":
+        settings = {"criterion": criterion, "n_init": restarts, "max_iter": max_iter, "reg_covar": reg_covar}
+        mixture, facts = _likeliest(table, sizes, structures, seed, settings)
+    else:
+        settings = {"n_init": restarts, "max_iter": max_iter}
+        mixture, facts = fit_posterior(table, solver, sizes[-1], structures, seed, settings)
     write_document(model_file, mixture, facts)
     if picture_file is not None:
         from mixtura.plot import picture
@@ -116,6 +113,27 @@ def fit(
         click.echo(f"Picture in {_near(picture_file)}")
     else:
         click.echo('No picture: that needs matplotlib, pip install "mixtura[plot]"')
+
+
+def _likeliest(
+    table: Table, sizes: range, structures: list[str], seed: int, settings: dict[str, Any]
+) -> tuple[Mixture, dict[str, Any]]:
+    """The mixture that the criterion chooses, and what is to be remembered of the search."""
+    from mixtura.assess.describe import fit_facts
+    from mixtura.estimators.search import GaussianMixtureSearch
+
+    found = GaussianMixtureSearch(
+        sizes, covariance_type=structures, random_state=seed, verbose=int(sys.stderr.isatty()), **settings
+    ).fit(table.rows)
+    facts = fit_facts(
+        found.search_,
+        len(table.rows),
+        data=Path(table.source).name,
+        left_out=table.left_out,
+        seed=seed,
+        certificate=str(found.best_estimator_.certificate_),
+    )
+    return largest_first(found.mixture_).with_feature_names(table.columns), facts
 
 
 def _targets(data: str, out: str | None, plot: str | None) -> tuple[Path, Path | None]:
@@ -147,11 +165,6 @@ def _check_fit(table: Table, sizes: range, default: bool) -> None:
         raise click.ClickException(
             f"{table.source}: column {constant[0]!r} is constant, {value:g} in every row; {advice}."
         )
-
-
-def _largest_first(mixture: Mixture) -> Mixture:
-    order = sorted(range(mixture.n_components), key=lambda k: -mixture.weights[k])
-    return mixture.reorder(order)
 
 
 def _near(path: Path) -> str:

@@ -10,13 +10,14 @@ Extrapolation leaves steps in which the slowest direction hardly shows, so the l
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from mixtura.ground.linalg import EPS
-from mixtura.inference.ascent import Climber, Steps, is_sound
+from mixtura.inference.ascent import NOTHING_TO_GAIN, Answer, Climber, Steps, is_sound
 from mixtura.inference.collapse import Collapsed
 from mixtura.inference.stopping import is_slow
 from mixtura.model.mixture import Mixture
@@ -48,7 +49,8 @@ class Squarem:
             first = _em_step(climber)
             if first is None:
                 return
-            climber.accept(first, (yield first))
+            if not (yield from _accepted(climber, first)):
+                return
             second = _em_step(climber)
             if second is None:
                 return
@@ -70,7 +72,18 @@ class Squarem:
                     longest = max(longest, LENGTHENING * length)
                     continue
             longest = max(1.0, length / LENGTHENING)
-            climber.accept(second, (yield second))
+            if not (yield from _accepted(climber, second)):
+                return
+
+
+def _accepted(climber: Climber, mixture: Mixture) -> Generator[Mixture, Answer, bool]:
+    """Take an EM step; where it only brings rounding, that is the end."""
+    answer = yield mixture
+    if answer.bound < climber.bounds[-1]:
+        climber.stop = NOTHING_TO_GAIN
+        return False
+    climber.accept(mixture, answer)
+    return True
 
 
 def _em_step(climber: Climber) -> Mixture | None:

@@ -9,17 +9,40 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import gammaincinv, stdtrit
 
+from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array, read_only
+from mixtura.ground.random import RandomState, as_generator
 from mixtura.model.covariance.structure import SharedBlocks
 from mixtura.model.mixture import Mixture
 from mixtura.model.moments import Moments
 from mixtura.model.prior import NormalInverseWishart
 from mixtura.model.scorer import LOG_2_PI, Scorer, normalise
 from mixtura.model.weight_posterior import WeightPosterior
+
+if TYPE_CHECKING:
+    from mixtura.model.evidence import LogEvidence
+
+
+class Intervals(NamedTuple):
+    """Lower and upper ends for weights ``(2, K)``, means ``(2, K, D)`` and variances of the features ``(2, K, D)``."""
+
+    weights: Array
+    means: Array
+    variances: Array
+
+
+class Drawn(NamedTuple):
+    """``S`` draws of ``K`` components with ``G`` covariance blocks each: log weights, means and roots of the blocks."""
+
+    log_weights: Array
+    means: Array
+    roots: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +99,13 @@ class Posterior:
         )
         read_only(posterior.means, posterior.mean_precisions, posterior.scales, posterior.degrees_of_freedom)
         return posterior
+
+    @property
+    def before(self) -> Posterior:
+        """The belief before any row was seen: the prior, in the same form."""
+        second = (self.n_components, *self.means.shape[1:] * (1 if self.structure.diagonal else 2))
+        nothing = Moments(np.zeros(self.n_components), np.zeros(self.means.shape), np.zeros(second), self.means)
+        return Posterior.from_moments(nothing, self.structure, self.prior, self.weights)
 
     # ---- expectations ----------------------------------------------------------------------------------------------------------
 
@@ -180,13 +210,161 @@ class Posterior:
             found[start : start + size] = normalise(joint)
         return found
 
+    def log_evidence(
+        self,
+        X: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        n_draws: int = 1000,
+        random_state: RandomState = None,
+    ) -> LogEvidence:
+        """Log of the marginal likelihood of the rows, by importance sampling with the belief as the proposal.
+
+        Unlike the lower bound it leaves nothing out: neither what the independence of labels and parameters costs, nor the ``K!`` orders of
+        the components. See ``mixtura.model.evidence`` for how.
+
+        Parameters
+        ----------
+        X : (N, D) array-like
+            The rows that the belief was fitted to.
+        sample_weight : (N,) array-like, optional
+            Their weights in that fit.
+        n_draws : int, default=1000
+            At least 25.
+        random_state : None, int, numpy Generator or RandomState
+
+        Returns
+        -------
+        LogEvidence
+            ``value``, ``standard_error`` and ``pareto_k``; above 0.7, the first two are not to be trusted.
+
+        Raises
+        ------
+        InvalidParameterError
+            If there are too few draws, or more than 12 components.
+
+        Examples
+        --------
+        With one component the belief is the exact posterior, so all draws agree:
+
+        >>> import numpy as np
+        >>> import mixtura as mx
+        >>> X = np.random.default_rng(0).normal(size=(50, 2))
+        >>> gm = mx.BayesianGaussianMixture(1).fit(X)
+        >>> evidence = gm.posterior_.log_evidence(X, random_state=0)
+        >>> bool(np.isclose(evidence.value, gm.lower_bound_, rtol=1e-12)), evidence.standard_error < 1e-12
+        (True, True)
+        """
+        from mixtura.model.evidence import log_evidence
+
+        return log_evidence(self, X, sample_weight, n_draws, as_generator(random_state))
+
+    # ---- the belief about parameters -------------------------------------------------------------------------------------------
+
+    @property
+    def effective_counts(self) -> Array:
+        """Rows that each component was updated with, ``(K,)``."""
+        return np.maximum(self.mean_precisions - self.prior.mean_precision, 0.0)
+
+    def n_active(self, threshold: float = 1.0) -> int:
+        """How many components have more than ``threshold`` rows."""
+        return int((self.effective_counts > threshold).sum())
+
+    def pruned(self, threshold: float = 1.0) -> Mixture:
+        """The plug-in point of the components that have more than ``threshold`` rows, their weights scaled to sum to one.
+
+        Raises
+        ------
+        InvalidParameterError
+            If there is none.
+        """
+        active = np.flatnonzero(self.effective_counts > threshold)
+        if not len(active):
+            raise InvalidParameterError(
+                f"no component has more than {threshold!r} rows; the largest has {self.effective_counts.max():.3g}. "
+                "Lower the threshold."
+            )
+        point = self.mixture
+        weights = point.weights[active]
+        covariances = self.structure.reorder(point.covariances, active)
+        return Mixture(weights / weights.sum(), point.means[active], covariances, self.structure.name)
+
+    @property
+    def mode(self) -> Mixture:
+        """The point of largest density: the mode of the weights, and the joint mode of means and covariances.
+
+        A mode depends on the variables in which densities are stated. Here these are the weights (for a stick-breaking law the shares of
+        what is left), the means, and the free entries of the covariances, ``Ψ/(ν + D + 2)`` where they are full.
+
+        Raises
+        ------
+        InvalidParameterError
+            If the density of the weights has no mode: a Dirichlet law with no concentration above one.
+        """
+        blocks = self.structure.as_blocks(self.scales)
+        n_means = self.n_components if self.structure.shared else 1
+        modal = self.structure.modal_blocks(blocks, self.degrees_of_freedom, n_means, self.n_features)
+        return Mixture(self.weights.mode, self.means, self.structure.as_natural(modal), self.structure.name)
+
+    def intervals(self, level: float = 0.95, *, n_draws: int = 4000, random_state: RandomState = 0) -> Intervals:
+        """Central credible intervals of the weights, the means, and the variances of the features.
+
+        They follow from the exact marginal laws: Student's t for means, inverse gamma for variances, beta for Dirichlet weights. The
+        weights of a stick-breaking law have no formula and are drawn. All are about one labelling of the components, and as narrow as
+        the independence of labels and parameters makes them; ``mixtura.assess.linear_response`` says by how much they are too narrow.
+
+        Parameters
+        ----------
+        level : float, default=0.95
+            Between 0 and 1.
+        n_draws : int, default=4000
+            Of stick-breaking weights.
+        random_state : None, int, numpy Generator or RandomState
+            For those draws; fixed, so that the same belief has the same intervals.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import mixtura as mx
+        >>> X = np.random.default_rng(0).normal(3, 2, size=(1000, 1))
+        >>> lower, upper = mx.BayesianGaussianMixture(1).fit(X).posterior_.intervals().means
+        >>> bool(lower[0, 0] < 3 < upper[0, 0]), float((upper - lower)[0, 0].round(2))
+        (True, 0.24)
+        """
+        if not 0 < level < 1:
+            raise InvalidParameterError(f"level must lie between 0 and 1; got {level!r}.")
+        if not isinstance(n_draws, int | np.integer) or n_draws < 1:
+            raise InvalidParameterError(f"n_draws must be a positive integer; got {n_draws!r}.")
+        ends = np.array([0.5 - 0.5 * level, 0.5 + 0.5 * level])
+        blocks = self.structure.as_blocks(self.scales)
+        laws = self.structure.variance_laws(blocks, self.degrees_of_freedom, self.n_features)
+        degrees, scales = (self._per_component(part) for part in laws)
+        spreads = np.sqrt(scales / (degrees * self.mean_precisions)[:, None])
+        return Intervals(
+            self.weights.quantiles(ends, int(n_draws), as_generator(random_state)),
+            self.means + stdtrit(degrees[:, None], ends[:, None, None]) * spreads,
+            0.5 * scales / gammaincinv(0.5 * degrees[:, None], ends[::-1, None, None]),
+        )
+
     def draw(self, rng: np.random.Generator) -> Mixture:
         """A mixture drawn from the belief."""
-        blocks = self.structure.draw_blocks(
-            self.structure.as_blocks(self.scales), self.degrees_of_freedom, self.n_features, rng
-        )
-        covariances = np.asarray(self.structure.as_natural(blocks))
-        roots = self.structure.block_roots(blocks)
-        noise = rng.standard_normal(self.means.shape) / np.sqrt(self.mean_precisions)[:, None]
-        means = self.means + self.structure.apply_roots(roots, noise)
-        return Mixture(self.weights.draw(rng), means, covariances, self.structure.name)
+        log_weights, means, roots = self.draw_parameters(1, rng)
+        structure, weights = self.structure, np.exp(log_weights[0])
+        factors = structure.factor_from_roots(roots[0])
+        whitening = self._per_component(structure.block_whitening(factors, self.n_features))
+        covariances = np.asarray(structure.as_natural(structure.block_from_roots(roots[0])))
+        factor = np.asarray(structure.as_natural(factors))
+        read_only(weights, means, covariances, factor)
+        scorer = Scorer.of(weights, means[0], whitening)
+        return Mixture.from_factor(weights, means[0], covariances, structure, factor, scorer)
+
+    def draw_parameters(self, n_draws: int, rng: np.random.Generator) -> Drawn:
+        """The parameters of several mixtures drawn from the belief."""
+        structure, shape = self.structure, (n_draws, *self.means.shape)
+        log_weights = self.weights.draw_logs(n_draws, rng)
+        blocks = np.concatenate([structure.as_blocks(self.scales)] * n_draws)
+        roots = structure.draw_roots(blocks, np.tile(self.degrees_of_freedom, n_draws), self.n_features, rng)
+        noise = rng.standard_normal(shape) / np.sqrt(self.mean_precisions)[:, None]
+        own_roots = np.repeat(roots, self.n_components, axis=0) if structure.shared else roots
+        offsets = structure.apply_roots(own_roots, noise.reshape(-1, self.n_features)).reshape(shape)
+        return Drawn(log_weights, self.means + offsets, roots.reshape(n_draws, -1, *roots.shape[1:]))

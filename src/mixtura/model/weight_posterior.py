@@ -1,18 +1,42 @@
 """What is believed of the weights: a Dirichlet, or a truncated stick-breaking (Dirichlet) process.
 
-Both are conjugate to counts: hand them the effective counts and they hand back expectations and their divergence from the prior.
+Both are conjugate to counts: hand them the effective counts and they hand back expectations and their divergence from the prior. Both are
+generalised Dirichlet laws: Connor and Mosimann (1969), "Concepts of independence for proportions with a generalization of the Dirichlet
+distribution".
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import digamma, gammaln
+from scipy.special import betaincinv, betaln, digamma, gammaln, logsumexp, polygamma
 
+from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
+
+
+class GeneralisedDirichlet(NamedTuple):
+    """The density ``Π_j π_j^s_j r_j^t_j / Z`` of weights that are taken one after another, ``r_j`` being what the first ``j`` leave.
+
+    Attributes
+    ----------
+    order : (K,) integer array
+        The component that is taken first, second …
+    shares : (K,) array
+        ``s``.
+    remainders : (K − 1,) array
+        ``t``; the last component takes all that is left.
+    log_normaliser : float
+        ``ln Z``.
+    """
+
+    order: NDArray[np.intp]
+    shares: Array
+    remainders: Array
+    log_normaliser: float
 
 
 class WeightPosterior(Protocol):
@@ -30,11 +54,29 @@ class WeightPosterior(Protocol):
         """``E ln π``, ``(K,)``."""
 
     @property
+    def covariance_of_logs(self) -> Array:
+        """``Cov ln π``, ``(K, K)``."""
+
+    @property
+    def mode(self) -> Array:
+        """Where the density is largest, ``(K,)``; a component that it draws towards zero has none of the weight."""
+
+    @property
     def divergence(self) -> float:
         """Kullback–Leibler divergence from the prior."""
 
+    @property
+    def law(self) -> GeneralisedDirichlet:
+        """The density."""
+
+    def quantiles(self, probabilities: Array, n_draws: int, rng: np.random.Generator) -> Array:
+        """Of each weight, ``(P, K)``: exact where they have a formula, else those of draws."""
+
     def draw(self, rng: np.random.Generator) -> Array:
         """One draw, ``(K,)``."""
+
+    def draw_logs(self, n_draws: int, rng: np.random.Generator) -> Array:
+        """``ln π`` of ``S`` draws, ``(S, K)``; finite also where ``π`` itself is too small for a number."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,13 +106,41 @@ class Dirichlet:
         return digamma(self.concentrations) - digamma(self.concentrations.sum())
 
     @property
+    def covariance_of_logs(self) -> Array:
+        return np.diag(polygamma(1, self.concentrations)) - polygamma(1, self.concentrations.sum())
+
+    @property
+    def mode(self) -> Array:
+        excess = np.maximum(self.concentrations - 1, 0.0)
+        if not excess.any():
+            raise InvalidParameterError(
+                f"a Dirichlet law with no concentration above one has no mode; the largest is {self.concentrations.max():.3g}. "
+                "Use the expectations."
+            )
+        return excess / excess.sum()
+
+    @property
     def divergence(self) -> float:
         a, n_components = self.concentrations, len(self.concentrations)
         normalisers = gammaln(a.sum()) - gammaln(a).sum() - gammaln(n_components * self.prior)
         return float(normalisers + n_components * gammaln(self.prior) + ((a - self.prior) * self.expected_logs).sum())
 
+    @property
+    def law(self) -> GeneralisedDirichlet:
+        a, n_components = self.concentrations, len(self.concentrations)
+        log_normaliser = float(gammaln(a).sum() - gammaln(a.sum()))
+        return GeneralisedDirichlet(np.arange(n_components), a - 1, np.zeros(n_components - 1), log_normaliser)
+
+    def quantiles(self, probabilities: Array, n_draws: int, rng: np.random.Generator) -> Array:
+        a = self.concentrations
+        return betaincinv(a, a.sum() - a, probabilities[:, None]) if len(a) > 1 else np.ones((len(probabilities), 1))
+
     def draw(self, rng: np.random.Generator) -> Array:
-        return rng.dirichlet(self.concentrations)
+        return np.exp(self.draw_logs(1, rng)[0])
+
+    def draw_logs(self, n_draws: int, rng: np.random.Generator) -> Array:
+        logs = _log_gamma_draws(np.broadcast_to(self.concentrations, (n_draws, len(self.concentrations))), rng)
+        return logs - logsumexp(logs, axis=1, keepdims=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,15 +180,55 @@ class StickBreaking:
         return self._by_component(np.append(broken, 0.0) + np.concatenate([[0.0], left.cumsum()]))
 
     @property
+    def covariance_of_logs(self) -> Array:
+        first, second = self.sticks[:-1].T
+        whole = polygamma(1, first + second)
+        n_components = len(self.order)
+        # ln π_j = ln v_j + Σ_{i<j} ln(1 − v_i): what the logs of a stick and of the rest add to each component, in the order of sticks.
+        broken = np.eye(n_components, n_components - 1)
+        left = np.tri(n_components, n_components - 1, -1)
+        both = (broken + left) * whole @ (broken + left).T
+        by_stick = broken * polygamma(1, first) @ broken.T + left * polygamma(1, second) @ left.T - both
+        covariance = np.empty_like(by_stick)
+        covariance[np.ix_(self.order, self.order)] = by_stick
+        return covariance
+
+    @property
+    def mode(self) -> Array:
+        first, second = self.sticks[:-1].T - 1
+        all_of_it = second <= 0
+        return self._by_component(
+            _stick_weights(np.where(all_of_it, 1.0, first / np.where(all_of_it, 1.0, first + second)))
+        )
+
+    @property
     def divergence(self) -> float:
         first, second = self.sticks[:-1].T
         broken, left = self._expected_log_parts()
         normalisers = gammaln(first + second) - gammaln(first) - gammaln(second) - np.log(self.prior)
         return float((normalisers + (first - 1) * broken + (second - self.prior) * left).sum())
 
-    def draw(self, rng: np.random.Generator) -> Array:
+    @property
+    def law(self) -> GeneralisedDirichlet:
         first, second = self.sticks[:-1].T
-        return self._by_component(_stick_weights(np.asarray(rng.beta(first, second))))
+        remainders = second - np.append((first + second)[1:], 1.0)[: len(second)]
+        return GeneralisedDirichlet(
+            self.order, np.append(first - 1, 0.0), remainders, float(betaln(first, second).sum())
+        )
+
+    def quantiles(self, probabilities: Array, n_draws: int, rng: np.random.Generator) -> Array:
+        return np.quantile(np.exp(self.draw_logs(n_draws, rng)), probabilities, axis=0)
+
+    def draw(self, rng: np.random.Generator) -> Array:
+        return np.exp(self.draw_logs(1, rng)[0])
+
+    def draw_logs(self, n_draws: int, rng: np.random.Generator) -> Array:
+        gammas = _log_gamma_draws(np.broadcast_to(self.sticks[:-1], (n_draws, len(self.order) - 1, 2)), rng)
+        broken, left = np.moveaxis(gammas - logsumexp(gammas, axis=2, keepdims=True), 2, 0)
+        nothing = np.zeros((n_draws, 1))
+        logs = np.empty((n_draws, len(self.order)))
+        logs[:, self.order] = np.hstack([broken, nothing]) + np.hstack([nothing, left.cumsum(axis=1)])
+        return logs
 
     def _expected_log_parts(self) -> tuple[Array, Array]:
         """``E ln v`` and ``E ln(1 − v)`` of the sticks that are broken."""
@@ -130,6 +240,11 @@ class StickBreaking:
         values = np.empty_like(by_stick)
         values[self.order] = by_stick
         return values
+
+
+def _log_gamma_draws(shapes: Array, rng: np.random.Generator) -> Array:
+    """Logs of gamma draws: one of a shape that is one larger, times a uniform number to the power of one over the shape."""
+    return np.log(rng.gamma(shapes + 1)) - rng.standard_exponential(shapes.shape) / shapes
 
 
 def _stick_weights(broken: Array) -> Array:

@@ -172,8 +172,7 @@ def _filled(model: Any, drawn: Array) -> Array:
     """Which components hold rows."""
     if isinstance(getattr(model, "draws_", None), Draws):
         return np.asarray(np.median(drawn, axis=0) > 1e-3)
-    posterior = _posterior(model)
-    return np.asarray(posterior.mean_precisions - posterior.prior.mean_precision >= EMPTY_ROWS)
+    return np.asarray(_posterior(model).effective_counts > EMPTY_ROWS)
 
 
 def _posterior(model: Any) -> Posterior:

@@ -4,11 +4,11 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import digamma
+from scipy.special import digamma, polygamma
 
 from mixtura.ground.linalg import Array
 from mixtura.model.covariance.structure import InverseWishartPenalty, SharedBlocks
-from mixtura.model.covariance.student import gamma_divergence, log_multivariate_student
+from mixtura.model.covariance.student import gamma_divergence, log_gamma, log_multivariate_student
 
 
 class _DiagonalBlocks(SharedBlocks):
@@ -84,6 +84,12 @@ class _DiagonalBlocks(SharedBlocks):
     def pull_back_blocks(self, by_blocks: Array, roots: Array, reference: Array, relative: Array) -> Array:
         return 2 * roots**2 * by_blocks
 
+    def block_log_jacobians(self, roots: Array) -> Array:
+        return np.log(2 * roots**2).sum(axis=1)
+
+    def block_log_jacobian_slope(self, n_features: int) -> Array:
+        return np.full(n_features, 2.0)
+
     def prior_block(self, scale: Array) -> Array:
         return np.diagonal(scale)[None]
 
@@ -107,8 +113,21 @@ class _DiagonalBlocks(SharedBlocks):
         ]
         return np.sum(each, axis=0)
 
-    def draw_blocks(self, scales: Array, degrees: Array, n_features: int, rng: np.random.Generator) -> Array:
-        return 0.5 * scales / rng.gamma(np.broadcast_to(0.5 * degrees[:, None], scales.shape))
+    def log_wishart(self, scales: Array, degrees: Array, factors: Array, n_features: int) -> Array:
+        shapes = np.broadcast_to(0.5 * degrees[:, None], scales.shape)
+        return log_gamma(shapes, 0.5 * scales, factors**2)
+
+    def log_determinant_variances(self, degrees: Array, n_features: int) -> Array:
+        return n_features * polygamma(1, 0.5 * degrees)
+
+    def variance_laws(self, scales: Array, degrees: Array, n_features: int) -> tuple[Array, Array]:
+        return degrees, scales
+
+    def modal_blocks(self, scales: Array, degrees: Array, n_means: int, n_features: int) -> Array:
+        return scales / (degrees + n_means + 2)[:, None]
+
+    def draw_roots(self, scales: Array, degrees: Array, n_features: int, rng: np.random.Generator) -> Array:
+        return np.sqrt(0.5 * scales / rng.gamma(np.broadcast_to(0.5 * degrees[:, None], scales.shape)))
 
 
 class Diagonal(_DiagonalBlocks):

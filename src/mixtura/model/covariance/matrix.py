@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import digamma, multigammaln
+from scipy.special import digamma, multigammaln, polygamma
 
 from mixtura.ground.linalg import Array, cholesky, precision_factors, raise_eigenvalues
 from mixtura.model.covariance.structure import Factored, InverseWishartPenalty, SharedBlocks
@@ -117,6 +117,16 @@ class _MatrixBlocks(SharedBlocks):
         entries = (reference.swapaxes(-1, -2) @ by_roots)[:, rows, columns]
         return entries * np.where(rows == columns, relative[:, rows, columns], 1.0)
 
+    def block_log_jacobians(self, roots: Array) -> Array:
+        # |∂(L Lᵀ)/∂L| = 2ᴰ Π L_ii^(D−i+1), |∂(L₀ T)/∂T| = Π L₀_ii^i and |∂T/∂t| = Π T_ii, for i = 1 … D (Muirhead 1982, chapter 2).
+        n_features = roots.shape[-1]
+        log_diagonals = np.log(np.diagonal(roots, axis1=-2, axis2=-1))
+        return n_features * LOG_2 + (n_features + 1) * log_diagonals.sum(axis=1)
+
+    def block_log_jacobian_slope(self, n_features: int) -> Array:
+        rows, columns = _lower_triangle(n_features)
+        return np.where(rows == columns, n_features + 1.0 - rows, 0.0)
+
     def prior_block(self, scale: Array) -> Array:
         return scale[None]
 
@@ -130,26 +140,46 @@ class _MatrixBlocks(SharedBlocks):
     def wishart_divergences(
         self, scales: Array, degrees: Array, prior_scale: Array, prior_degrees: float, n_features: int
     ) -> Array:
-        def log_normaliser(scale: Array, nu: Array | float) -> Array:
-            log_determinant = np.linalg.slogdet(scale)[1]
-            return 0.5 * nu * (log_determinant - n_features * LOG_2) - multigammaln(0.5 * nu, n_features)
-
-        own = np.array([log_normaliser(s, nu) for s, nu in zip(scales, degrees.tolist(), strict=True)])
+        own = _log_normalisers(scales, degrees, n_features)
+        prior = _log_normalisers(prior_scale, np.full(1, prior_degrees), n_features)
         traces = np.trace(np.linalg.solve(scales, np.broadcast_to(prior_scale, scales.shape)), axis1=1, axis2=2)
         expected = self.expected_log_determinants(scales, degrees, n_features)
-        between = own - log_normaliser(prior_scale[0], prior_degrees)
-        return between + 0.5 * ((degrees - prior_degrees) * expected - degrees * n_features + degrees * traces)
+        return own - prior + 0.5 * ((degrees - prior_degrees) * expected - degrees * n_features + degrees * traces)
 
     def log_student(self, squares: Array, whitening: Array, degrees: Array, widening: Array) -> Array:
         left = degrees + 1 - squares.shape[2]
         log_root = np.log(np.diagonal(whitening, axis1=1, axis2=2)).sum(axis=1)
         return log_multivariate_student(squares, log_root, left, widening * degrees / left)
 
-    def draw_blocks(self, scales: Array, degrees: Array, n_features: int, rng: np.random.Generator) -> Array:
-        from scipy.stats import invwishart  # a second to import, which few need
+    def log_wishart(self, scales: Array, degrees: Array, factors: Array, n_features: int) -> Array:
+        log_determinants = 2 * np.log(np.diagonal(factors, axis1=-2, axis2=-1)).sum(axis=1)
+        traces = np.tensordot(scales, self.block_precisions(factors), axes=([1, 2], [1, 2]))
+        return _log_normalisers(scales, degrees, n_features)[:, None] + 0.5 * (
+            np.multiply.outer(degrees, log_determinants) - traces
+        )
 
-        draws = [invwishart.rvs(nu, s, random_state=rng) for s, nu in zip(scales, degrees.tolist(), strict=True)]
-        return np.reshape(draws, scales.shape)
+    def log_determinant_variances(self, degrees: Array, n_features: int) -> Array:
+        return polygamma(1, 0.5 * (degrees[:, None] - np.arange(n_features))).sum(axis=1)
+
+    def variance_laws(self, scales: Array, degrees: Array, n_features: int) -> tuple[Array, Array]:
+        return degrees + 1 - n_features, np.diagonal(scales, axis1=-2, axis2=-1)
+
+    def modal_blocks(self, scales: Array, degrees: Array, n_means: int, n_features: int) -> Array:
+        return scales / (degrees + n_features + 1 + n_means)[:, None, None]
+
+    def draw_roots(self, scales: Array, degrees: Array, n_features: int, rng: np.random.Generator) -> Array:
+        # Bartlett's decomposition, last row first: U Uᵀ ~ Wishart(I, ν) for upper triangular U, so C U⁻ᵀ is a root if C Cᵀ = Ψ.
+        upper = np.triu(rng.standard_normal(scales.shape), 1)
+        chi_squares = 2 * rng.gamma(0.5 * (degrees[:, None] - np.arange(n_features)[::-1]))
+        diagonal = np.arange(n_features)
+        upper[:, diagonal, diagonal] = np.sqrt(chi_squares)
+        return np.linalg.cholesky(scales) @ np.linalg.inv(upper).swapaxes(-1, -2)
+
+
+def _log_normalisers(scales: Array, degrees: Array, n_features: int) -> Array:
+    """Of Wishart densities."""
+    log_determinants = np.linalg.slogdet(scales)[1]
+    return 0.5 * degrees * (log_determinants - n_features * LOG_2) - multigammaln(0.5 * degrees, n_features)
 
 
 @cache

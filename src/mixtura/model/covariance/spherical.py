@@ -4,11 +4,11 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import digamma
+from scipy.special import digamma, polygamma
 
 from mixtura.ground.linalg import Array
 from mixtura.model.covariance.structure import InverseWishartPenalty, SharedBlocks
-from mixtura.model.covariance.student import gamma_divergence, log_multivariate_student
+from mixtura.model.covariance.student import gamma_divergence, log_gamma, log_multivariate_student
 
 
 def _mean_variance(scale: Array) -> float:
@@ -91,6 +91,12 @@ class _SphericalBlocks(SharedBlocks):
     def pull_back_blocks(self, by_blocks: Array, roots: Array, reference: Array, relative: Array) -> Array:
         return (2 * roots**2 * by_blocks)[:, None]
 
+    def block_log_jacobians(self, roots: Array) -> Array:
+        return np.log(2 * roots**2)
+
+    def block_log_jacobian_slope(self, n_features: int) -> Array:
+        return np.array([2.0])
+
     def prior_block(self, scale: Array) -> Array:
         return np.array([_mean_variance(scale)])
 
@@ -111,9 +117,22 @@ class _SphericalBlocks(SharedBlocks):
         log_root = n_features * np.log(whitening[:, 0])
         return log_multivariate_student(squares, log_root, n_features * degrees, widening)
 
-    def draw_blocks(self, scales: Array, degrees: Array, n_features: int, rng: np.random.Generator) -> Array:
+    def log_wishart(self, scales: Array, degrees: Array, factors: Array, n_features: int) -> Array:
         half = 0.5 * n_features
-        return half * scales / rng.gamma(half * degrees)
+        return log_gamma(half * degrees[:, None], half * scales[:, None], factors[:, None] ** 2)
+
+    def log_determinant_variances(self, degrees: Array, n_features: int) -> Array:
+        return n_features**2 * polygamma(1, 0.5 * n_features * degrees)
+
+    def variance_laws(self, scales: Array, degrees: Array, n_features: int) -> tuple[Array, Array]:
+        return n_features * degrees, np.repeat(n_features * scales[:, None], n_features, axis=1)
+
+    def modal_blocks(self, scales: Array, degrees: Array, n_means: int, n_features: int) -> Array:
+        return n_features * scales / (n_features * (degrees + n_means) + 2)
+
+    def draw_roots(self, scales: Array, degrees: Array, n_features: int, rng: np.random.Generator) -> Array:
+        half = 0.5 * n_features
+        return np.sqrt(half * scales / rng.gamma(half * degrees))
 
 
 class Spherical(_SphericalBlocks):

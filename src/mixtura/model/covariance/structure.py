@@ -251,6 +251,14 @@ class SharedBlocks(CovarianceStructure):
     def pull_back_blocks(self, by_blocks: Array, roots: Array, reference: Array, relative: Array) -> Array:
         """Gradient in ``t``, ``(G, q)``, of a function with these derivatives by the entries of the blocks."""
 
+    @abstractmethod
+    def block_log_jacobians(self, roots: Array) -> Array:
+        """``log |∂block/∂t|``, of the free entries, at ``t = 0`` about each of these roots, ``(G,)``."""
+
+    @abstractmethod
+    def block_log_jacobian_slope(self, n_features: int) -> Array:
+        """Its gradient in ``t``, ``(q,)``, which is the same everywhere."""
+
     # Conjugate laws of the precision of a block: Wishart(Ψ⁻¹, ν), or gammas that count ν rows of each variance.
 
     @abstractmethod
@@ -280,8 +288,31 @@ class SharedBlocks(CovarianceStructure):
         """
 
     @abstractmethod
+    def log_wishart(self, scales: Array, degrees: Array, factors: Array, n_features: int) -> Array:
+        """Log density of each of ``J`` laws at each of the precisions ``R Rᵀ`` of ``G`` blocks, ``(J, G)``.
+
+        Relative to the measure ``|Λ|^(−(D+1)/2) dΛ`` (``dλ/λ`` for a variance), which no change of units changes.
+        """
+
+    @abstractmethod
+    def log_determinant_variances(self, degrees: Array, n_features: int) -> Array:
+        """Variance of ``ln|Λ|``, ``(G,)``."""
+
+    @abstractmethod
+    def variance_laws(self, scales: Array, degrees: Array, n_features: int) -> tuple[Array, Array]:
+        """``a``, ``(G,)``, and ``s``, ``(G, D)``, such that the variance of each feature has the law of ``s/χ²_a``."""
+
+    @abstractmethod
+    def modal_blocks(self, scales: Array, degrees: Array, n_means: int, n_features: int) -> Array:
+        """Where the joint density of each covariance block and of ``n_means`` means under it is largest."""
+
+    @abstractmethod
+    def draw_roots(self, scales: Array, degrees: Array, n_features: int, rng: np.random.Generator) -> Array:
+        """Roots of covariance blocks drawn from their laws."""
+
     def draw_blocks(self, scales: Array, degrees: Array, n_features: int, rng: np.random.Generator) -> Array:
         """Covariance blocks drawn from their laws."""
+        return self.block_from_roots(self.draw_roots(scales, degrees, n_features, rng))
 
     def as_blocks(self, natural: Array) -> Array:
         """The natural array as a stack of blocks."""

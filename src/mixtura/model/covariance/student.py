@@ -1,4 +1,4 @@
-"""Laws that conjugate precisions bring with them: Student's t for what is predicted, and how far one gamma law is from another."""
+"""Laws that conjugate precisions bring with them: Student's t for what is predicted, gamma densities, and how far one is from another."""
 
 import numpy as np
 from scipy.special import digamma, gammaln
@@ -32,3 +32,16 @@ def gamma_divergence(shape: Array, rate: Array, prior_shape: float, prior_rate: 
     """Kullback–Leibler divergence of ``Gamma(shape, rate)`` from ``Gamma(prior_shape, prior_rate)``."""
     normalisers = gammaln(prior_shape) - gammaln(shape) + prior_shape * (np.log(rate) - np.log(prior_rate))
     return normalisers + (shape - prior_shape) * digamma(shape) + shape * (prior_rate - rate) / rate
+
+
+def log_gamma(shapes: Array, rates: Array, at: Array) -> Array:
+    """``Σ_d ln Gamma(λ_d; shape, rate)`` of each of ``J`` products of laws at each of ``G`` points, ``(J, G)``, relative to ``dλ/λ``.
+
+    Parameters
+    ----------
+    shapes, rates : (J, D) arrays
+    at : (G, D) array
+        ``λ``.
+    """
+    constants = (shapes * np.log(rates) - gammaln(shapes)).sum(axis=1)
+    return constants[:, None] + shapes @ np.log(at).T - rates @ at.T

@@ -1,0 +1,164 @@
+"""Who belongs together, as posterior draws see it: co-clustering of rows, labels drawn, how many components are filled.
+
+Nothing here depends on the order in which a draw lists its components.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mixtura.ground.errors import DataError, InvalidParameterError
+from mixtura.ground.linalg import Array
+from mixtura.ground.random import RandomState, as_generator
+from mixtura.model.draws import Draws, row_blocks
+from mixtura.model.scorer import normalise
+
+MOST_ROWS = 5000
+"""A co-clustering matrix of so many rows takes 200 MB."""
+
+Labels = NDArray[np.int64]
+
+
+def coclustering(draws: Draws, X: ArrayLike, most: int = 1000) -> Array:
+    """Posterior probability that two rows belong to the same component, ``(N, N)``: the mean over draws of ``Σ_k r_nk r_mk``.
+
+    Given the parameters, rows belong to components independently of each other, so that the sum over labels is exact.
+
+    Parameters
+    ----------
+    draws : Draws
+    X : (N, D) array-like
+        At most ``MOST_ROWS`` rows.
+    most : int, default=1000
+        So many draws at most, evenly spaced.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mixtura.assess.coclustering import coclustering
+    >>> from mixtura.model.covariance import covariance_structure
+    >>> from mixtura.model.draws import Draws
+    >>> means = np.array([[[[0.0], [9.0]], [[9.0], [0.0]]]])
+    >>> draws = Draws(covariance_structure("spherical"), np.full((1, 2, 2), 0.5), means, np.ones((1, 2, 2)))
+    >>> coclustering(draws, [[0.0], [1.0], [9.0]]).round(6).tolist()
+    [[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    """
+    rows, subset = draws.as_rows(X), draws.subset(most)
+    check_size(len(rows))
+    total = np.zeros((len(rows), len(rows)))
+    for _, shares in subset.log_joints(rows):
+        normalise(shares)
+        each = shares.reshape(-1, len(rows))
+        total += each.T @ each
+    return _with_itself(total / len(subset))
+
+
+def coclustering_of_labels(labels: ArrayLike) -> Array:
+    """Share of given labellings in which two rows have the same label, ``(N, N)``.
+
+    Parameters
+    ----------
+    labels : (T, N) integer array-like
+        At most ``MOST_ROWS`` rows; labels from 0.
+    """
+    drawn = as_labels(labels)
+    check_size(drawn.shape[1])
+    total = np.zeros((drawn.shape[1],) * 2)
+    values = np.arange(drawn.max() + 1)[:, None]
+    for one in drawn:
+        indicators = (one == values).astype(np.float64)
+        total += indicators.T @ indicators
+    return _with_itself(total / len(drawn))
+
+
+def draw_labels(draws: Draws, X: ArrayLike, most: int = 1000, random_state: RandomState = None) -> Labels:
+    """Labels of all rows drawn given each of (at most so many) draws, ``(T, N)``.
+
+    Parameters
+    ----------
+    draws : Draws
+    X : (N, D) array-like
+    most : int, default=1000
+    random_state : None, int, numpy Generator or RandomState
+    """
+    rows, subset, rng = draws.as_rows(X), draws.subset(most), as_generator(random_state)
+    drawn = np.empty((len(subset), len(rows)), np.int64)
+    for block in row_blocks(len(rows)):
+        for part, labels in _labels_by_block(subset, rows[block], rng):
+            drawn[part, block] = labels
+    return drawn
+
+
+def n_components_posterior(
+    draws: Draws, X: ArrayLike, filled: ArrayLike | None = None, random_state: RandomState = None
+) -> Array:
+    """Posterior probabilities of the number of filled components, ``(K + 1,)``: entry ``k`` is that of ``k``.
+
+    A component is filled if at least one row belongs to it. Where the sampler has not counted, labels are drawn once for each draw.
+
+    Parameters
+    ----------
+    draws : Draws
+    X : (N, D) array-like
+    filled : (C, S) integer array-like, optional
+        Filled components of each draw, as the sampler counted them.
+    random_state : None, int, numpy Generator or RandomState
+    """
+    counts = n_filled(draws, X, random_state) if filled is None else np.asarray(filled)
+    if counts.dtype.kind not in "iu" or counts.size == 0 or counts.min() < 1 or counts.max() > draws.n_components:
+        raise InvalidParameterError(f"filled must hold integers in 1 … {draws.n_components}; got {filled!r}.")
+    return np.bincount(counts.ravel(), minlength=draws.n_components + 1) / counts.size
+
+
+def n_filled(draws: Draws, X: ArrayLike, random_state: RandomState = None) -> NDArray[np.int64]:
+    """How many components have at least one row, ``(C, S)``: labels are drawn once for each draw.
+
+    Parameters
+    ----------
+    draws : Draws
+    X : (N, D) array-like
+    random_state : None, int, numpy Generator or RandomState
+    """
+    rows, rng = draws.as_rows(X), as_generator(random_state)
+    components = np.arange(draws.n_components)[:, None]
+    taken = np.zeros((len(draws), draws.n_components), dtype=bool)
+    for block in row_blocks(len(rows)):
+        for part, labels in _labels_by_block(draws, rows[block], rng):
+            taken[part] |= (labels[:, None, :] == components).any(axis=2)
+    return taken.sum(axis=1).reshape(draws.n_chains, draws.n_draws)
+
+
+def _labels_by_block(draws: Draws, rows: Array, rng: np.random.Generator) -> Iterator[tuple[slice, Labels]]:
+    """Labels by inversion of their distribution function: which draws, and their ``(T, B)``."""
+    for part, shares in draws.log_joints(rows):
+        normalise(shares)
+        np.cumsum(shares, axis=1, out=shares)
+        # Relative to the last sum, which rounding leaves near one, and never as high: no label without probability is drawn.
+        heights = rng.random((len(shares), len(rows))) * shares[:, -1]
+        yield part, (shares <= heights[:, None]).sum(axis=1)
+
+
+def check_size(n_rows: int) -> None:
+    """Raise if a co-clustering matrix would be too large."""
+    if n_rows > MOST_ROWS:
+        raise DataError(
+            f"a co-clustering matrix of {n_rows} rows would take {8e-9 * n_rows**2:.1f} GB; at most {MOST_ROWS} rows. "
+            "Pass some of them, evenly spaced: X[:: len(X) // 2000]."
+        )
+
+
+def as_labels(labels: ArrayLike) -> Labels:
+    """Labels as integers ``(T, N)``, or an error."""
+    drawn = np.asarray(labels)
+    if drawn.ndim != 2 or drawn.size == 0 or drawn.dtype.kind not in "iu" or drawn.min() < 0:
+        raise DataError(f"labels must be integers from 0, (T, N); got shape {drawn.shape}, dtype {drawn.dtype}.")
+    return drawn.astype(np.int64)
+
+
+def _with_itself(matrix: Array) -> Array:
+    """A row belongs with itself."""
+    np.fill_diagonal(matrix, 1.0)
+    return matrix

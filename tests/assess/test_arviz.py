@@ -1,0 +1,127 @@
+"""ArviZ reads what we hand over, and leave-one-out agrees with an answer in closed form."""
+
+import sys
+
+import numpy as np
+import pytest
+
+import mixtura as mx
+from mixtura.assess import arviz
+from mixtura.assess.arviz import loo, to_arviz
+from mixtura.assess.convergence import bulk_size, r_hat
+from mixtura.model.covariance import STRUCTURES, covariance_structure
+from mixtura.model.draws import Draws
+
+stats = pytest.importorskip("arviz_stats")
+
+AXES = {
+    "full": ("component", "feature", "other_feature"),
+    "tied": ("feature", "other_feature"),
+    "diag": ("component", "feature"),
+    "tied_diag": ("feature",),
+    "spherical": ("component",),
+    "tied_spherical": (),
+}
+
+
+def random_draws(structure, n_chains=4, n_draws=60, seed=0):
+    rng = np.random.default_rng(seed)
+    factors = rng.normal(size=(n_chains * n_draws, 3, 2, 60))
+    covariances = [structure.from_matrices(f @ f.swapaxes(1, 2) / 60, np.ones(3)) for f in factors]
+    means = np.array([[0, 0], [4, 0], [0, 4]]) + 0.1 * rng.normal(size=(n_chains, n_draws, 3, 2))
+    weights = rng.dirichlet([20, 30, 50], (n_chains, n_draws))
+    return Draws(structure, weights, means, np.reshape(covariances, (n_chains, n_draws, *np.shape(covariances)[1:])))
+
+
+X, _ = random_draws(covariance_structure("full")).mixture(0, 0).sample(40, 1)
+
+
+@pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s: s.name)
+def test_arviz_reads_every_structure(structure):
+    draws = random_draws(structure)
+    rng = np.random.default_rng(1)
+    statistics = {
+        "lp": rng.normal(size=(4, 60)),
+        "diverging": np.zeros((4, 60), bool),
+        "energy": rng.normal(size=(4, 60)),
+    }
+    tree = to_arviz(draws, X, statistics, feature_names=["height", "width"])
+    posterior = tree["posterior"]
+    assert list(tree.children) == ["posterior", "sample_stats", "log_likelihood", "observed_data"]
+    assert posterior["weights"].dims == ("chain", "draw", "component")
+    assert posterior["means"].dims == ("chain", "draw", "component", "feature")
+    assert posterior["covariances"].dims == ("chain", "draw", *AXES[structure.name])
+    np.testing.assert_array_equal(posterior["covariances"], draws.covariances)
+    height = posterior["means"].sel(chain=2, draw=7, component=1, feature="height")
+    assert height.item() == draws.means[2, 7, 1, 0]
+    np.testing.assert_allclose(tree["log_likelihood"]["x"][3, 5], draws.mixture(3, 5).log_pdf(X), rtol=1e-12)
+    np.testing.assert_array_equal(tree["observed_data"]["x"], X)
+    assert tree["sample_stats"]["diverging"].dtype == bool
+    # What users do with it.
+    names = stats.summary(tree).index
+    assert {"weights[0]", "means[2, width]"} <= set(names)
+    mean = draws.means[:, :, 2, 0]
+    assert stats.rhat(tree)["means"].sel(component=2, feature="height").item() == pytest.approx(r_hat(mean), rel=1e-10)
+    assert stats.ess(tree)["means"].sel(component=2, feature="height").item() == pytest.approx(
+        bulk_size(mean), rel=1e-10
+    )
+    assert stats.loo(tree).elpd == pytest.approx(loo(draws, X).elpd, abs=0.05)
+    assert stats.bfmi(tree)["energy"].shape == (4,)
+
+
+def test_some_rows_or_none():
+    draws = random_draws(covariance_structure("full"))
+    tree = to_arviz(draws, X, rows=[3, 17])
+    assert tree["log_likelihood"]["x"]["row"].values.tolist() == [3, 17]
+    np.testing.assert_allclose(tree["log_likelihood"]["x"], draws.log_pdfs(X[[3, 17]]))
+    assert list(to_arviz(draws, X, log_likelihood=False).children) == ["posterior", "observed_data"]
+    whole = loo(draws, X)
+    assert loo(draws, X, [3, 17]).elpd == pytest.approx(whole.elpd_i[[3, 17]].sum().item(), abs=0.01)
+    for bad in ([40], [-1], [0.5], [[1]]):
+        with pytest.raises(mx.InvalidParameterError, match=r"integers in 0 … 39"):
+            to_arviz(draws, X, rows=bad)
+
+
+def test_what_is_too_large_is_told_before_it_is_made(monkeypatch):
+    monkeypatch.setattr(arviz, "MOST_NUMBERS", 3000)
+    draws = random_draws(covariance_structure("full"))
+    with pytest.raises(
+        mx.InvalidParameterError, match=r"40 rows under 240 draws would take 0.0 GB; .*range\(0, 40, 4\)"
+    ):
+        to_arviz(draws, X)
+    assert to_arviz(draws, X, rows=range(0, 40, 4))["log_likelihood"]["x"].shape == (4, 60, 10)
+
+
+def test_leave_one_out_is_exact_where_it_is_known():
+    """A normal of known variance and a flat prior of its mean: the density of a row given the others is normal."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=30)
+    shape = 4, 2000
+    means = x.mean() + rng.normal(size=shape) / np.sqrt(30)
+    draws = Draws(covariance_structure("spherical"), np.ones((*shape, 1)), means[..., None, None], np.ones((*shape, 1)))
+    others = (x.sum() - x) / 29
+    exact = -0.5 * (np.log(2 * np.pi * (1 + 1 / 29)) + (x - others) ** 2 / (1 + 1 / 29))
+    found = loo(draws, x[:, None])
+    np.testing.assert_allclose(found.elpd_i, exact, atol=0.02)
+    assert found.elpd == pytest.approx(exact.sum(), abs=0.05)
+    assert found.se == pytest.approx(np.sqrt(30) * exact.std(), rel=0.05)
+
+
+def test_leave_one_out_does_not_depend_on_labels():
+    draws = random_draws(covariance_structure("full"))
+    orders = np.random.default_rng(2).permuted(np.broadcast_to(np.arange(3), (4, 60, 3)), axis=2)
+    assert loo(draws.permuted(orders), X).elpd == pytest.approx(loo(draws, X).elpd, rel=1e-10)
+
+
+def test_a_row_of_too_much_influence_is_told():
+    draws = random_draws(covariance_structure("full"))
+    with pytest.warns(UserWarning, match="Pareto"):
+        found = loo(draws, np.concatenate([X, [[9.0, 9.0]]]))
+    assert np.argmax(found.pareto_k.values) == 40
+
+
+@pytest.mark.parametrize(("function", "library"), [(to_arviz, "arviz_base"), (loo, "arviz_stats")])
+def test_without_the_libraries_it_says_how_to_get_them(monkeypatch, function, library):
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(mx.MissingExtraError, match=r'pip install "mixtura\[mcmc\]"'):
+        function(random_draws(covariance_structure("full")), X)

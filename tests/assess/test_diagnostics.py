@@ -1,0 +1,221 @@
+"""Diagnostics: numbers that ArviZ agrees on, quantities that labels cannot move, and a verdict that says what is wrong."""
+
+import math
+
+import numpy as np
+import pytest
+
+import mixtura as mx
+from mixtura.assess.convergence import bulk_size, energy_fractions, mean_error, r_hat, tail_size
+from mixtura.assess.diagnostics import Diagnosed, Diagnostics, diagnose, invariants
+from mixtura.model.covariance import STRUCTURES, covariance_structure
+from mixtura.model.draws import Draws
+
+
+def autoregressive(shape, coefficient, seed):
+    values = np.random.default_rng(seed).normal(size=shape)
+    for t in range(1, shape[1]):
+        values[:, t] += coefficient * values[:, t - 1]
+    return values
+
+
+CHAINS = {
+    "independent": autoregressive((4, 200), 0.0, 0),
+    "slow": autoregressive((3, 501), 0.95, 1),
+    "antithetic": autoregressive((2, 100), -0.7, 2),
+    "apart": autoregressive((4, 100), 0.5, 3) + np.arange(4)[:, None],
+    "of unequal scale": autoregressive((4, 100), 0.0, 4) * np.array([[1], [1], [1], [4]]),
+    "with ties": np.round(autoregressive((4, 300), 0.6, 5)),
+    "heavy-tailed": np.random.default_rng(6).standard_cauchy((4, 250)),
+}
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_diagnostics_are_those_of_arviz(name):
+    reference = pytest.importorskip("arviz_stats.base").array_stats
+    values = CHAINS[name]
+    assert r_hat(values) == pytest.approx(reference.rhat(values), rel=1e-10)
+    assert bulk_size(values) == pytest.approx(reference.ess(values, method="bulk"), rel=1e-10)
+    assert tail_size(values) == pytest.approx(reference.ess(values, method="tail", prob=(0.05, 0.95)), rel=1e-10)
+    assert mean_error(values) == pytest.approx(reference.mcse(values, method="mean"), rel=1e-10)
+    np.testing.assert_allclose(energy_fractions(values), reference.bfmi(values), rtol=1e-10)
+
+
+def test_an_autoregressive_chain_is_worth_what_theory_says():
+    values = autoregressive((4, 20_000), 0.8, 0)
+    assert bulk_size(values) == pytest.approx(80_000 * (1 - 0.8) / (1 + 0.8), rel=0.1)
+
+
+def test_chains_that_do_not_move():
+    still = np.full((4, 10), 3.0)
+    assert (r_hat(still), bulk_size(still), tail_size(still), mean_error(still)) == (1.0, 40.0, 40.0, 0.0)
+    assert r_hat(np.repeat([[0.0], [1.0]], 10, axis=1)) == math.inf
+    assert energy_fractions(still).tolist() == [0.0] * 4
+    with pytest.raises(mx.DataError, match="at least 4 draws in each chain; there are 3"):
+        r_hat(np.zeros((4, 3)))
+
+
+# ---- what labels cannot move ---------------------------------------------------------------------------------------------------
+
+
+def random_draws(structure, n_chains=4, n_draws=50, seed=0):
+    rng = np.random.default_rng(seed)
+    factors = rng.normal(size=(n_chains * n_draws, 3, 2, 12))
+    covariances = [structure.from_matrices(f @ f.swapaxes(1, 2) / 12, np.ones(3)) for f in factors]
+    means = np.array([[0, 0], [4, 0], [0, 4]]) + 0.2 * rng.normal(size=(n_chains, n_draws, 3, 2))
+    weights = rng.dirichlet([20, 30, 50], (n_chains, n_draws))
+    return Draws(structure, weights, means, np.reshape(covariances, (n_chains, n_draws, *np.shape(covariances)[1:])))
+
+
+X = 2 * np.random.default_rng(9).normal(size=(45, 2))
+
+
+@pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s: s.name)
+def test_quantities_are_what_they_are_called(structure):
+    draws = random_draws(structure, n_draws=4)
+    found = invariants(draws, X, {"lp": np.arange(16.0).reshape(4, 4)})
+    assert len(found) == 2 + 20 + 3 + 4
+    assert found["log posterior"][1, 0] == 4
+    one, at = draws.mixture(2, 3), (2, 3)
+    assert found["log-likelihood"][at] == pytest.approx(one.log_likelihood(X), rel=1e-11)
+    assert found["log density at row 0"][at] == pytest.approx(one.log_pdf(X)[0], rel=1e-12)
+    assert found["log density at row 44"][at] == pytest.approx(one.log_pdf(X)[44], rel=1e-12)
+    ordered = sorted(one.weights, reverse=True)
+    assert [found[f"weight {k} by size"][at] for k in (1, 2, 3)] == ordered
+    assert found["entropy of the weights"][at] == pytest.approx(-sum(w * math.log(w) for w in ordered), rel=1e-12)
+    assert found["number of filled components"][at] == (one.responsibilities(X).sum(axis=0) >= 0.5).sum()
+    mean = one.weights @ one.means
+    total = sum(
+        w * (c + np.outer(m - mean, m - mean))
+        for w, m, c in zip(one.weights, one.means, one.covariance_matrices, strict=True)
+    )
+    assert found["trace of the total covariance"][at] == pytest.approx(np.trace(total), rel=1e-12)
+    determinant = np.linalg.det(total)
+    assert found["log-determinant of the total covariance"][at] == pytest.approx(math.log(determinant), rel=1e-10)
+
+
+def test_labels_do_not_matter():
+    draws = random_draws(covariance_structure("full"))
+    orders = np.random.default_rng(2).permuted(np.broadcast_to(np.arange(3), (4, 50, 3)), axis=2)
+    mixed = invariants(draws.permuted(orders), X)
+    for name, values in invariants(draws, X).items():
+        np.testing.assert_allclose(mixed[name], values, rtol=1e-11, err_msg=name)
+
+
+def test_slots_without_weight_are_no_components():
+    draws = random_draws(covariance_structure("full"))
+    weights = draws.weights.copy()
+    weights[:, ::2, 1] = 0
+    weights /= weights.sum(axis=2, keepdims=True)
+    found = invariants(Draws(draws.structure, weights, draws.means, draws.covariances), X)
+    assert all(np.isfinite(values).all() for values in found.values())
+    assert (found["number of filled components"][:, ::2] <= 2).all()
+    counted = invariants(draws, X, {"n_filled": np.full((4, 50), 7)})
+    assert (counted["number of filled components"] == 7).all()
+
+
+# ---- the verdict ---------------------------------------------------------------------------------------------------------------
+
+
+def quantity(name="log-likelihood", r_hat=1.003, bulk=812.0, tail=900.0):
+    return Diagnosed(name, 0.0, 0.1, r_hat, bulk, tail)
+
+
+def test_good_chains_are_told_so():
+    fine = Diagnostics(4, 500, (quantity(), quantity("weight 1 by size", 1.001, 1500.0, 1100.0)), 0, (0.9,) * 4, 5, 0.0)
+    assert fine.sound
+    assert fine.verdict == "4 chains agree: largest R̂ 1.003, smallest effective size 812, no divergences."
+    without = Diagnostics(4, 500, fine.quantities)
+    assert without.verdict == "4 chains agree: largest R̂ 1.003, smallest effective size 812."
+
+
+def test_one_chain_alone_is_not_trusted():
+    alone = Diagnostics(1, 2000, (quantity(),))
+    assert not alone.sound
+    assert alone.verdict == (
+        "1 chain agrees with itself (largest R̂ 1.003, smallest effective size 812), "
+        "but only several show whether it has missed a mode; draw at least 4."
+    )
+
+
+@pytest.mark.parametrize(
+    ("bad", "sentence"),
+    [
+        (
+            Diagnostics(4, 500, (quantity(r_hat=1.42), quantity("weight 1 by size"))),
+            "R̂ of the log-likelihood is 1.42; see whether chains sit in different modes, and draw more.",
+        ),
+        (Diagnostics(4, 500, (quantity(r_hat=1.013),)), "R̂ of the log-likelihood is 1.013; draw more."),
+        (
+            Diagnostics(4, 500, (quantity(),), 12),
+            "12 divergences; raise the target acceptance rate or take tighter priors.",
+        ),
+        (
+            Diagnostics(4, 500, (quantity(), quantity("log posterior", tail=399.0))),
+            "the effective size of the log posterior is 399, less than 400; draw more.",
+        ),
+        (
+            Diagnostics(2, 500, (quantity(),), 0, (0.5, 0.2)),
+            "the energy fraction of a chain is 0.20; take priors with lighter tails.",
+        ),
+        (
+            Diagnostics(2, 500, (quantity(),), 0, (), 10, 0.25),
+            "25% of the trees were cut off; raise the largest depth or tune for longer.",
+        ),
+        (
+            Diagnostics(4, 500, (quantity(r_hat=1.02, bulk=40.0),), 3),
+            "R̂ of the log-likelihood is 1.020, 3 divergences, the effective size of the log-likelihood is 40, less than 400; "
+            "draw more.",
+        ),
+    ],
+)
+def test_what_is_wrong_is_told_the_gravest_first(bad, sentence):
+    assert not bad.sound
+    assert bad.verdict == f"Do not trust these draws yet: {sentence}"
+
+
+def test_chains_in_different_modes_are_found_where_labels_alone_would_not_show_it():
+    draws = random_draws(covariance_structure("full"), n_draws=200)
+    orders = np.broadcast_to(np.arange(3), (4, 200, 3)).copy()
+    orders[1] = [1, 2, 0]
+    relabelled = draws.permuted(orders)
+    assert r_hat(relabelled.means[:, :, 0, 0]) > 1.5
+    assert diagnose(relabelled, X).sound
+    means = draws.means.copy()
+    means[1, :, 0] += 3
+    apart = diagnose(Draws(draws.structure, draws.weights, means, draws.covariances), X)
+    assert not apart.sound
+    assert apart.worst.r_hat > 1.5
+    assert "see whether chains sit in different modes" in apart.verdict
+
+
+def test_what_the_sampler_says_is_heard():
+    draws = random_draws(covariance_structure("diag"), n_draws=200)
+    rng = np.random.default_rng(0)
+    diverging = np.zeros((4, 200), bool)
+    diverging[2, :5] = True
+    energy = rng.normal(size=(4, 200))
+    energy[3] = np.cumsum(energy[3])
+    statistics = {
+        "diverging": diverging,
+        "energy": energy,
+        "tree_depth": rng.integers(1, 6, (4, 200)),
+        "reached_max_treedepth": np.zeros((4, 200), bool),
+        "energy_error": np.where(diverging, np.inf, 0.0),
+    }
+    found = diagnose(draws, X, statistics)
+    assert found.n_divergences == 5
+    assert found.energy_fractions[3] < 0.2 < 1.5 < found.energy_fractions[0]
+    assert found.largest_tree_depth == 5
+    assert found.share_at_depth == 0
+    assert "5 divergences, the energy fraction of a chain is 0.1" in found.verdict
+    rows = str(found).splitlines()
+    assert rows[0] == found.verdict
+    assert len(rows) == 3 + len(found.quantities)
+    assert all(row.startswith(q.name) for row, q in zip(rows[3:], found.quantities, strict=True))
+    with pytest.raises(mx.InvalidParameterError, match="n_filled; got 'divergent'"):
+        diagnose(draws, X, {"divergent": diverging})
+    with pytest.raises(mx.InvalidParameterError, match=r"shape \(4, 200\); got \(4, 10\)"):
+        diagnose(draws, X, {"energy": np.zeros((4, 10))})
+    with pytest.raises(mx.InvalidParameterError, match="must be finite; got nan"):
+        diagnose(draws, X, {"lp": np.full((4, 200), np.nan)})

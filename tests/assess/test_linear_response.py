@@ -1,0 +1,157 @@
+"""Linear response: exact where nothing is missing, the derivative of refits, and as wide as a posterior without approximations."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.stats import beta
+
+from mixtura.assess.information import jacobian
+from mixtura.assess.linear_response import linear_response, respond
+from mixtura.data.array import ArraySource
+from mixtura.ground.errors import InvalidParameterError
+from mixtura.inference.variational import CoordinateAscent
+from mixtura.model.covariance import STRUCTURES, covariance_structure
+from mixtura.model.evidence import _Draws
+from mixtura.model.posterior import Posterior
+from mixtura.model.prior import NormalInverseWishart
+from mixtura.model.weight_posterior import Dirichlet, StickBreaking
+from mixtura.sweep import Sweep, accumulate
+
+every_structure = pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s: s.name)
+
+
+def climbed(rows, labels, structure, prior, weights, sample_weight=None):
+    """The posterior at the end of coordinate ascent, to the last digits."""
+    source = ArraySource(rows, sample_weight)
+    algorithm = CoordinateAscent(structure, prior, weights)
+    belief = algorithm.maximise(accumulate(source, labels, len(weights.expectations), diagonal=structure.diagonal))
+    with Sweep(source) as sweep:
+        for _ in range(20_000):
+            before, belief = belief, algorithm.maximise(sweep([belief.scorer])[0].moments)
+            if np.abs(belief.means - before.means).max() < 1e-13:
+                break
+    return belief
+
+
+def prior_for(n_features):
+    return NormalInverseWishart(np.full(n_features, 0.2), 0.5, np.eye(n_features), n_features + 1.0)
+
+
+def dirichlet(n_components, concentration=0.9):
+    return Dirichlet(concentration, np.full(n_components, concentration))
+
+
+def groups(n_rows, distance, n_features=2, seed=0):
+    """Rows of two groups and the labels that drew them."""
+    rng = np.random.default_rng(seed)
+    labels = (rng.uniform(size=n_rows) < 0.4).astype(int)
+    rows = rng.normal(size=(n_rows, n_features)) * (1 + 0.5 * labels[:, None])
+    rows[:, 0] += distance * labels
+    return rows, labels
+
+
+@every_structure
+def test_one_component_has_the_moments_of_its_posterior(structure):
+    rows = np.random.default_rng(1).normal(size=(4000, 2)) @ np.array([[1.0, 0.4], [0.0, 2.0]])
+    posterior = climbed(rows, np.zeros(4000, int), structure, prior_for(2), dirichlet(1))
+    found = linear_response(posterior, ArraySource(rows))
+    drawn = posterior.draw_parameters(4000, np.random.default_rng(2))
+    covariances = structure.block_from_roots(drawn.roots[:, 0])
+    np.testing.assert_allclose(found.weights, 0.0, atol=1e-12)
+    np.testing.assert_allclose(found.means[0], drawn.means.std(axis=0)[0], rtol=0.06)
+    np.testing.assert_allclose(np.squeeze(found.covariances), covariances.std(axis=0), rtol=0.06)
+
+
+@every_structure
+def test_nothing_is_missing_where_components_lie_apart(structure):
+    rows, labels = groups(600, 40.0)
+    posterior = climbed(rows, labels, structure, prior_for(2), dirichlet(2))
+    about, own, _ = respond(posterior, ArraySource(rows))
+    found = linear_response(posterior, ArraySource(rows))
+    own_errors = np.sqrt(np.square(jacobian(about) @ own).sum(axis=1))
+    flat = np.concatenate([found.weights, found.means.ravel(), found.covariances.ravel()])
+    np.testing.assert_allclose(flat, own_errors, rtol=1e-8)
+    a = posterior.weights.concentrations
+    np.testing.assert_allclose(found.weights, beta(a, a.sum() - a).std(), rtol=1e-2)
+
+
+@every_structure
+@pytest.mark.parametrize("sticks", [False, True])
+def test_the_response_to_a_nudge_is_the_derivative_of_refits(structure, sticks):
+    """A larger concentration adds to the log joint density in proportion to the logs of weights, or of what sticks leave."""
+    rows, labels = groups(150, 2.5)
+    weighted = 0.5 + np.arange(150) % 3
+    prior, h = prior_for(2), 1e-3
+
+    def weights(concentration):
+        return (
+            StickBreaking(concentration, np.full((2, 2), 1.0), np.arange(2)) if sticks else dirichlet(2, concentration)
+        )
+
+    def refit(concentration):
+        return climbed(rows, labels, structure, prior, weights(concentration), weighted)
+
+    posterior = refit(0.9)
+    about, own, widened = respond(posterior, ArraySource(rows, weighted))
+    covariance = posterior.weights.covariance_of_logs
+    # ln(1 − v) of the first stick is the log weight of the other component.
+    nudge = covariance[:, posterior.weights.order[1]] if sticks else covariance.sum(axis=1)
+    padded = np.zeros(about.size)
+    padded[:2] = np.sqrt(posterior.mean_precisions) * nudge
+    answer = widened @ widened.T @ np.linalg.solve(own @ own.T, padded)
+    expected = (refit(0.9 + h).means - refit(0.9 - h).means) / (2 * h)
+    found = about.tangent(np.zeros(about.size), answer).centres
+    assert np.abs(expected).max() > 1e-3
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
+
+
+def by_importance_sampling(posterior, rows, n_draws):
+    """Standard deviations of the exact posterior's weights, means and variances; components in the order of their means."""
+    rng, n = np.random.default_rng(3), posterior.effective_counts
+    flat = replace(
+        posterior,
+        weights=posterior.weights.updated(0.4 * n),
+        mean_precisions=0.4 * posterior.mean_precisions,
+        scales=0.4 * posterior.scales,
+        degrees_of_freedom=0.4 * posterior.degrees_of_freedom,
+    )
+    draws = _Draws.of(flat, n_draws, rng)
+    log_ratios = draws.log_density(posterior.before) - draws.log_density(flat)
+    log_ratios += draws.log_likelihoods(rows, np.ones(len(rows)))
+    ratios = np.exp(log_ratios - log_ratios.max())
+    assert ratios.sum() ** 2 / (ratios**2).sum() > 300
+    means = draws.scorer.centres.reshape(n_draws, 2)
+    order = means.argsort(axis=1)
+    found = []
+    for values in (np.exp(draws.log_weights), means, draws.factors.reshape(n_draws, 2) ** -2.0):
+        ordered = np.take_along_axis(values, order, axis=1)
+        centre = ratios @ ordered / ratios.sum()
+        found.append(np.sqrt(ratios @ np.square(ordered - centre) / ratios.sum()))
+    return found
+
+
+def test_overlapping_components_are_as_uncertain_as_the_exact_posterior_says():
+    rows, labels = groups(500, 4.0, n_features=1, seed=4)
+    posterior = climbed(rows, labels, covariance_structure("full"), prior_for(1), dirichlet(2))
+    assert posterior.means[0, 0] < posterior.means[1, 0]
+    exact = by_importance_sampling(posterior, rows, 40_000)
+    about, own, _ = respond(posterior, ArraySource(rows))
+    own_errors = np.sqrt(np.square(jacobian(about) @ own).sum(axis=1)).reshape(3, 2)
+    found = linear_response(posterior, ArraySource(rows))
+    for kind, truth, mean_field in zip(found._parameters, exact, own_errors, strict=True):
+        np.testing.assert_allclose(np.ravel(kind), truth, rtol=0.1)
+        assert (mean_field < 0.75 * truth).all()
+
+
+def test_what_is_not_a_maximum_is_refused():
+    rows, labels = groups(300, 6.0)
+    structure, prior = covariance_structure("full"), prior_for(2)
+    posterior = climbed(rows, labels, structure, prior, dirichlet(2))
+    with pytest.raises(InvalidParameterError, match="standard deviations away"):
+        linear_response(posterior, ArraySource(rows + 0.3))
+    halves = np.full((300, 2), 0.5)
+    moments = accumulate(ArraySource(rows), halves, 2, diagonal=False)
+    saddle = Posterior.from_moments(moments, structure, prior, dirichlet(2))
+    with pytest.raises(InvalidParameterError, match="not at a maximum"):
+        linear_response(saddle, ArraySource(rows))

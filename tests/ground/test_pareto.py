@@ -1,0 +1,53 @@
+"""The shape of a tail: laws whose shape is known, and another implementation."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import genpareto
+
+from mixtura.ground.errors import InvalidParameterError
+from mixtura.ground.pareto import fit_generalised_pareto, pareto_shape
+
+
+@pytest.mark.parametrize("shape", [-0.3, 0.2, 0.7, 1.5])
+def test_the_fit_finds_the_law(shape: float) -> None:
+    excesses = np.sort(genpareto(shape, scale=3.0).rvs(20_000, random_state=1))
+    found, scale = fit_generalised_pareto(excesses)
+    assert found == pytest.approx(shape, abs=0.04)
+    assert scale == pytest.approx(3.0, rel=0.04)
+
+
+@pytest.mark.parametrize("shape", [0.3, 0.7, 1.2])
+def test_the_tail_of_pareto_weights(shape: float) -> None:
+    """Within what 300 weights of the tail can say, the prior of ten weights included."""
+    for seed in range(5):
+        log_weights = -shape * np.log(np.random.default_rng(seed).uniform(size=10_000))
+        expected = (300 * shape + 10 * 0.5) / 310
+        assert pareto_shape(log_weights) == pytest.approx(expected, abs=4 * (1 + shape) / math.sqrt(300))
+
+
+@pytest.mark.parametrize("n_weights", [100, 400, 2500])  # where both round the size of the tail alike
+@pytest.mark.parametrize("spread", [0.1, 1.0, 3.0])
+def test_another_implementation_agrees(n_weights: int, spread: float) -> None:
+    array_stats = pytest.importorskip("arviz_stats.base").array_stats
+    log_weights = spread * np.random.default_rng(n_weights).standard_normal(n_weights)
+    _, theirs = array_stats.psislw(-log_weights)
+    assert pareto_shape(log_weights) == pytest.approx(float(theirs), abs=1e-12)
+    assert pareto_shape(log_weights - 5000) == pytest.approx(float(theirs), abs=1e-9)
+
+
+def test_equal_weights_have_no_tail() -> None:
+    assert pareto_shape(np.full(50, -1e4)) == -math.inf
+    rounding = np.random.default_rng(0).normal(size=1000) * 1e-12
+    assert pareto_shape(rounding) == -math.inf
+
+
+def test_a_single_draw_that_outweighs_all_is_no_number_gone_wrong() -> None:
+    log_weights = 400.0 * np.random.default_rng(0).standard_normal(400)
+    assert 5 < pareto_shape(log_weights) < np.inf
+
+
+def test_too_few_weights() -> None:
+    with pytest.raises(InvalidParameterError, match="24 weights"):
+        pareto_shape(np.zeros(24))
