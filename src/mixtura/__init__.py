@@ -27,8 +27,12 @@ if TYPE_CHECKING:
         MixturaError,
         ModelFileError,
     )
+    from mixtura.inference.telescoping import ComponentCountLaw
+    from mixtura.model.independent_prior import IndependentPrior
     from mixtura.model.mixture import Mixture
     from mixtura.model.prior import NormalInverseWishart
+    from mixtura.model.scale_laws import HalfCauchy, HalfNormal, LogNormal
+    from mixtura.model.semi_conjugate import SemiConjugateComponents
 
     __version__: str
 
@@ -36,15 +40,21 @@ __all__ = [
     "BayesianGaussianMixture",
     "CollapseError",
     "CollapseWarning",
+    "ComponentCountLaw",
     "DataError",
     "GaussianMixture",
     "GaussianMixtureSearch",
+    "HalfCauchy",
+    "HalfNormal",
+    "IndependentPrior",
     "InvalidParameterError",
+    "LogNormal",
     "MissingExtraError",
     "MixturaError",
     "Mixture",
     "ModelFileError",
     "NormalInverseWishart",
+    "SemiConjugateComponents",
     "__version__",
     "plot",
 ]
@@ -55,6 +65,12 @@ _HOME = {
     "GaussianMixtureSearch": "mixtura.estimators.search",
     "Mixture": "mixtura.model.mixture",
     "NormalInverseWishart": "mixtura.model.prior",
+    "ComponentCountLaw": "mixtura.inference.telescoping",
+    "HalfCauchy": "mixtura.model.scale_laws",
+    "HalfNormal": "mixtura.model.scale_laws",
+    "IndependentPrior": "mixtura.model.independent_prior",
+    "LogNormal": "mixtura.model.scale_laws",
+    "SemiConjugateComponents": "mixtura.model.semi_conjugate",
     "MixturaError": "mixtura.ground.errors",
     "InvalidParameterError": "mixtura.ground.errors",
     "DataError": "mixtura.ground.errors",

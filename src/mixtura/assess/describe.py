@@ -134,6 +134,7 @@ def posterior_facts(
     level: float = 0.95,
     bound: float | None = None,
     verdict: str | None = None,
+    table: str | None = None,
     n_components: Mapping[int, float] | None = None,
     **common: Any,
 ) -> dict[str, Any]:
@@ -157,6 +158,8 @@ def posterior_facts(
         Lower bound of the log evidence.
     verdict : str, optional
         Whether chains agree.
+    table : str, optional
+        On what, quantity by quantity.
     n_components : mapping of int to float, optional
         Posterior of the number of components that hold rows.
     **common
@@ -174,6 +177,7 @@ def posterior_facts(
             "level": level,
             "weights": np.asarray(weights).tolist(),
             "verdict": verdict,
+            "table": table,
             "n_components": {str(k): float(share) for k, share in (n_components or {}).items()},
         },
     }
@@ -239,7 +243,9 @@ def describe(mixture: Mixture, facts: Facts | None = None) -> str:
             f"the record of the fit cannot be read ({type(error).__name__}: {error}); "
             "the model itself is sound, so predict, score and sample still work. Fit again for a new record."
         ) from error
-    return "\n\n".join(part for part in (*opening, _spread(mixture)) if part)
+    table = (facts.get("posterior") or {}).get("table")
+    agreement = f"Agreement of the chains\n{textwrap.indent(table, '  ')}" if table else ""
+    return "\n\n".join(part for part in (*opening, _spread(mixture), agreement) if part)
 
 
 def _model(mixture: Mixture, facts: Facts) -> str:

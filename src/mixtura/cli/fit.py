@@ -42,9 +42,14 @@ if TYPE_CHECKING:
     type=click.Choice(["em", *POSTERIORS]),
     default="em",
     show_default=True,
-    help="em finds the likeliest mixture, and the criterion chooses among the candidates; the others find a posterior of one structure "
-    "with at most as many components as the range ends with, and leave empty what the data do not need.",
+    help="em finds the likeliest mixture, and the criterion chooses among the candidates. The others find a posterior of one structure: "
+    "cavi and svi with the largest number of components, leaving empty what the data do not need; nuts with that number; gibbs with every "
+    "number in the range, equally probable to begin with.",
 )
+@click.option(
+    "--draws", type=click.IntRange(100), default=1000, show_default=True, help="Of each chain, with gibbs and nuts."
+)
+@click.option("--chains", type=click.IntRange(1), default=4, show_default=True, help="With gibbs and nuts.")
 @click.option("--restarts", type=click.IntRange(1), default=10, show_default=True, help="Starts for each candidate.")
 @click.option("--columns", metavar="NAMES", help="Columns to use, separated by commas.  [default: every numeric one]")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="The same seed gives the same fit.")
@@ -66,6 +71,8 @@ def fit(
     covariance: str,
     criterion: str,
     solver: str,
+    draws: int,
+    chains: int,
     restarts: int,
     columns: str | None,
     seed: int,
@@ -85,6 +92,7 @@ def fit(
       mixtura fit faithful.csv --components 2
       mixtura fit iris.csv --components 1:6 --covariance all --out iris.json --plot iris.png
       mixtura fit faithful.csv --components 6 --solver cavi
+      mixtura fit faithful.csv --components 2 --solver nuts --draws 1000 --chains 4
       mixtura fit big.parquet --columns height,weight --covariance full,tied
     """
     sizes, structures, names = parse_components(components), parse_covariances(covariance), parse_columns(columns)
@@ -100,8 +108,9 @@ def fit(
         settings = {"criterion": criterion, "n_init": restarts, "max_iter": max_iter, "reg_covar": reg_covar}
         mixture, facts = _likeliest(table, sizes, structures, seed, settings)
     else:
-        settings = {"n_init": restarts, "max_iter": max_iter}
-        mixture, facts = fit_posterior(table, solver, sizes[-1], structures, seed, settings)
+        settings = {"n_init": restarts, "max_iter": max_iter, "reg_covar": reg_covar}
+        settings |= {"n_draws": draws, "n_chains": chains, "verbose": int(sys.stderr.isatty())}
+        mixture, facts = fit_posterior(table, solver, sizes, structures, seed, settings)
     write_document(model_file, mixture, facts)
     if picture_file is not None:
         from mixtura.plot import picture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,17 +11,21 @@ import click
 
 if TYPE_CHECKING:
     from mixtura.cli.tables import Table
+    from mixtura.estimators.bayesian import BayesianGaussianMixture
+    from mixtura.ground.linalg import Array
     from mixtura.model.mixture import Mixture
 
 POSTERIORS = {
     "cavi": "variational Bayes by coordinate ascent",
     "svi": "variational Bayes by stochastic steps",
+    "gibbs": "Gibbs sampling",
+    "nuts": "the No-U-Turn sampler",
 }
 """Solvers that find a posterior."""
 
 
 def fit_posterior(
-    table: Table, solver: str, n_components: int, structures: list[str], seed: int, settings: dict[str, Any]
+    table: Table, solver: str, sizes: range, structures: list[str], seed: int, settings: dict[str, Any]
 ) -> tuple[Mixture, dict[str, Any]]:
     """The point that stands for the posterior, without its empty components, and what is to be remembered of the fit."""
     from mixtura.assess.describe import posterior_facts
@@ -29,28 +35,67 @@ def fit_posterior(
         raise click.ClickException(
             f"--solver {solver} fits one covariance structure; got {', '.join(structures)}. Name one with --covariance."
         )
+    n_components = sizes[-1]
+    if solver == "gibbs":
+        settings = {**settings, **_partition(sizes)}
     fitted = BayesianGaussianMixture(
         n_components, covariance_type=structures[0], solver=solver, random_state=seed, **settings
-    ).fit(table.rows)
-    posterior = fitted.posterior_
-    filled = [k for k, count in enumerate(posterior.effective_counts) if count > 1]
-    order = sorted(filled, key=lambda k: -posterior.effective_counts[k])
-    mixture = largest_first(posterior.pruned()).with_feature_names(table.columns)
-    facts = posterior_facts(
-        POSTERIORS[solver],
-        mixture,
-        table.rows,
-        posterior.intervals().weights[:, order],
-        asked=n_components,
-        bound=fitted.lower_bound_,
-        data=Path(table.source).name,
-        left_out=table.left_out,
-        seed=seed,
-        iterations=fitted.n_iter_ if solver == "cavi" else None,
-        converged=fitted.converged_,
-        stopped=fitted.restarts_.best.stop.sentence,
     )
-    return mixture, facts
+    common: dict[str, Any] = {
+        "asked": n_components,
+        "data": Path(table.source).name,
+        "left_out": table.left_out,
+        "seed": seed,
+    }
+    summarise = _variational if solver in ("cavi", "svi") else _sampled
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the summary says whether it has converged
+        mixture, weights, found = summarise(fitted.fit(table.rows), table)
+    order = sorted(range(mixture.n_components), key=lambda k: -mixture.weights[k])
+    mixture = mixture.reorder(order).with_feature_names(table.columns)
+    method = POSTERIORS[solver] + found.pop("chains", "")
+    return mixture, posterior_facts(method, mixture, table.rows, weights[:, order], **common, **found)
+
+
+def _partition(sizes: range) -> dict[str, Any]:
+    """One number of components, known; or several, equally probable before the data are seen."""
+    from mixtura.inference.telescoping import ComponentCountLaw
+
+    weights: dict[str, Any] = {"weight_concentration_prior": 1.0, "weight_concentration_prior_type": "dirichlet_distribution"}
+    if len(sizes) == 1:
+        return weights
+    possible = [0.0 if k in sizes else -math.inf for k in range(1, sizes[-1] + 1)]
+    return {**weights, "n_components_law": ComponentCountLaw(possible)}
+
+
+def _variational(fitted: BayesianGaussianMixture, table: Table) -> tuple[Mixture, Array, dict[str, Any]]:
+    """The point without empty components, intervals of its weights, and facts."""
+    posterior = fitted.posterior_
+    filled = posterior.effective_counts > 1
+    stop = fitted.restarts_.best.stop
+    found = {"bound": fitted.lower_bound_, "converged": stop.converged, "stopped": stop.sentence}
+    return posterior.pruned(), posterior.intervals().weights[:, filled], found
+
+
+def _sampled(fitted: BayesianGaussianMixture, table: Table) -> tuple[Mixture, Array, dict[str, Any]]:
+    """The same of draws."""
+    import numpy as np
+
+    chains, draws = fitted.chains_, fitted.draws_
+    found = {
+        "chains": f", {draws.n_chains} chains of {draws.n_draws} draws",
+        "verdict": chains.diagnostics.verdict,
+        "table": chains.diagnostics.table(),
+        "converged": chains.diagnostics.sound,
+        "n_components": dict(enumerate(chains.n_components_posterior)),
+    }
+    if not chains.labels_are_straight:
+        raise click.ClickException(
+            f"the components of the draws cannot be told apart (labels fail in {chains.relabelling.failure_rate:.0%}), so there is no "
+            f"model to keep. {chains.diagnostics.verdict} Try fewer components."
+        )
+    ends = chains.relabelling.interval()
+    return chains.point, np.stack([ends.lower.weights, ends.upper.weights]), found
 
 
 def largest_first(mixture: Mixture) -> Mixture:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -15,11 +16,22 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from mixtura.assess.coclustering import coclustering
 from mixtura.assess.linear_response import linear_response
+from mixtura.assess.relabelling import METHODS
 from mixtura.assess.standard_errors import StandardErrors
 from mixtura.data.array import ArraySource
 from mixtura.data.arrow import as_table
-from mixtura.estimators.fitted import FittedMixture
+from mixtura.estimators.chains import (
+    ChainSettings,
+    SampledBelief,
+    by_gibbs,
+    by_nuts,
+    component_prior,
+    modes,
+    partition_prior,
+)
+from mixtura.estimators.fitted import Belief, FittedMixture
 from mixtura.estimators.inputs import as_partition, as_source
 from mixtura.estimators.streaming import LearnsFromBatches
 from mixtura.ground.errors import CollapseError, InvalidParameterError
@@ -35,20 +47,38 @@ from mixtura.inference.seeding import seeding_sample
 from mixtura.inference.starts import SEEDINGS, kmeans
 from mixtura.inference.stochastic import BATCH_ROWS, Blend, Step, Stream, begin, learn_all
 from mixtura.inference.stopping import Stopping
+from mixtura.inference.telescoping import ComponentCountLaw
 from mixtura.inference.variational import CoordinateAscent
 from mixtura.model.covariance import STRUCTURES, covariance_structure
 from mixtura.model.covariance.structure import SharedBlocks
+from mixtura.model.draws import evenly_spaced
+from mixtura.model.independent_prior import IndependentPrior
 from mixtura.model.mixture import Mixture
 from mixtura.model.posterior import Posterior
 from mixtura.model.prior import NormalInverseWishart
+from mixtura.model.semi_conjugate import SemiConjugateComponents
 from mixtura.model.weight_posterior import Dirichlet, StickBreaking, WeightPosterior
 from mixtura.sweep import Sweep, accumulate
 
+MOST_COCLUSTERED = 2000
 TINY = float(np.finfo(np.float64).tiny) ** 0.5
 
 
+OF_CHAINS = {
+    "draws_": "draws",
+    "relabelling_": "relabelling",
+    "diagnostics_": "diagnostics",
+    "log_posterior_": "log_posterior",
+    "log_likelihood_": "log_likelihood",
+    "sample_stats_": "statistics",
+    "n_components_posterior_": "n_components_posterior",
+    "n_components_prior_": "n_components_prior",
+}
+"""Fitted attributes that sampling sets, and where they lie in ``chains_``."""
+
+
 class BayesianGaussianMixture(LearnsFromBatches, FittedMixture, BaseEstimator):
-    r"""Gaussian mixture with a variational posterior, by coordinate ascent on the evidence lower bound or by stochastic steps.
+    r"""Gaussian mixture with a variational posterior, or with draws from the posterior itself.
 
     Every parameter and attribute of scikit-learn's class of this name is here. What differs: the bound is complete, so it can be compared
     across numbers of components and is a lower bound of the log evidence; diagonal and round covariances have normal–gamma priors, each
@@ -84,23 +114,39 @@ class BayesianGaussianMixture(LearnsFromBatches, FittedMixture, BaseEstimator):
     warm_start : bool, default=False
     verbose : int, default=0
     verbose_interval : int, default=10
-    solver : {"cavi", "svi"}, default="cavi"
-        Coordinate ascent, which reads all rows for every step; or stochastic variational inference, which learns from batches of rows in
-        random order until a read of the data brings no more than ``tol`` per row (at most ``max_iter`` reads; from a fair start one
-        or two will do), and reads them once more for the exact bound. It also learns from streams, through ``partial_fit``.
+    solver : {"cavi", "svi", "gibbs", "nuts"}, default="cavi"
+        "cavi" is variational Bayes by coordinate ascent, which reads all rows for every step. "svi" is stochastic variational inference,
+        which learns from batches of rows in random order until a read of the data brings no more than ``tol`` per row (at most
+        ``max_iter`` reads; from a fair start one or two will do), and reads them once more for the exact bound; it also learns from
+        streams, through ``partial_fit``. "gibbs" draws from the exact posterior under the same priors, split–merge moves included. "nuts"
+        draws by the No-U-Turn sampler, labels summed out, under the priors of ``IndependentPrior``; it needs the extra ``mcmc``.
     batch_size : int, optional
         Rows to a batch; 4096 by default for "svi". With "cavi", the belief is updated after every block of so many rows, by which it
         needs fewer reads; by default after all of them.
     moves : bool, default=True
         Whether "cavi", once it has converged, tries to merge, delete and split components, and goes on from the best of these as long
         as the bound rises. Components are split into places that the data had left empty.
+    prior : IndependentPrior or SemiConjugateComponents, optional
+        For "nuts" the prior of everything, weakly informative in the units of the data by default (``str(gm.prior_)`` says what it is; of
+        the parameters above, only ``weight_concentration_prior`` counts there, 1 by default). For "gibbs", a prior under which means know
+        nothing of covariances, in place of the conjugate one.
+    n_components_law : ComponentCountLaw, optional
+        For "gibbs": the prior of an unknown number of components, of which ``n_components`` is where chains begin; weights are Dirichlet
+        with ``weight_concentration_prior``, 1 by default. Without it the number is known, or that of a Dirichlet process.
+    n_draws, n_tune : int, default=1000, 500
+        Draws of each chain, and those before that are not kept.
+    n_chains : int, default=4
+        They begin at different modes of EM. Interrupting returns what was drawn until then.
+    relabelling : {"ecr", "stephens", "pivot"}, default="ecr"
+        How components of draws are brought into one order.
 
     Attributes
     ----------
     posterior_ : Posterior
-        The belief: expectations, draws, predictive density.
+        Of "cavi" and "svi", the belief: expectations, intervals, draws, predictive density, ``log_evidence(X)``.
     mixture_ : Mixture
-        Its plug-in point.
+        The point that stands for the posterior. After sampling, the posterior means of the relabelled components, or the draw of the
+        highest posterior density where components cannot be told apart.
     weights_, means_, covariances_, precisions_, precisions_cholesky_ : arrays
         Of that point.
     weight_concentration_, mean_precision_, degrees_of_freedom_ : arrays
@@ -116,6 +162,21 @@ class BayesianGaussianMixture(LearnsFromBatches, FittedMixture, BaseEstimator):
     converged_ : bool
     n_iter_ : int
     restarts_ : Restarts
+    draws_ : Draws
+        After sampling: all draws, with their labels straight where the number of components is known.
+    relabelling_ : Relabelling
+        The draws that single components are summarised from (those of the most probable number of filled components, where that is
+        unknown), with ``expectations()`` and ``interval(level)``; refused where too many draws cannot be labelled.
+    diagnostics_ : Diagnostics
+        R̂, effective sizes and more, of quantities that do not depend on labels; ``diagnostics_.verdict`` is a sentence.
+    log_posterior_, log_likelihood_ : (C, S) arrays
+    sample_stats_ : dict of (C, S) arrays
+    n_components_posterior_ : (K + 1,) array
+        Probabilities of the number of components that hold rows; ``n_components_prior_`` are those before the rows were seen ("gibbs").
+    coclustering_ : (n, n) array
+        Probability that two rows belong together, of at most 2000 evenly spaced rows.
+    prior_ : IndependentPrior, SemiConjugateComponents or NormalInverseWishart
+        The prior that was sampled under.
     n_features_in_ : int
     feature_names_in_ : array of str
 
@@ -148,9 +209,15 @@ class BayesianGaussianMixture(LearnsFromBatches, FittedMixture, BaseEstimator):
         "warm_start": ["boolean"],
         "verbose": ["verbose"],
         "verbose_interval": [Interval(Integral, 1, None, closed="left")],
-        "solver": [StrOptions({"cavi", "svi"})],
+        "solver": [StrOptions({"cavi", "svi", "gibbs", "nuts"})],
         "batch_size": [Interval(Integral, 1, None, closed="left"), None],
         "moves": ["boolean"],
+        "prior": [IndependentPrior, SemiConjugateComponents, None],
+        "n_components_law": [ComponentCountLaw, None],
+        "n_draws": [Interval(Integral, 1, None, closed="left")],
+        "n_tune": [Interval(Integral, 0, None, closed="left")],
+        "n_chains": [Interval(Integral, 1, None, closed="left")],
+        "relabelling": [StrOptions(set(METHODS))],
     }
 
     def __init__(
@@ -176,6 +243,12 @@ class BayesianGaussianMixture(LearnsFromBatches, FittedMixture, BaseEstimator):
         solver: str = "cavi",
         batch_size: int | None = None,
         moves: bool = True,
+        prior: IndependentPrior | SemiConjugateComponents | None = None,
+        n_components_law: ComponentCountLaw | None = None,
+        n_draws: int = 1000,
+        n_tune: int = 500,
+        n_chains: int = 4,
+        relabelling: str = "ecr",
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -197,6 +270,12 @@ class BayesianGaussianMixture(LearnsFromBatches, FittedMixture, BaseEstimator):
         self.solver = solver
         self.batch_size = batch_size
         self.moves = moves
+        self.prior = prior
+        self.n_components_law = n_components_law
+        self.n_draws = n_draws
+        self.n_tune = n_tune
+        self.n_chains = n_chains
+        self.relabelling = relabelling
 
     _batch_solver = "svi"
 
@@ -220,7 +299,11 @@ class BayesianGaussianMixture(LearnsFromBatches, FittedMixture, BaseEstimator):
         self._stream = None
         rows: Array = validate_data(self, as_table(X), dtype=[np.float64, np.float32], ensure_min_samples=2)
         source, kept = as_source(rows, sample_weight, self.n_components)
+        self._forget()
         algorithm = self._algorithm(source)
+        if self.solver in ("gibbs", "nuts"):
+            self._sample(source, algorithm, rows.dtype)
+            return self
         stopping = Stopping(float(self.tol), self.max_iter, source.total_weight)
         shortlist = self._shortlist(source, kept, len(rows), algorithm)
         climb = self._by_batches if self.solver == "svi" else self._by_passes
@@ -233,6 +316,43 @@ class BayesianGaussianMixture(LearnsFromBatches, FittedMixture, BaseEstimator):
                 stacklevel=2,
             )
         return self
+
+    def _forget(self) -> None:
+        """What the last fit has left that this one may not set again."""
+        for name in ("posterior_", "chains_", "coclustering_", "losses_", "lower_bound_", "lower_bounds_", "restarts_"):
+            if not (self.warm_start and name == "posterior_"):
+                self.__dict__.pop(name, None)
+
+    def _sample(self, source: ArraySource, algorithm: CoordinateAscent, dtype: np.dtype) -> None:
+        """Run chains, and judge them."""
+        names = ("n_components", "covariance_type", "reg_covar", "n_init", "init_params", "random_state")
+        starts = modes(source, {name: getattr(self, name) for name in names})
+        settings = ChainSettings(self.n_draws, self.n_tune, self.n_chains, self.relabelling, bool(self.verbose))
+        rng, alpha = as_generator(self.random_state), self.weight_concentration_prior
+        self.prior_: IndependentPrior | SemiConjugateComponents | NormalInverseWishart
+        if self.solver == "nuts":
+            if self.n_components_law is not None or isinstance(self.prior, SemiConjugateComponents):
+                raise InvalidParameterError(
+                    "solver='nuts' knows the number of components and takes an IndependentPrior; use solver='gibbs'."
+                )
+            self.chains_, self.prior_ = by_nuts(source, starts, self.prior, alpha, settings, rng)
+        else:
+            process = self.weight_concentration_prior_type == "dirichlet_process"
+            components = component_prior(algorithm.structure, self.prior, algorithm.prior)
+            partition = partition_prior(self.n_components, self.n_components_law, process, self._concentration())
+            self.chains_ = by_gibbs(source, starts, components, partition, settings, rng)
+            self.prior_ = self.prior or algorithm.prior
+        self._adopt_point(self.chains_.point, dtype)
+        self.n_iter_, self.converged_ = self.n_tune + self.n_draws, self.chains_.diagnostics.sound
+        self._rows_kept = source.rows[evenly_spaced(source.n_rows, MOST_COCLUSTERED)]
+        if not self.converged_:
+            warnings.warn(self.chains_.diagnostics.verdict, ConvergenceWarning, stacklevel=3)
+
+    def _concentration(self) -> float:
+        alpha = self.weight_concentration_prior
+        if alpha is not None:
+            return float(alpha)
+        return 1.0 if self.n_components_law is not None else 1 / self.n_components
 
     def _by_passes(
         self, source: ArraySource, shortlist: Shortlist, algorithm: CoordinateAscent, stopping: Stopping
@@ -284,8 +404,7 @@ class BayesianGaussianMixture(LearnsFromBatches, FittedMixture, BaseEstimator):
         structure = covariance_structure(self.covariance_type)
         assert isinstance(structure, SharedBlocks)
         prior = self._prior(source, structure)
-        alpha = self.weight_concentration_prior
-        alpha = 1 / self.n_components if alpha is None else float(alpha)
+        alpha = self._concentration()
         nothing = np.zeros(self.n_components)
         weights: WeightPosterior
         if self.weight_concentration_prior_type == "dirichlet_process":
@@ -373,17 +492,21 @@ class BayesianGaussianMixture(LearnsFromBatches, FittedMixture, BaseEstimator):
         self.lower_bound_, self.lower_bounds_ = best.bounds[-1], list(best.bounds[1:] or best.bounds)
 
     def _adopt_posterior(self, posterior: Posterior, dtype: np.dtype) -> None:
-        self.posterior_, point = posterior, posterior.mixture
-        self.weights_, self.means_ = point.weights.astype(dtype), point.means.astype(dtype)
-        self.covariances_ = np.array(point.covariances, dtype=dtype)
-        self.precisions_ = np.array(point.precisions, dtype=dtype)
-        self.precisions_cholesky_ = np.array(point.precision_factors, dtype=dtype)
+        self.posterior_ = posterior
+        self._adopt_point(posterior.mixture, dtype)
         weights = posterior.weights
         self.weight_concentration_ = (
             weights.concentrations if isinstance(weights, Dirichlet) else tuple(weights.sticks.T)  # type: ignore[attr-defined]
         )
         self.mean_precision_ = posterior.mean_precisions
         self.degrees_of_freedom_ = posterior.degrees_of_freedom
+
+    def _adopt_point(self, point: Mixture, dtype: np.dtype) -> None:
+        self._point = point
+        self.weights_, self.means_ = point.weights.astype(dtype), point.means.astype(dtype)
+        self.covariances_ = np.array(point.covariances, dtype=dtype)
+        self.precisions_ = np.array(point.precisions, dtype=dtype)
+        self.precisions_cholesky_ = np.array(point.precision_factors, dtype=dtype)
 
     def standard_errors(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> StandardErrors:
         """Posterior standard deviations of weights, means and covariances, the dependence of labels and parameters included.
@@ -411,13 +534,72 @@ class BayesianGaussianMixture(LearnsFromBatches, FittedMixture, BaseEstimator):
 
     @property
     def mixture_(self) -> Mixture:
-        """The plug-in point of the posterior."""
-        check_is_fitted(self, "posterior_")
-        return self.posterior_.mixture.with_feature_names(getattr(self, "feature_names_in_", None))
+        """The point that stands for the posterior."""
+        check_is_fitted(self, "weights_")
+        return self._point.with_feature_names(getattr(self, "feature_names_in_", None))
 
     @property
-    def _belief(self) -> Posterior:
-        return self.posterior_
+    def _belief(self) -> Belief:
+        return SampledBelief(self.chains_) if hasattr(self, "chains_") else self.posterior_
+
+    # ---- after sampling --------------------------------------------------------------------------------------------------------
+
+    def __getattr__(self, name: str) -> Any:
+        part = OF_CHAINS.get(name)
+        if part is None or "chains_" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
+        return getattr(self.chains_, part)
+
+    @cached_property
+    def coclustering_(self) -> Array:
+        """Posterior probability that two rows belong together, of at most 2000 evenly spaced rows, ``(n, n)``."""
+        check_is_fitted(self, "chains_")
+        return coclustering(self.chains_.draws, self._rows_kept)
+
+    def to_arviz(self, X: ArrayLike, *, rows: ArrayLike | None = None, log_likelihood: bool = True) -> Any:
+        """The draws as ArviZ reads them: an ``xarray.DataTree`` with posterior, sample_stats, log_likelihood and observed_data.
+
+        Parameters
+        ----------
+        X : (N, D) array-like
+            The rows of the fit.
+        rows : (M,) integer array-like, optional
+            The log-likelihood is that of these rows; by default of all.
+        log_likelihood : bool, default=True
+            Whether there is such a group; it takes 8 bytes for each row and draw.
+
+        Raises
+        ------
+        MissingExtraError
+            Without ``arviz-base``, which the extra ``mcmc`` brings.
+        """
+        check_is_fitted(self, "chains_")
+        from mixtura.assess.arviz import to_arviz
+
+        names = getattr(self, "feature_names_in_", None)
+        return to_arviz(
+            self.chains_.draws,
+            self._rows(X),
+            self.chains_.statistics,
+            rows=rows,
+            log_likelihood=log_likelihood,
+            feature_names=None if names is None else list(names),
+        )
+
+    def loo(self, X: ArrayLike, *, rows: ArrayLike | None = None) -> Any:
+        """Expected log predictive density of rows left out one by one (PSIS-LOO), by ArviZ.
+
+        Parameters
+        ----------
+        X : (N, D) array-like
+            The rows of the fit.
+        rows : (M,) integer array-like, optional
+            Leave out these alone.
+        """
+        check_is_fitted(self, "chains_")
+        from mixtura.assess.arviz import loo
+
+        return loo(self.chains_.draws, self._rows(X), rows)
 
 
 def _summarised(runs: Sequence[Run], shortlist: Shortlist, stopping: Stopping) -> Restarts:

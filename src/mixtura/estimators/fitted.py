@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,7 +16,19 @@ from mixtura.estimators.inputs import as_source
 from mixtura.ground.linalg import Array
 from mixtura.ground.random import RandomState
 from mixtura.model.mixture import Mixture
-from mixtura.model.posterior import Posterior
+
+
+class Belief(Protocol):
+    """What is believed of a mixture, as far as rows are concerned: a point, a posterior, draws."""
+
+    def predict(self, X: ArrayLike) -> NDArray[np.int64]:
+        """The most probable label of each row, ``(N,)``."""
+
+    def responsibilities(self, X: ArrayLike) -> Array:
+        """Posterior probabilities of the labels, ``(N, K)``."""
+
+    def log_pdf(self, X: ArrayLike) -> Array:
+        """Log density of each row, ``(N,)``."""
 
 
 class FittedMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin):
@@ -30,7 +42,7 @@ class FittedMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         raise NotImplementedError
 
     @property
-    def _belief(self) -> Mixture | Posterior:
+    def _belief(self) -> Belief:
         """What labels and scores rows: the mixture, or a posterior of it."""
         return self.mixture_
 

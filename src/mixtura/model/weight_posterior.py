@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaincinv, betaln, digamma, gammaln, logsumexp, polygamma
+from scipy.special import betaincinv, betaln, digamma, gammaln, polygamma
 
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
@@ -140,7 +140,7 @@ class Dirichlet:
 
     def draw_logs(self, n_draws: int, rng: np.random.Generator) -> Array:
         logs = _log_gamma_draws(np.broadcast_to(self.concentrations, (n_draws, len(self.concentrations))), rng)
-        return logs - logsumexp(logs, axis=1, keepdims=True)
+        return logs - np.logaddexp.reduce(logs, axis=1, keepdims=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,7 +224,7 @@ class StickBreaking:
 
     def draw_logs(self, n_draws: int, rng: np.random.Generator) -> Array:
         gammas = _log_gamma_draws(np.broadcast_to(self.sticks[:-1], (n_draws, len(self.order) - 1, 2)), rng)
-        broken, left = np.moveaxis(gammas - logsumexp(gammas, axis=2, keepdims=True), 2, 0)
+        broken, left = np.moveaxis(gammas - np.logaddexp.reduce(gammas, axis=2, keepdims=True), 2, 0)
         nothing = np.zeros((n_draws, 1))
         logs = np.empty((n_draws, len(self.order)))
         logs[:, self.order] = np.hstack([broken, nothing]) + np.hstack([nothing, left.cumsum(axis=1)])

@@ -1,14 +1,17 @@
 """How a block of rows is shared among the components of a mixture.
 
 An assignment turns the log joint ``(..., K, B)`` of one mixture, or of several of one size, into responsibilities, in place, and
-returns the log-normaliser ``(..., B)``: what the bound of the algorithm sums over rows.
+returns the log-normaliser ``(..., B)``: what the bound of the algorithm sums over rows. Only the one that draws needs to know which
+rows it is given.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mixtura.ground.linalg import Array
 from mixtura.model.scorer import normalise
@@ -58,6 +61,106 @@ class Hard:
 
     def share_bounded(self, log_joint: Array) -> Array | None:
         return self(log_joint)
+
+
+class Slices(NamedTuple):
+    """What bars a row from components of small weight: the choice is then among those no lighter than its height, as if all had one weight.
+
+    With heights uniform up to the weight of each row's last component, infinitely many components become finitely many and the draws
+    stay exact. Source: Walker (2007), "Sampling the Dirichlet mixture model with slices".
+
+    Attributes
+    ----------
+    weights : (K,) array
+        Positive.
+    heights : (N,) array
+    """
+
+    weights: Array
+    heights: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Sampled:
+    """All of a row to one component, drawn by its posterior probability; the bound is the log-likelihood.
+
+    Random numbers are keyed by the position of the row, so neither threads nor blocks change a draw.
+
+    Attributes
+    ----------
+    key : (2,) uint64 array
+        One for each pass of each chain.
+    labels : (N,) integer array or None
+        Where the components drawn are written.
+    slices : Slices or None
+    start : int
+        Position of the first of the rows at hand.
+    """
+
+    key: NDArray[np.uint64]
+    labels: NDArray[np.integer] | None = None
+    slices: Slices | None = None
+    start: int = 0
+
+    def at(self, start: int) -> Self:
+        """The same for rows that begin at this position."""
+        return replace(self, start=start)
+
+    def __call__(self, log_joint: Array) -> Array:
+        barred = None if self.slices is None else log_joint + self._bars(self.slices, log_joint.shape[-1])
+        normalisers = normalise(log_joint)
+        if barred is not None:
+            normalise(barred)
+            log_joint[...] = barred
+        self._draw(log_joint, _accumulated(log_joint))
+        return normalisers
+
+    def share_bounded(self, log_joint: Array) -> Array | None:
+        if self.slices is not None:
+            return self(log_joint)
+        if log_joint.dtype == np.float32:
+            np.maximum(log_joint, LEAST_FLOAT32, out=log_joint)
+        np.exp(log_joint, out=log_joint)
+        total = _accumulated(log_joint)
+        if not total.min() > LEAST_TOTAL:
+            return None
+        self._draw(log_joint, total)
+        return np.log(total, out=total)
+
+    def _bars(self, slices: Slices, n_rows: int) -> Array:
+        """Minus the log weights of components that are open to a row, minus infinity for the others, ``(K, B)``."""
+        weights, heights = slices.weights[:, None], slices.heights[self.start : self.start + n_rows]
+        return np.where(weights >= heights, -np.log(weights), -np.inf)
+
+    def _draw(self, cumulative: Array, total: Array) -> None:
+        """Turn cumulative shares into ones and zeros, in place."""
+        n_components, n_rows = cumulative.shape[-2:]
+        rows = slice(self.start, self.start + n_rows)
+        # In float64 whatever the shares are in: a threshold below the total is never rounded up to it.
+        thresholds = uniforms(self.key, rows) * total
+        shares = np.greater(cumulative, thresholds[..., None, :], out=cumulative)
+        shares[..., 1:, :] -= shares[..., :-1, :].copy()
+        if self.labels is not None:
+            self.labels[rows] = np.matmul(np.arange(n_components, dtype=shares.dtype), shares)
+
+
+def _accumulated(shares: Array) -> Array:
+    """Replace shares ``(..., K, B)`` by their cumulative sums over components, and return the last of those, ``(..., B)``."""
+    for k in range(1, shares.shape[-2]):
+        shares[..., k, :] += shares[..., k - 1, :]
+    total: Array = shares[..., -1, :].copy()
+    return total
+
+
+def uniforms(key: NDArray[np.uint64], rows: slice) -> Array:
+    """Uniform random numbers of rows at these positions, the same whatever other rows are asked for.
+
+    A counter-based generator (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") jumps to any position at no cost.
+    """
+    stream = np.random.Philox(key=key)
+    stream.advance(rows.start // 4)  # four numbers to a count
+    skipped = rows.start % 4
+    return np.random.Generator(stream).random(rows.stop - rows.start + skipped)[skipped:]
 
 
 soft = Soft()

@@ -13,15 +13,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from copy import copy
 from itertools import accumulate, groupby
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
 from mixtura.ground.linalg import Array
 from mixtura.model.moments import Moments
 from mixtura.model.scorer import Scorer
-from mixtura.sweep.assign import Assignment
+from mixtura.sweep.assign import Assignment, Sampled
 from mixtura.sweep.features import as_moments, coefficients
 from mixtura.sweep.scratch import Scratch
 
@@ -88,6 +89,18 @@ class Kernel(ABC):
         self.batches = list(_batches(self.members))
         self.sizes = [len(member.scorer.constants) for member in self.members]
         self.starts = [0, *accumulate(self.sizes[:-1])]
+        self.draws = any(isinstance(batch.assignment, Sampled) for batch in self.batches)
+
+    def at(self, start: int) -> Self:
+        """The kernel for rows that begin at this position: another one only where rows are drawn to components."""
+        if not self.draws:
+            return self
+        moved = copy(self)
+        moved.batches = [
+            batch._replace(assignment=batch.assignment.at(start)) if isinstance(batch.assignment, Sampled) else batch
+            for batch in self.batches
+        ]
+        return moved
 
     @property
     @abstractmethod

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mixtura.data.array import ArraySource
 from mixtura.ground.linalg import Array
@@ -87,7 +88,7 @@ class Sweep:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._pool = None
+        self._pool, self._threads = None, 0
         self._stack.close()
 
     def __call__(self, scorers: Sequence[Scorer], assignments: Sequence[Assignment] | Assignment = soft) -> list[Swept]:
@@ -202,11 +203,11 @@ class Sweep:
             for dtype, diagonal in _needed_features(kernels)
         }
         all_totals = [kernel.zeros() for kernel in kernels]
-        for _, rows, weights in self.source.blocks(block_rows, start, start + n_rows):
+        for position, rows, weights in self.source.blocks(block_rows, start, start + n_rows):
             prepared: Prepared = {dtype: room.fill(rows) for dtype, room in rooms.items()}
             prepared[None] = rows
             for kernel, totals in zip(kernels, all_totals, strict=True):
-                kernel.add(prepared[kernel.form], weights, scratch, totals)
+                kernel.at(position.start).add(prepared[kernel.form], weights, scratch, totals)
         self._idle.append(scratch)
         return all_totals
 
@@ -253,7 +254,9 @@ def _centre_and_spread(source: ArraySource) -> tuple[Array, Array]:
     return pivot, variances + (mean - pivot) ** 2
 
 
-def accumulate(source: ArraySource, responsibilities: Array, n_components: int, *, diagonal: bool) -> Moments:
+def accumulate(
+    source: ArraySource, responsibilities: Array | NDArray[np.integer], n_components: int, *, diagonal: bool
+) -> Moments:
     """Moments for given responsibilities, about each component's own mean: two passes, no digits lost.
 
     Parameters
@@ -278,7 +281,9 @@ def accumulate(source: ArraySource, responsibilities: Array, n_components: int, 
     return Moments(count, first, second, means)
 
 
-def _given_shares(source: ArraySource, responsibilities: Array, n_components: int) -> Iterator[tuple[Array, Array]]:
+def _given_shares(
+    source: ArraySource, responsibilities: Array | NDArray[np.integer], n_components: int
+) -> Iterator[tuple[Array, Array]]:
     """Blocks of rows with their weighted responsibilities ``(K, B)``."""
     components = np.arange(n_components)[:, None]
     for part, rows, weights in source.blocks(max(64, 2**16 // (n_components * source.n_features))):

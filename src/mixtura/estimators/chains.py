@@ -1,0 +1,168 @@
+"""How ``BayesianGaussianMixture`` runs chains: where they begin, under which prior, and what labels and scores rows afterwards."""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mixtura.assess.chains import Chains, judge
+from mixtura.data.array import ArraySource
+from mixtura.estimators.gaussian_mixture import GaussianMixture
+from mixtura.estimators.progress import progress_bar
+from mixtura.ground.errors import InvalidParameterError
+from mixtura.ground.linalg import Array
+from mixtura.inference import gibbs, nuts
+from mixtura.inference.dirichlet_process import DirichletProcess
+from mixtura.inference.partitions import PartitionPrior
+from mixtura.inference.split_merge import SplitMerge
+from mixtura.inference.telescoping import ComponentCountLaw, FiniteMixtures
+from mixtura.model.components import ComponentPrior, ConjugateComponents
+from mixtura.model.covariance.structure import SharedBlocks
+from mixtura.model.independent_prior import IndependentPrior
+from mixtura.model.mixture import Mixture
+from mixtura.model.prior import NormalInverseWishart
+from mixtura.model.semi_conjugate import SemiConjugateComponents
+from mixtura.sweep import accumulate
+
+MODES = 4
+"""Restarts of EM, at least, that look for the modes at which chains begin."""
+
+
+@dataclass(frozen=True)
+class ChainSettings:
+    """How long, how many, and how labels are straightened."""
+
+    n_draws: int
+    n_tune: int
+    n_chains: int
+    relabelling: str
+    verbose: bool
+
+
+def modes(source: ArraySource, settings: dict[str, Any]) -> list[Mixture]:
+    """Where EM ends under a weak prior, from several starts, the best first."""
+    estimator = GaussianMixture(covariance_prior="empirical", max_iter=500, **settings)
+    estimator.n_init = max(MODES, estimator.n_init)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # where chains begin need be neither converged nor free of the floor
+        estimator.fit(source.rows, sample_weight=source.weights)
+    runs = [run for run in estimator.restarts_.runs if not run.failed]
+    return [run.mixture for run in sorted(runs, key=lambda run: -run.bounds[-1])]
+
+
+def by_nuts(
+    source: ArraySource,
+    starts: list[Mixture],
+    prior: IndependentPrior | None,
+    concentration: float | None,
+    settings: ChainSettings,
+    rng: np.random.Generator,
+) -> tuple[Chains, IndependentPrior]:
+    """Draws by NUTS, and the prior that they are under."""
+    if prior is None:
+        moments = accumulate(source, np.zeros(source.n_rows, dtype=int), 1, diagonal=True)
+        variances = moments.scatter()[0] / moments.count[0]
+        prior = IndependentPrior.from_data_moments(moments.means()[0], variances, starts[0].n_components)
+        prior = prior if concentration is None else replace(prior, concentration=concentration)
+    with _progress("Sampling", settings) as progress:
+        run = nuts.sample(
+            source,
+            starts,
+            prior,
+            rng=rng,
+            n_draws=settings.n_draws,
+            n_tune=settings.n_tune,
+            n_chains=settings.n_chains,
+            progress=progress,
+        )
+    judged = judge(
+        run.draws,
+        source.rows,
+        run.log_posterior,
+        run.log_likelihood,
+        run.statistics,
+        method=settings.relabelling,
+    )
+    return judged, prior
+
+
+def by_gibbs(
+    source: ArraySource,
+    starts: list[Mixture],
+    components: ComponentPrior,
+    partition: PartitionPrior,
+    settings: ChainSettings,
+    rng: np.random.Generator,
+) -> Chains:
+    """Draws by Gibbs sampling, with split–merge moves where the prior of the components is conjugate."""
+    moves = SplitMerge(components) if isinstance(components, ConjugateComponents) else None
+    sampler = gibbs.Gibbs(components, partition, moves)
+    begun = [starts[c % len(starts)] for c in range(settings.n_chains)]
+    with _progress("Sampling", settings) as progress:
+        run = gibbs.sample(
+            source, begun, sampler, rng, n_draws=settings.n_draws, n_warmup=settings.n_tune, progress=progress
+        )
+    known = isinstance(partition, FiniteMixtures) and np.isfinite(partition.law.log_probabilities).sum() == 1
+    return judge(
+        run.draws,
+        source.rows,
+        run.log_posterior,
+        run.log_likelihood,
+        {"lp": run.log_posterior},
+        method=settings.relabelling,
+        n_filled=run.n_filled,
+        n_is_known=bool(known),
+        n_components_prior=partition.n_filled_prior(source.n_rows),
+    )
+
+
+def component_prior(structure: SharedBlocks, prior: Any, conjugate: NormalInverseWishart) -> ComponentPrior:
+    """What Gibbs sampling believes of means and covariances: what the user gave, or the conjugate prior."""
+    if prior is None:
+        return ConjugateComponents(structure, conjugate)
+    if not isinstance(prior, SemiConjugateComponents) or prior.structure is not structure:
+        raise InvalidParameterError(
+            f"solver='gibbs' takes prior=None or SemiConjugateComponents of covariance_type={structure.name!r}; got {prior!r}."
+        )
+    return prior
+
+
+def partition_prior(
+    n_components: int, law: ComponentCountLaw | None, process: bool, concentration: float
+) -> PartitionPrior:
+    """What Gibbs sampling believes of weights, and of how many there are."""
+    if law is not None:
+        return FiniteMixtures(law, concentration)
+    if process:
+        return DirichletProcess(concentration)
+    return FiniteMixtures(ComponentCountLaw.exactly(n_components), concentration)
+
+
+@dataclass(frozen=True, eq=False)
+class SampledBelief:
+    """What labels and scores rows after sampling: densities from all draws, labels from those in which they are straight."""
+
+    chains: Chains
+
+    def log_pdf(self, X: ArrayLike) -> Array:
+        """Log of the posterior predictive density."""
+        return self.chains.draws.log_pdf(X)
+
+    def responsibilities(self, X: ArrayLike) -> Array:
+        """Posterior probabilities of the components: the mean over draws, or those of the one draw that stands for them."""
+        if self.chains.labels_are_straight:
+            return self.chains.relabelling.draws.responsibilities(X)
+        return self.chains.point.responsibilities(X)
+
+    def predict(self, X: ArrayLike) -> NDArray[np.int64]:
+        """The most probable label."""
+        return self.responsibilities(X).argmax(axis=1).astype(np.int64)
+
+
+def _progress(label: str, settings: ChainSettings) -> Any:
+    return progress_bar(label) if settings.verbose else nullcontext()

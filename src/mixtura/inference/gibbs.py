@@ -1,0 +1,315 @@
+"""Blocked Gibbs sampling of a mixture with conjugate, or partly conjugate, priors.
+
+The sweep draws the component of every row given the parameters and adds up the moments of each component's rows; the parameters are then
+drawn given those. What is known of the number of components, and of means and covariances, are two choices that know nothing of each
+other: a ``PartitionPrior`` and a ``ComponentPrior``. Components without rows are dropped and drawn afresh, so the same loop serves a known
+and an unknown number of components. All chains share each read of the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixtura.data.array import ArraySource
+from mixtura.ground.errors import DataError, InvalidParameterError
+from mixtura.ground.linalg import Array
+from mixtura.ground.random import child_streams
+from mixtura.inference.partitions import PartitionPrior, Weights
+from mixtura.inference.split_merge import Allocation, SplitMerge
+from mixtura.model.components import ComponentPrior, Components, select
+from mixtura.model.draws import Draws
+from mixtura.model.mixture import Mixture
+from mixtura.model.moments import Moments
+from mixtura.model.scorer import Scorer
+from mixtura.sweep import Sampled, Sweep, Swept
+
+Progress = Callable[[int, int], None]
+"""Called after each sweep with how many have been made, and how many there will be."""
+
+MOST_LABELS = 2**27
+"""Labels that a run keeps, of all chains, draws and rows together: with more, those of a subsample of the rows are kept."""
+
+
+@dataclass(frozen=True, eq=False)
+class Gibbs:
+    """The choices that make a sampler.
+
+    Attributes
+    ----------
+    components : ComponentPrior
+        Of means and covariances.
+    partition : PartitionPrior
+        Of the weights, and of how many there are.
+    split_merge : SplitMerge or None
+        Moves that split a component or merge two, tried in every sweep.
+    """
+
+    components: ComponentPrior
+    partition: PartitionPrior
+    split_merge: SplitMerge | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class GibbsRun:
+    """What ``C`` chains of ``S`` draws bring back.
+
+    Attributes
+    ----------
+    draws : Draws
+        Components with rows first, then those without.
+    log_likelihood : (C, S) array
+        Of each draw, labels summed out.
+    log_posterior : (C, S) array
+        Log density of the partition and of the parameters of its components given the data, up to a constant: labels' names and weights
+        do not enter.
+    n_components : (C, S) integer array
+        Of each draw; meaningless for a Dirichlet process, whose components have no end.
+    n_filled : (C, S) integer array
+        Components with rows.
+    labels : (C, S, M) integer array
+        Components drawn for the rows ``label_rows``, numbered as in ``draws``.
+    label_rows : (M,) integer array
+    accepted : (C,) array
+        Share of split–merge proposals that were accepted; zero where none were made.
+    interrupted : bool
+        Whether the user stopped it before all draws were made.
+    """
+
+    draws: Draws
+    log_likelihood: Array
+    log_posterior: Array
+    n_components: NDArray[np.int64]
+    n_filled: NDArray[np.int64]
+    labels: NDArray[np.int16]
+    label_rows: NDArray[np.int64]
+    accepted: Array
+    interrupted: bool
+
+
+@dataclass(eq=False)
+class _Record:
+    """What is kept of one draw."""
+
+    components: Components
+    log_weights: Array
+    log_likelihood: float
+    log_posterior: float
+    n_filled: int
+    labels: NDArray[np.int16]
+
+
+@dataclass(eq=False)
+class _Chain:
+    """One chain between sweeps."""
+
+    sampler: Gibbs
+    rng: np.random.Generator
+    rows: Array
+    components: Components
+    weights: Weights
+    labels: NDArray[np.int32]
+    seed: np.uint64
+    n_sweeps: int = 0
+    n_accepted: int = 0
+    records: list[_Record] = field(default_factory=list)
+
+    @property
+    def scorer(self) -> Scorer:
+        """The current mixture in the form that travels to the data."""
+        plain = self.components.scorer
+        return Scorer(plain.constants + self.weights.logs, plain.centres, plain.whitening)
+
+    def assignment(self) -> Sampled:
+        """Labels are drawn with random numbers that this chain and this sweep alone have."""
+        self.n_sweeps += 1
+        return Sampled(np.array([self.seed, self.n_sweeps], np.uint64), self.labels, self.weights.slices)
+
+    def advance(self, swept: Swept, label_rows: NDArray[np.intp] | None) -> None:
+        """Take the labels that a sweep has drawn, keep a record if rows are named whose labels to keep, and draw the parameters."""
+        allocation, filled = self._allocation(swept.moments)
+        if label_rows is not None:
+            self.records.append(self._record(swept.log_normaliser, allocation, filled, label_rows))
+        sampler = self.sampler
+        if sampler.split_merge is not None:
+            allocation, n_accepted = sampler.split_merge(self.rows, allocation, sampler.partition, self.rng)
+            self.n_accepted += n_accepted
+        drawn = sampler.components.update(allocation.moments, filled, self.rng)
+        self.weights = sampler.partition.draw_weights(allocation.moments.count, allocation.labels, self.rng)
+        self.components = sampler.components.extend(drawn, len(self.weights.logs) - len(drawn.means), self.rng)
+
+    def _allocation(self, moments: Moments) -> tuple[Allocation, Components]:
+        """The labels with the components without rows struck off the list, and the components that are left."""
+        if moments.count.all():
+            return Allocation(self.labels, moments), self.components
+        filled = np.flatnonzero(moments.count)
+        places = np.zeros(len(moments.count), np.int32)
+        places[filled] = np.arange(len(filled))
+        return Allocation(places[self.labels], select(moments, filled)), self.components[filled]
+
+    def _record(
+        self, log_likelihood: float, allocation: Allocation, filled: Components, label_rows: NDArray[np.intp]
+    ) -> _Record:
+        """The parameters, and the labels that were drawn under them."""
+        moments = allocation.moments
+        log_posterior = (
+            filled.scorer.expected(moments)
+            + self.sampler.partition.log_probability(moments.count)
+            + self.sampler.components.log_density(filled)
+        )
+        labels = self.labels[label_rows].astype(np.int16)
+        return _Record(self.components, self.weights.logs, log_likelihood, log_posterior, len(filled.means), labels)
+
+
+def sample(
+    source: ArraySource,
+    starts: Sequence[Mixture],
+    sampler: Gibbs,
+    rng: np.random.Generator,
+    *,
+    n_draws: int,
+    n_warmup: int,
+    thin: int = 1,
+    progress: Progress | None = None,
+) -> GibbsRun:
+    """Run a chain from each start.
+
+    Parameters
+    ----------
+    source : ArraySource
+        Without weights.
+    starts : sequence of Mixture
+        Of the structure of the prior; where the number of components is known, of that many.
+    sampler : Gibbs
+    rng : numpy Generator
+    n_draws : int
+        Kept of each chain.
+    n_warmup : int
+        Sweeps before the first of them.
+    thin : int, default=1
+        Sweeps for each draw that is kept.
+    progress : Progress, optional
+
+    Returns
+    -------
+    GibbsRun
+        When the user interrupts, what was drawn so far.
+
+    Raises
+    ------
+    DataError
+        If rows have weights: a row that counts as two has no one component.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import mixtura as mx
+    >>> from mixtura.data.array import ArraySource
+    >>> from mixtura.inference.gibbs import Gibbs, sample
+    >>> from mixtura.inference.telescoping import ComponentCountLaw, FiniteMixtures
+    >>> from mixtura.model.components import ConjugateComponents
+    >>> x = np.array([[0.0], [1.0], [10.0], [11.0], [12.0]])
+    >>> start = mx.Mixture([0.5, 0.5], [[0.5], [11.0]], [1.0, 1.0], "spherical")
+    >>> prior = mx.NormalInverseWishart(mean=[6.0], mean_precision=0.1, scale=[[4.0]], degrees_of_freedom=4)
+    >>> sampler = Gibbs(ConjugateComponents(start.structure, prior), FiniteMixtures(ComponentCountLaw.exactly(2), 1.0))
+    >>> run = sample(ArraySource(x), [start], sampler, np.random.default_rng(0), n_draws=1000, n_warmup=100)
+    >>> together = run.labels[0, :, 0] == run.labels[0, :, 1]
+    >>> bool(together.mean() > 0.95), run.draws.means.shape
+    (True, (1, 1000, 2, 1))
+    """
+    _check(source, starts, sampler, n_draws, n_warmup, thin)
+    label_rows = _label_rows(source.n_rows, len(starts) * n_draws)
+    chains = [
+        _chain(sampler, start, source, stream)
+        for start, stream in zip(starts, child_streams(rng, len(starts)), strict=True)
+    ]
+    n_sweeps, interrupted = n_warmup + n_draws * thin, False
+    with Sweep(source) as sweep:
+        try:
+            for n in range(1, n_sweeps + 1):
+                swept = sweep([chain.scorer for chain in chains], [chain.assignment() for chain in chains])
+                kept = label_rows if n > n_warmup and (n - n_warmup) % thin == 0 else None
+                for chain, one in zip(chains, swept, strict=True):
+                    chain.advance(one, kept)
+                if progress is not None:
+                    progress(n, n_sweeps)
+        except KeyboardInterrupt:
+            interrupted = True
+    n_kept = min(len(chain.records) for chain in chains)
+    if not n_kept:
+        raise KeyboardInterrupt
+    return _run([chain.records[:n_kept] for chain in chains], chains, label_rows, interrupted)
+
+
+def _check(
+    source: ArraySource, starts: Sequence[Mixture], sampler: Gibbs, n_draws: int, n_warmup: int, thin: int
+) -> None:
+    if source.weights is not None:
+        raise DataError(
+            "sample_weight cannot be used with Gibbs sampling, which gives each row to one component; repeat rows instead."
+        )
+    for name, value, least in (("n_draws", n_draws, 1), ("n_warmup", n_warmup, 0), ("thin", thin, 1)):
+        if value < least:
+            raise InvalidParameterError(f"{name} must be at least {least}; got {value!r}.")
+    structure = sampler.components.structure
+    for start in starts:
+        if start.structure is not structure:
+            raise InvalidParameterError(
+                f"a start has covariance type {start.covariance_type!r}, the prior {structure.name!r}; they must be the same."
+            )
+
+
+def _label_rows(n_rows: int, n_draws: int) -> NDArray[np.intp]:
+    """All rows, or as many, evenly spaced, as have room."""
+    n_kept = min(n_rows, max(1, MOST_LABELS // n_draws))
+    return np.unique(np.linspace(0, n_rows - 1, n_kept).astype(np.intp))
+
+
+def _chain(sampler: Gibbs, start: Mixture, source: ArraySource, rng: np.random.Generator) -> _Chain:
+    with np.errstate(divide="ignore"):
+        weights = Weights(np.log(start.weights))
+    seed = rng.integers(2**64, dtype=np.uint64)
+    labels = np.zeros(source.n_rows, np.int32)
+    return _Chain(sampler, rng, source.rows, sampler.components.begin(start), weights, labels, seed)
+
+
+def _run(
+    records: list[list[_Record]], chains: list[_Chain], label_rows: NDArray[np.intp], interrupted: bool
+) -> GibbsRun:
+    def gathered(name: str) -> NDArray[Any]:
+        return np.array([[getattr(record, name) for record in chain] for chain in records])
+
+    tried = [c.n_sweeps * (c.sampler.split_merge.n_proposals if c.sampler.split_merge else 1) for c in chains]
+    return GibbsRun(
+        draws=_draws(records),
+        log_likelihood=gathered("log_likelihood"),
+        log_posterior=gathered("log_posterior"),
+        n_components=np.array([[len(record.log_weights) for record in chain] for chain in records]),
+        n_filled=gathered("n_filled"),
+        labels=gathered("labels"),
+        label_rows=label_rows,
+        accepted=np.array([c.n_accepted for c in chains]) / tried,
+        interrupted=interrupted,
+    )
+
+
+def _draws(records: list[list[_Record]]) -> Draws:
+    """All draws with as many components as the largest; those that a draw does not have repeat its last, with no weight."""
+    structure, n_features = records[0][0].components.structure, records[0][0].components.means.shape[1]
+    outer = (len(records), len(records[0]))
+    most = max(len(record.log_weights) for chain in records for record in chain)
+    weights = np.zeros((*outer, most))
+    means = np.empty((*outer, most, n_features))
+    covariances = np.empty((*outer, *structure.shape(most, n_features)))
+    for c, chain in enumerate(records):
+        for s, record in enumerate(chain):
+            n_components = len(record.log_weights)
+            places = np.minimum(np.arange(most), n_components - 1)
+            weights[c, s, :n_components] = np.exp(record.log_weights)
+            padded = record.components[places]
+            means[c, s], covariances[c, s] = padded.means, padded.covariances
+    return Draws(structure, weights, means, covariances)

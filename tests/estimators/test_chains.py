@@ -1,0 +1,166 @@
+"""``BayesianGaussianMixture`` with chains: draws under the priors it says, labels straight, and everything a user may then ask for."""
+
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+import mixtura as mx
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+SOLVERS = {
+    "nuts": {"solver": "nuts", "n_draws": 250, "n_tune": 250},
+    "gibbs": {
+        "solver": "gibbs",
+        "n_draws": 400,
+        "n_tune": 100,
+        "weight_concentration_prior": 1.0,
+        "weight_concentration_prior_type": "dirichlet_distribution",
+    },
+}
+
+
+def two_clouds(n_rows=150, seed=0):
+    return mx.Mixture([0.4, 0.6], [[0.0, 0.0], [4.0, 1.0]], [1.0, 0.5], "spherical").sample(n_rows, random_state=seed)[
+        0
+    ]
+
+
+@pytest.fixture(scope="module", params=SOLVERS)
+def fitted(request):
+    if request.param == "nuts":
+        pytest.importorskip("nutpie")
+    settings = {"n_chains": 2, "covariance_type": "diag", "random_state": 0, **SOLVERS[request.param]}
+    return mx.BayesianGaussianMixture(2, **settings).fit(two_clouds())
+
+
+def test_the_point_is_the_mean_of_relabelled_draws(fitted):
+    draws = fitted.draws_
+    assert draws.weights.shape == (2, fitted.n_draws, 2)
+    np.testing.assert_allclose(fitted.weights_, draws.weights.mean(axis=(0, 1)))
+    np.testing.assert_allclose(fitted.means_, draws.means.mean(axis=(0, 1)))
+    order = fitted.means_[:, 0].argsort()
+    np.testing.assert_allclose(fitted.means_[order], [[0, 0], [4, 1]], atol=0.5)
+    np.testing.assert_allclose(fitted.weights_[order], [0.4, 0.6], atol=0.12)
+    assert fitted.relabelling_.failure_rate == 0
+    assert fitted.mixture_.weights.tolist() == fitted.weights_.tolist()
+    assert fitted.diagnostics_.worst.r_hat < 1.05
+    assert fitted.converged_ == fitted.diagnostics_.sound
+
+
+def test_rows_are_labelled_and_scored_by_all_draws(fitted):
+    X = two_clouds()
+    np.testing.assert_allclose(fitted.predict_proba(X).sum(axis=1), 1)
+    np.testing.assert_array_equal(fitted.predict(X), fitted.predict_proba(X).argmax(axis=1))
+    flat = [fitted.draws_.mixture(c, s) for c in range(2) for s in range(fitted.n_draws)]
+    slow = np.log(np.mean([m.pdf(X[:5]) for m in flat], axis=0))
+    np.testing.assert_allclose(fitted.score_samples(X[:5]), slow, rtol=1e-9)
+
+
+def test_what_else_is_asked_of_it(fitted):
+    X = two_clouds()
+    together = fitted.coclustering_
+    assert together.shape == (150, 150)
+    labels = fitted.predict(X)
+    assert together[labels[:, None] == labels].mean() > 0.9 > 0.1 > together[labels[:, None] != labels].mean()
+    assert fitted.n_components_posterior_.tolist() == [0, 0, 1]
+    assert fitted.log_posterior_.shape == fitted.log_likelihood_.shape == (2, fitted.n_draws)
+    best = np.unravel_index(fitted.log_likelihood_.argmax(), (2, fitted.n_draws))
+    assert fitted.draws_.mixture(*best).log_likelihood(X) == pytest.approx(fitted.log_likelihood_[best], rel=1e-9)
+    if fitted.solver == "gibbs":
+        assert fitted.n_components_prior_.sum() == pytest.approx(1)
+    else:
+        assert fitted.n_components_prior_ is None
+
+
+def test_a_seed_repeats_it_and_a_pickle_keeps_it(fitted):
+    again = clone(fitted).fit(two_clouds())
+    np.testing.assert_array_equal(again.draws_.means, fitted.draws_.means)
+    kept = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(kept.score_samples(two_clouds()), fitted.score_samples(two_clouds()))
+    assert kept.diagnostics_.verdict == fitted.diagnostics_.verdict
+
+
+def test_arviz_reads_it(fitted):
+    pytest.importorskip("arviz_base")
+    tree = fitted.to_arviz(two_clouds())
+    assert dict(tree["posterior"].sizes) == {"chain": 2, "draw": fitted.n_draws, "component": 2, "feature": 2}
+    assert float(fitted.loo(two_clouds()).elpd) == pytest.approx(fitted.score(two_clouds()) * 150, abs=15)
+
+
+def test_what_variational_bayes_has_is_gone_after_sampling_and_back_again():
+    gm = mx.BayesianGaussianMixture(2, random_state=0, **(SOLVERS["gibbs"] | {"n_draws": 50}))
+    X = two_clouds()
+    gm.set_params(solver="cavi").fit(X)
+    assert hasattr(gm, "posterior_")
+    assert not hasattr(gm, "draws_")
+    gm.set_params(solver="gibbs").fit(X)
+    assert hasattr(gm, "draws_")
+    assert not hasattr(gm, "posterior_")
+    assert not hasattr(gm, "lower_bound_")
+    gm.set_params(solver="cavi").fit(X)
+    assert not hasattr(gm, "coclustering_")
+
+
+def test_an_unknown_number_of_components():
+    X = np.concatenate([two_clouds(100), two_clouds(100) + 20])[:, :1]
+    gm = mx.BayesianGaussianMixture(
+        3,
+        solver="gibbs",
+        covariance_type="spherical",
+        n_components_law=mx.ComponentCountLaw.uniform(8),
+        n_draws=600,
+        n_tune=200,
+        random_state=0,
+        degrees_of_freedom_prior=4,
+        covariance_prior=2.0,
+        mean_precision_prior=0.01,
+    ).fit(X)
+    assert gm.n_components_posterior_.argmax() == 4
+    assert len(gm.n_components_posterior_) == gm.draws_.n_components + 1
+    assert gm.relabelling_.draws.n_components == gm.mixture_.n_components == 4
+    np.testing.assert_allclose(np.sort(gm.means_[:, 0]), [0, 4, 20, 24], atol=1)
+    assert gm.n_components_prior_[:9].sum() == pytest.approx(1)
+    assert set(np.unique(gm.predict(X))) == {0, 1, 2, 3}
+
+
+def test_components_that_cannot_be_told_apart_are_not_summarised():
+    X = np.random.default_rng(0).normal(size=(60, 1))
+    settings = SOLVERS["gibbs"] | {"n_draws": 300}
+    gm = mx.BayesianGaussianMixture(3, covariance_type="tied", random_state=0, **settings).fit(X)
+    with pytest.raises(ValueError, match="cannot be told apart"):
+        gm.relabelling_.expectations()
+    best = np.unravel_index(gm.log_posterior_.argmax(), gm.log_posterior_.shape)
+    assert gm.mixture_ == gm.draws_.mixture(*best)
+    assert np.isfinite(gm.score_samples(X)).all()
+    assert gm.predict(X).shape == (60,)
+
+
+def test_priors_are_said_and_wrong_ones_refused():
+    X = two_clouds()
+    semi = mx.SemiConjugateComponents.of_ranges(
+        mx.Mixture([1.0], [[0.0, 0.0]], [1.0], "spherical").structure, X.min(axis=0), X.max(axis=0)
+    )
+    gm = mx.BayesianGaussianMixture(
+        2, covariance_type="spherical", prior=semi, random_state=0, **(SOLVERS["gibbs"] | {"n_draws": 50})
+    ).fit(X)
+    assert gm.prior_ is semi
+    with pytest.raises(ValueError, match="covariance_type='full'"):
+        mx.BayesianGaussianMixture(2, prior=semi, **SOLVERS["gibbs"]).fit(X)
+    with pytest.raises(ValueError, match="use solver='gibbs'"):
+        mx.BayesianGaussianMixture(2, prior=semi, solver="nuts").fit(X)
+    with pytest.raises(ValueError, match="sample_weight"):
+        mx.BayesianGaussianMixture(2, **SOLVERS["gibbs"]).fit(X, sample_weight=np.full(len(X), 2.0))
+    with pytest.raises(AttributeError, match="no attribute 'draws_'"):
+        _ = mx.BayesianGaussianMixture(2).fit(X).draws_
+
+
+def test_nuts_says_its_default_prior():
+    pytest.importorskip("nutpie")
+    gm = mx.BayesianGaussianMixture(1, n_chains=1, random_state=0, **(SOLVERS["nuts"] | {"n_draws": 20})).fit(
+        two_clouds()
+    )
+    assert str(gm.prior_).startswith("weights Dirichlet(1); means normal(location ")
+    assert "half-Cauchy" in str(gm.prior_)

@@ -1,0 +1,189 @@
+"""An unknown number of components: exact posteriors by enumeration, exact induced priors, and the galaxies of Richardson and Green."""
+
+import numpy as np
+import pytest
+
+from enumeration import Exact, chinese_restaurant, finite_urn, partitions
+from mixtura.data.array import ArraySource
+from mixtura.ground.errors import InvalidParameterError
+from mixtura.inference.dirichlet_process import DirichletProcess
+from mixtura.inference.gibbs import Gibbs, sample
+from mixtura.inference.split_merge import SplitMerge
+from mixtura.inference.telescoping import ComponentCountLaw, FiniteMixtures
+from mixtura.model.components import ConjugateComponents
+from mixtura.model.covariance import covariance_structure
+from mixtura.model.mixture import Mixture
+from mixtura.model.prior import NormalInverseWishart
+from mixtura.model.semi_conjugate import SemiConjugateComponents
+
+PRIOR = NormalInverseWishart([6.0], 0.1, [[4.0]], 4.0)
+LINE = np.array([[0.0], [1.0], [4.0], [9.0], [10.0], [11.0]])
+N = len(LINE)
+LAW = ComponentCountLaw.beta_negative_binomial(most=12)
+
+
+def finite(law, concentration, dynamic=False):
+    """A mixture of finite mixtures and, for the oracle, its models."""
+    gammas = [concentration / k if dynamic else concentration for k in range(1, law.most + 1)]
+    models = {k: (p, finite_urn(k, g)) for k, (p, g) in enumerate(zip(law.probabilities, gammas, strict=True), 1)}
+    return FiniteMixtures(law, concentration, dynamic), models
+
+
+PARTITION_PRIORS = {
+    "static": finite(LAW, 0.7),
+    "dynamic": finite(LAW, 1.5, dynamic=True),
+    "uniform": finite(ComponentCountLaw.uniform(5), 1.0),
+    "known": finite(ComponentCountLaw.exactly(3), 0.5),
+    "process": (DirichletProcess(0.9), {"dp": (1.0, chinese_restaurant(0.9))}),
+}
+
+
+@pytest.mark.parametrize("name", PARTITION_PRIORS)
+def test_the_prior_of_partitions_is_the_product_of_urn_probabilities(name):
+    prior, models = PARTITION_PRIORS[name]
+    n_filled = np.zeros(N + 1)
+    for labels in partitions(N):
+        expected = np.logaddexp.reduce([np.log(p) + log_prior(labels) for p, log_prior in models.values() if p])
+        found = prior.log_probability(np.bincount(labels).astype(float))
+        assert found == pytest.approx(expected, abs=1e-10)
+        n_filled[max(labels) + 1] += np.exp(expected)
+    induced = prior.n_filled_prior(N)
+    np.testing.assert_allclose(np.pad(induced, (0, N + 1 - len(induced))), n_filled, atol=1e-12)
+
+
+def test_the_induced_prior_of_many_rows():
+    """Mean and variance of a Dirichlet process's number of filled components are sums; a known number of components is seldom exceeded."""
+    n = np.arange(3000)
+    opening = 2.0 / (2.0 + n)
+    induced = DirichletProcess(2.0).n_filled_prior(3000)
+    t = np.arange(len(induced))
+    assert induced.sum() == pytest.approx(1, abs=1e-12)
+    assert induced @ t == pytest.approx(opening.sum(), rel=1e-12)
+    assert induced @ t**2 - (induced @ t) ** 2 == pytest.approx((opening * (1 - opening)).sum(), rel=1e-10)
+    assert FiniteMixtures(ComponentCountLaw.exactly(4), 1.0).n_filled_prior(3000)[4] > 0.99
+
+
+@pytest.mark.parametrize(
+    ("law", "mean"),
+    [
+        (ComponentCountLaw.beta_negative_binomial(most=5000), 2.0),
+        (ComponentCountLaw.poisson(2.5), 3.5),
+        (ComponentCountLaw.geometric(0.2), 5.0),
+        (ComponentCountLaw.uniform(30), 15.5),
+        (ComponentCountLaw.exactly(7), 7.0),
+    ],
+)
+def test_laws_of_the_number_of_components_have_their_means(law, mean):
+    assert law.probabilities.sum() == pytest.approx(1)
+    assert law.probabilities @ np.arange(1, law.most + 1) == pytest.approx(mean, rel=1e-5)
+
+
+def run_of(rows, components, partition, *, n_draws, n_chains=4, n_warmup=50, split_merge=None, thin=1, seed=0):
+    start = Mixture([1.0], rows.mean(axis=0)[None], np.array([rows.var()]), "spherical")
+    return sample(
+        ArraySource(rows),
+        [start] * n_chains,
+        Gibbs(components, partition, split_merge),
+        np.random.default_rng(seed),
+        n_draws=n_draws,
+        n_warmup=n_warmup,
+        thin=thin,
+    )
+
+
+def check_frequencies(indicators, probabilities, n_batches=10):
+    """Means of indicators ``(C, S, Q)`` within four standard errors, from batches of each chain."""
+    batches = np.concatenate([part.mean(axis=1) for part in np.array_split(indicators, n_batches, axis=1)])
+    error = batches.std(axis=0, ddof=1) / np.sqrt(len(batches))
+    deviations = (batches.mean(axis=0) - probabilities) / np.maximum(error, 1e-3)
+    assert np.abs(deviations).max() < 4, deviations
+    assert error.max() < 0.05, "too few draws to notice a sampler that is wrong"
+
+
+def check_against(exact, run):
+    labels, n_filled = run.labels, run.n_filled
+    check_frequencies(n_filled[:, :, None] == np.arange(1, N + 1), exact.of_n_filled[1:])
+    one, other = np.triu_indices(N, 1)
+    check_frequencies(labels[:, :, one] == labels[:, :, other], exact.coclustering[one, other])
+    if "dp" not in exact.models:
+        check_frequencies(run.n_components[:, :, None] == exact.models, np.array(list(exact.of_models.values())))
+    assert (n_filled <= run.n_components).all()
+    np.testing.assert_array_equal([[len(set(draw)) for draw in chain] for chain in labels.tolist()], n_filled)
+
+
+@pytest.mark.parametrize("name", ["static", "dynamic", "process"])
+def test_the_posterior_is_that_of_the_enumeration(name):
+    partition, models = PARTITION_PRIORS[name]
+    exact = Exact.of(LINE, "spherical", PRIOR, models)
+    components = ConjugateComponents(covariance_structure("spherical"), PRIOR)
+    check_against(exact, run_of(LINE, components, partition, n_draws=600))
+
+
+def test_with_splits_and_mergers_it_stays_so():
+    partition, models = PARTITION_PRIORS["uniform"]
+    exact = Exact.of(LINE, "spherical", PRIOR, models)
+    components = ConjugateComponents(covariance_structure("spherical"), PRIOR)
+    run = run_of(LINE, components, partition, n_draws=300, split_merge=SplitMerge(components))
+    check_against(exact, run)
+    assert (run.accepted > 0.02).all()
+
+
+def test_draws_of_different_size_are_mixtures():
+    components = ConjugateComponents(covariance_structure("spherical"), PRIOR)
+    for partition in (PARTITION_PRIORS["static"][0], PARTITION_PRIORS["process"][0]):
+        run = run_of(LINE, components, partition, n_draws=30)
+        assert run.draws.n_components == run.n_components.max() > run.n_components.min()
+        np.testing.assert_array_equal((run.draws.weights > 0).sum(axis=2) <= run.n_components, True)
+        for c, s in ((0, 0), (3, 29)):
+            mixture = run.draws.mixture(c, s)
+            assert run.log_likelihood[c, s] == pytest.approx(mixture.log_likelihood(LINE), rel=1e-9)
+        assert np.isfinite(run.log_posterior).all()
+
+
+def richardson_and_green(galaxies):
+    """The copy of the data that the published posterior is of: the 78th velocity is 26.960."""
+    rows = galaxies.copy()
+    rows[77] = 26.960
+    assert np.sort(galaxies[:, 0])[77] == galaxies[77, 0]
+    components = SemiConjugateComponents.of_ranges(
+        covariance_structure("spherical"), rows.min(axis=0), rows.max(axis=0)
+    )
+    return rows, components, FiniteMixtures(ComponentCountLaw.uniform(30), 1.0)
+
+
+PUBLISHED = {3: 0.061, 4: 0.128, 5: 0.182, 6: 0.199, 7: 0.160, 8: 0.109}
+
+
+def of_chains(run):
+    """Posterior probabilities of the numbers of components that were published, ``(6, C)``."""
+    return np.array([(run.n_components == k).mean(axis=1) for k in PUBLISHED])
+
+
+def test_galaxies_in_short(galaxies):
+    """Chains keep few components for hundreds of sweeps, so these few know a probability to 0.04 and no better."""
+    run = run_of(*richardson_and_green(galaxies), n_draws=400, n_warmup=200, n_chains=8)
+    np.testing.assert_allclose(of_chains(run).mean(axis=1), list(PUBLISHED.values()), atol=0.12)
+    assert (run.n_filled < run.n_components).mean() > 0.2
+
+
+@pytest.mark.slow
+def test_galaxies(galaxies):
+    run = run_of(*richardson_and_green(galaxies), n_draws=4000, n_warmup=500, n_chains=8, thin=2)
+    found = of_chains(run)
+    error = found.std(axis=1, ddof=1) / np.sqrt(8)
+    assert error.max() < 0.03
+    np.testing.assert_allclose(found.mean(axis=1), list(PUBLISHED.values()), atol=0.03)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: FiniteMixtures(LAW, 0.0), "concentration must be positive"),
+        (lambda: DirichletProcess(-1.0), "concentration must be positive"),
+        (lambda: ComponentCountLaw([-np.inf]), "log probability"),
+        (lambda: ComponentCountLaw([]), "log probability"),
+    ],
+)
+def test_bad_arguments_are_named(make, message):
+    with pytest.raises(InvalidParameterError, match=message):
+        make()
