@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from numbers import Integral, Real
@@ -139,6 +139,10 @@ class BayesianGaussianMixture(LearnsFromBatches, FittedMixture, BaseEstimator):
         They begin at different modes of EM. Interrupting returns what was drawn until then.
     relabelling : {"ecr", "stephens", "pivot"}, default="ecr"
         How components of draws are brought into one order.
+    guide : str or callable, optional
+        For "svi": the name of one of NumPyro's guides, such as "auto_normal" or "auto_multivariate_normal", or what makes one of a model.
+        NumPyro then fits it to its own model of the mixture, under priors like those of "nuts", one sweep to a gradient, and ``draws_``
+        are drawn from it. It needs the extra ``numpyro``; ``mixtura.bridges.numpyro`` takes priors of one's own.
 
     Attributes
     ----------
@@ -218,6 +222,7 @@ class BayesianGaussianMixture(LearnsFromBatches, FittedMixture, BaseEstimator):
         "n_tune": [Interval(Integral, 0, None, closed="left")],
         "n_chains": [Interval(Integral, 1, None, closed="left")],
         "relabelling": [StrOptions(set(METHODS))],
+        "guide": [str, callable, None],
     }
 
     def __init__(
@@ -249,6 +254,7 @@ class BayesianGaussianMixture(LearnsFromBatches, FittedMixture, BaseEstimator):
         n_tune: int = 500,
         n_chains: int = 4,
         relabelling: str = "ecr",
+        guide: str | Callable[..., Any] | None = None,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -276,6 +282,7 @@ class BayesianGaussianMixture(LearnsFromBatches, FittedMixture, BaseEstimator):
         self.n_tune = n_tune
         self.n_chains = n_chains
         self.relabelling = relabelling
+        self.guide = guide
 
     _batch_solver = "svi"
 
@@ -304,6 +311,9 @@ class BayesianGaussianMixture(LearnsFromBatches, FittedMixture, BaseEstimator):
         if self.solver in ("gibbs", "nuts"):
             self._sample(source, algorithm, rows.dtype)
             return self
+        if self.guide is not None:
+            self._follow(self.guide, source, rows.dtype)
+            return self
         stopping = Stopping(float(self.tol), self.max_iter, source.total_weight)
         shortlist = self._shortlist(source, kept, len(rows), algorithm)
         climb = self._by_batches if self.solver == "svi" else self._by_passes
@@ -319,7 +329,16 @@ class BayesianGaussianMixture(LearnsFromBatches, FittedMixture, BaseEstimator):
 
     def _forget(self) -> None:
         """What the last fit has left that this one may not set again."""
-        for name in ("posterior_", "chains_", "coclustering_", "losses_", "lower_bound_", "lower_bounds_", "restarts_"):
+        for name in (
+            "posterior_",
+            "chains_",
+            "draws_",
+            "coclustering_",
+            "losses_",
+            "lower_bound_",
+            "lower_bounds_",
+            "restarts_",
+        ):
             if not (self.warm_start and name == "posterior_"):
                 self.__dict__.pop(name, None)
 
@@ -347,6 +366,28 @@ class BayesianGaussianMixture(LearnsFromBatches, FittedMixture, BaseEstimator):
         self._rows_kept = source.rows[evenly_spaced(source.n_rows, MOST_COCLUSTERED)]
         if not self.converged_:
             warnings.warn(self.chains_.diagnostics.verdict, ConvergenceWarning, stacklevel=3)
+
+    def _follow(self, guide: str | Callable[..., Any], source: ArraySource, dtype: np.dtype) -> None:
+        """NumPyro's stochastic variational inference, with one of its guides about a mode of EM."""
+        if self.solver != "svi" or self.prior is not None:
+            raise InvalidParameterError(
+                "guide needs solver='svi' and prior=None; with priors of your own, use mixtura.bridges.numpyro.fit_guide."
+            )
+        from mixtura.bridges.numpyro import fit_guide
+
+        found = fit_guide(
+            source.rows,
+            self.n_components,
+            self.covariance_type,
+            guide=guide,
+            sample_weight=source.weights,
+            n_draws=self.n_draws,
+            random_state=self.random_state,
+        )
+        self._adopt_point(found.mixture, dtype)
+        self.draws_, self.losses_ = found.draws, (found.losses / source.total_weight).tolist()
+        self.lower_bound_, self.n_iter_, self.converged_ = found.lower_bound, len(found.losses), True
+        self.lower_bounds_ = (-found.losses).tolist()
 
     def _concentration(self) -> float:
         alpha = self.weight_concentration_prior
@@ -540,7 +581,9 @@ class BayesianGaussianMixture(LearnsFromBatches, FittedMixture, BaseEstimator):
 
     @property
     def _belief(self) -> Belief:
-        return SampledBelief(self.chains_) if hasattr(self, "chains_") else self.posterior_
+        if "chains_" in self.__dict__:
+            return SampledBelief.of(self.chains_)
+        return SampledBelief(self.draws_, self.draws_) if "draws_" in self.__dict__ else self.posterior_
 
     # ---- after sampling --------------------------------------------------------------------------------------------------------
 

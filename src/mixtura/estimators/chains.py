@@ -23,6 +23,7 @@ from mixtura.inference.split_merge import SplitMerge
 from mixtura.inference.telescoping import ComponentCountLaw, FiniteMixtures
 from mixtura.model.components import ComponentPrior, ConjugateComponents
 from mixtura.model.covariance.structure import SharedBlocks
+from mixtura.model.draws import Draws
 from mixtura.model.independent_prior import IndependentPrior
 from mixtura.model.mixture import Mixture
 from mixtura.model.prior import NormalInverseWishart
@@ -145,19 +146,31 @@ def partition_prior(
 
 @dataclass(frozen=True, eq=False)
 class SampledBelief:
-    """What labels and scores rows after sampling: densities from all draws, labels from those in which they are straight."""
+    """What labels and scores rows after sampling.
 
-    chains: Chains
+    Attributes
+    ----------
+    densities : Draws
+        All draws.
+    labels : Draws or Mixture
+        The draws in which labels are straight, or else the one that stands for them.
+    """
+
+    densities: Draws
+    labels: Draws | Mixture
+
+    @classmethod
+    def of(cls, chains: Chains) -> SampledBelief:
+        """That of judged chains."""
+        return cls(chains.draws, chains.relabelling.draws if chains.labels_are_straight else chains.point)
 
     def log_pdf(self, X: ArrayLike) -> Array:
         """Log of the posterior predictive density."""
-        return self.chains.draws.log_pdf(X)
+        return self.densities.log_pdf(X)
 
     def responsibilities(self, X: ArrayLike) -> Array:
-        """Posterior probabilities of the components: the mean over draws, or those of the one draw that stands for them."""
-        if self.chains.labels_are_straight:
-            return self.chains.relabelling.draws.responsibilities(X)
-        return self.chains.point.responsibilities(X)
+        """Posterior probabilities of the components."""
+        return self.labels.responsibilities(X)
 
     def predict(self, X: ArrayLike) -> NDArray[np.int64]:
         """The most probable label."""
