@@ -31,6 +31,7 @@ def test_every_picture_names_the_install_command(name, without_matplotlib, tmp_p
         "convergence": ({"em": gm},),
         "criterion": (mx.GaussianMixtureSearch(1, random_state=0).fit(X),),
         "animate": (gm, X, tmp_path / "climb.gif"),
+        **dict.fromkeys(("chains", "coclustering", "n_components", "parameters", "weights"), (gm,)),
     }
     with pytest.raises(mx.MissingExtraError, match=r'pip install "mixtura\[plot\]"'):
         getattr(mx.plot, name)(*arguments.get(name, (gm, X)))

@@ -9,11 +9,29 @@ pyplot, pass ``ax=plt.gca()``.
 """
 
 from mixtura.plot.animation import animate
+from mixtura.plot.chains import chains
 from mixtura.plot.climb import convergence, trace
 from mixtura.plot.clusters import components
+from mixtura.plot.coclustering import coclustering
 from mixtura.plot.contours import density
+from mixtura.plot.counts import n_components
+from mixtura.plot.marginals import parameters
 from mixtura.plot.overview import picture
 from mixtura.plot.posterior import predictive, weights
 from mixtura.plot.selection import criterion
 
-__all__ = ["animate", "components", "convergence", "criterion", "density", "picture", "predictive", "trace", "weights"]
+__all__ = [
+    "animate",
+    "chains",
+    "coclustering",
+    "components",
+    "convergence",
+    "criterion",
+    "density",
+    "n_components",
+    "parameters",
+    "picture",
+    "predictive",
+    "trace",
+    "weights",
+]

@@ -160,8 +160,11 @@ def posterior_draws(model: Any, n: int) -> list[Mixture]:
 
 
 def _weight_draws(model: Any) -> Array:
-    """Weights ``(S, K)``."""
-    draws = getattr(model, "draws_", None)
+    """Weights ``(S, K)``, of draws with straight labels where there are such."""
+    relabelling = getattr(model, "relabelling_", None)
+    if relabelling is not None:
+        relabelling.check()
+    draws = getattr(relabelling, "draws", None) or getattr(model, "draws_", None)
     if isinstance(draws, Draws):
         return draws.weights.reshape(-1, draws.n_components)
     posterior, rng = _posterior(model), np.random.default_rng(0)
