@@ -118,8 +118,9 @@ class BayesianGaussianMixture(LearnsFromBatches, FittedMixture, BaseEstimator):
         "cavi" is variational Bayes by coordinate ascent, which reads all rows for every step. "svi" is stochastic variational inference,
         which learns from batches of rows in random order until a read of the data brings no more than ``tol`` per row (at most
         ``max_iter`` reads; from a fair start one or two will do), and reads them once more for the exact bound; it also learns from
-        streams, through ``partial_fit``. "gibbs" draws from the exact posterior under the same priors, split–merge moves included. "nuts"
-        draws by the No-U-Turn sampler, labels summed out, under the priors of ``IndependentPrior``; it needs the extra ``mcmc``.
+        streams, through ``partial_fit``. "gibbs" draws from the exact posterior under the same priors, with split–merge moves where the
+        number of components is open. "nuts" draws by the No-U-Turn sampler, labels summed out, under the priors of ``IndependentPrior``;
+        it needs the extra ``mcmc``.
     batch_size : int, optional
         Rows to a batch; 4096 by default for "svi". With "cavi", the belief is updated after every block of so many rows, by which it
         needs fewer reads; by default after all of them.

@@ -100,15 +100,15 @@ def by_gibbs(
     settings: ChainSettings,
     rng: np.random.Generator,
 ) -> Chains:
-    """Draws by Gibbs sampling, with split–merge moves where the prior of the components is conjugate."""
-    moves = SplitMerge(components) if isinstance(components, ConjugateComponents) else None
+    """Draws by Gibbs sampling, with split–merge moves where the number of components is open and their prior conjugate."""
+    known = isinstance(partition, FiniteMixtures) and np.isfinite(partition.law.log_probabilities).sum() == 1
+    moves = SplitMerge(components) if not known and isinstance(components, ConjugateComponents) else None
     sampler = gibbs.Gibbs(components, partition, moves)
     begun = [starts[c % len(starts)] for c in range(settings.n_chains)]
     with _progress("Sampling", settings) as progress:
         run = gibbs.sample(
             source, begun, sampler, rng, n_draws=settings.n_draws, n_warmup=settings.n_tune, progress=progress
         )
-    known = isinstance(partition, FiniteMixtures) and np.isfinite(partition.law.log_probabilities).sum() == 1
     return judge(
         run.draws,
         source.rows,
