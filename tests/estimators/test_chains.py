@@ -65,6 +65,9 @@ def test_what_else_is_asked_of_it(fitted):
     assert together.shape == (150, 150)
     labels = fitted.predict(X)
     assert together[labels[:, None] == labels].mean() > 0.9 > 0.1 > together[labels[:, None] != labels].mean()
+    found = fitted.estimate_partition()
+    assert found.n_clusters == 2
+    assert len({(one, other) for one, other in zip(found.labels, labels, strict=True)}) == 2
     assert fitted.n_components_posterior_.tolist() == [0, 0, 1]
     assert fitted.log_posterior_.shape == fitted.log_likelihood_.shape == (2, fitted.n_draws)
     best = np.unravel_index(fitted.log_likelihood_.argmax(), (2, fitted.n_draws))
@@ -157,10 +160,32 @@ def test_priors_are_said_and_wrong_ones_refused():
         _ = mx.BayesianGaussianMixture(2).fit(X).draws_
 
 
-def test_nuts_says_its_default_prior():
+def test_nuts_says_its_default_prior(capsys):
     pytest.importorskip("nutpie")
-    gm = mx.BayesianGaussianMixture(1, n_chains=1, random_state=0, **(SOLVERS["nuts"] | {"n_draws": 20})).fit(
-        two_clouds()
-    )
+    gm = mx.BayesianGaussianMixture(
+        1, n_chains=1, random_state=0, verbose=1, **(SOLVERS["nuts"] | {"n_draws": 20})
+    ).fit(two_clouds())
+    assert capsys.readouterr().out.startswith(f"Prior: {gm.prior_}")
     assert str(gm.prior_).startswith("weights Dirichlet(1); means normal(location ")
     assert "half-Cauchy" in str(gm.prior_)
+
+
+def test_solvers_agree_on_the_evidence():
+    """Gibbs draws by bridge sampling, the variational posterior by importance sampling: one prior, one number."""
+    X = two_clouds(60)
+    shared = {
+        "covariance_type": "diag",
+        "random_state": 0,
+        "degrees_of_freedom_prior": 6,
+        "covariance_prior": [5.0, 5.0],
+    }
+    sampled = mx.BayesianGaussianMixture(2, **(SOLVERS["gibbs"] | {"n_draws": 1000}), **shared).fit(X)
+    variational = mx.BayesianGaussianMixture(
+        2, weight_concentration_prior=1.0, weight_concentration_prior_type="dirichlet_distribution", **shared
+    ).fit(X)
+    one, other = sampled.log_evidence(X, random_state=0), variational.log_evidence(X, random_state=0)
+    assert one.value == pytest.approx(other.value, abs=4 * np.hypot(one.standard_error, other.standard_error))
+    assert one.standard_error < 0.1
+    open_number = mx.BayesianGaussianMixture(2, solver="gibbs", n_draws=30, n_tune=30, random_state=0).fit(X)
+    with pytest.raises(ValueError, match="known number of components"):
+        open_number.log_evidence(X)

@@ -16,8 +16,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from mixtura.assess.bridge_sampling import bridge_sampling
 from mixtura.assess.coclustering import coclustering
 from mixtura.assess.linear_response import linear_response
+from mixtura.assess.partitions import Partition, estimate_partition
 from mixtura.assess.relabelling import METHODS
 from mixtura.assess.standard_errors import StandardErrors
 from mixtura.data.array import ArraySource
@@ -28,6 +30,7 @@ from mixtura.estimators.chains import (
     by_gibbs,
     by_nuts,
     component_prior,
+    log_prior,
     modes,
     partition_prior,
 )
@@ -52,7 +55,9 @@ from mixtura.inference.variational import CoordinateAscent
 from mixtura.model.covariance import STRUCTURES, covariance_structure
 from mixtura.model.covariance.structure import SharedBlocks
 from mixtura.model.draws import evenly_spaced
+from mixtura.model.evidence import LogEvidence
 from mixtura.model.independent_prior import IndependentPrior
+from mixtura.model.log_priors import LogPrior
 from mixtura.model.mixture import Mixture
 from mixtura.model.posterior import Posterior
 from mixtura.model.prior import NormalInverseWishart
@@ -286,6 +291,8 @@ class BayesianGaussianMixture(LearnsFromBatches, FittedMixture, BaseEstimator):
         self.guide = guide
 
     _batch_solver = "svi"
+    _log_prior: LogPrior | None
+    prior_: IndependentPrior | SemiConjugateComponents | NormalInverseWishart
 
     # ---- fitting ---------------------------------------------------------------------------------------------------------------
 
@@ -349,19 +356,21 @@ class BayesianGaussianMixture(LearnsFromBatches, FittedMixture, BaseEstimator):
         starts = modes(source, {name: getattr(self, name) for name in names})
         settings = ChainSettings(self.n_draws, self.n_tune, self.n_chains, self.relabelling, bool(self.verbose))
         rng, alpha = as_generator(self.random_state), self.weight_concentration_prior
-        self.prior_: IndependentPrior | SemiConjugateComponents | NormalInverseWishart
         if self.solver == "nuts":
             if self.n_components_law is not None or isinstance(self.prior, SemiConjugateComponents):
                 raise InvalidParameterError(
                     "solver='nuts' knows the number of components and takes an IndependentPrior; use solver='gibbs'."
                 )
-            self.chains_, self.prior_ = by_nuts(source, starts, self.prior, alpha, settings, rng)
+            self.chains_, prior = by_nuts(source, starts, self.prior, alpha, settings, rng)
+            # With a common factor of all spreads, the density of the parameters alone has no formula.
+            self.prior_, self._log_prior = prior, None if prior.common_log_spread else prior
         else:
             process = self.weight_concentration_prior_type == "dirichlet_process"
             components = component_prior(algorithm.structure, self.prior, algorithm.prior)
             partition = partition_prior(self.n_components, self.n_components_law, process, self._concentration())
             self.chains_ = by_gibbs(source, starts, components, partition, settings, rng)
             self.prior_ = self.prior or algorithm.prior
+            self._log_prior = log_prior(components, partition)
         self._adopt_point(self.chains_.point, dtype)
         self.n_iter_, self.converged_ = self.n_tune + self.n_draws, self.chains_.diagnostics.sound
         self._rows_kept = source.rows[evenly_spaced(source.n_rows, MOST_COCLUSTERED)]
@@ -594,11 +603,65 @@ class BayesianGaussianMixture(LearnsFromBatches, FittedMixture, BaseEstimator):
             raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
         return getattr(self.chains_, part)
 
+    def log_evidence(
+        self, X: ArrayLike, sample_weight: ArrayLike | None = None, *, random_state: RandomState = None
+    ) -> LogEvidence:
+        """Log of the marginal likelihood of the rows, with its standard error: what models are compared by.
+
+        By bridge sampling between the draws and a law learnt from half of them (Meng and Wong 1996); for "cavi" and "svi" by importance
+        sampling with the variational posterior. Both count all orders of the components, so labels do not matter.
+
+        Parameters
+        ----------
+        X : (N, D) array-like
+            The rows of the fit.
+        sample_weight : (N,) array-like, optional
+            Their weights.
+        random_state : None, int, RandomState or Generator
+
+        Returns
+        -------
+        LogEvidence
+            ``value``, ``standard_error``, and ``pareto_k``, which should be below 0.7.
+
+        Raises
+        ------
+        InvalidParameterError
+            If the number of components is open, or larger than 12.
+        """
+        check_is_fitted(self, "weights_")
+        rows = self._rows(X)
+        if hasattr(self, "posterior_"):
+            return self.posterior_.log_evidence(rows, sample_weight, random_state=random_state)
+        prior: LogPrior | None = getattr(self, "_log_prior", None)
+        if prior is None:
+            raise InvalidParameterError(
+                "log_evidence is that of a known number of components under a proper prior of our own; fit with solver='nuts', or with "
+                "solver='gibbs', weight_concentration_prior_type='dirichlet_distribution' and without n_components_law."
+            )
+        source, _ = as_source(rows, sample_weight, 1)
+        return bridge_sampling(self.chains_.draws, source, prior, as_generator(random_state))
+
     @cached_property
     def coclustering_(self) -> Array:
         """Posterior probability that two rows belong together, of at most 2000 evenly spaced rows, ``(n, n)``."""
         check_is_fitted(self, "chains_")
         return coclustering(self.chains_.draws, self._rows_kept)
+
+    def estimate_partition(self, loss: str = "variation_of_information") -> Partition:
+        """The one partition of the rows of ``coclustering_`` that says best what all draws say together.
+
+        Parameters
+        ----------
+        loss : {"variation_of_information", "binder"}, default="variation_of_information"
+            What it costs to be wrong (Wade and Ghahramani 2018, "Bayesian cluster analysis"; Binder 1978).
+
+        Returns
+        -------
+        Partition
+            With ``labels``, ``n_clusters`` and the expected loss.
+        """
+        return estimate_partition(self.coclustering_, loss)
 
     def to_arviz(self, X: ArrayLike, *, rows: ArrayLike | None = None, log_likelihood: bool = True) -> Any:
         """The draws as ArviZ reads them: an ``xarray.DataTree`` with posterior, sample_stats, log_likelihood and observed_data.

@@ -25,6 +25,7 @@ from mixtura.model.components import ComponentPrior, ConjugateComponents
 from mixtura.model.covariance.structure import SharedBlocks
 from mixtura.model.draws import Draws
 from mixtura.model.independent_prior import IndependentPrior
+from mixtura.model.log_priors import ConjugatePrior, LogPrior, SemiConjugatePrior
 from mixtura.model.mixture import Mixture
 from mixtura.model.prior import NormalInverseWishart
 from mixtura.model.semi_conjugate import SemiConjugateComponents
@@ -70,6 +71,8 @@ def by_nuts(
         variances = moments.scatter()[0] / moments.count[0]
         prior = IndependentPrior.from_data_moments(moments.means()[0], variances, starts[0].n_components)
         prior = prior if concentration is None else replace(prior, concentration=concentration)
+    if settings.verbose:
+        print(f"Prior: {prior}")
     with _progress("Sampling", settings) as progress:
         run = nuts.sample(
             source,
@@ -101,7 +104,7 @@ def by_gibbs(
     rng: np.random.Generator,
 ) -> Chains:
     """Draws by Gibbs sampling, with split–merge moves where the number of components is open and their prior conjugate."""
-    known = isinstance(partition, FiniteMixtures) and np.isfinite(partition.law.log_probabilities).sum() == 1
+    known = _knows_n_components(partition)
     moves = SplitMerge(components) if not known and isinstance(components, ConjugateComponents) else None
     sampler = gibbs.Gibbs(components, partition, moves)
     begun = [starts[c % len(starts)] for c in range(settings.n_chains)]
@@ -117,9 +120,23 @@ def by_gibbs(
         {"lp": run.log_posterior},
         method=settings.relabelling,
         n_filled=run.n_filled,
-        n_is_known=bool(known),
+        n_is_known=known,
         n_components_prior=partition.n_filled_prior(source.n_rows),
     )
+
+
+def _knows_n_components(partition: PartitionPrior) -> bool:
+    return isinstance(partition, FiniteMixtures) and int(np.isfinite(partition.law.log_probabilities).sum()) == 1
+
+
+def log_prior(components: ComponentPrior, partition: PartitionPrior) -> LogPrior | None:
+    """The prior of weights, means and covariances as one density, where the number of components is known."""
+    if not isinstance(partition, FiniteMixtures) or not _knows_n_components(partition):
+        return None
+    alpha = float(partition.concentrations[-1])
+    if isinstance(components, SemiConjugateComponents):
+        return SemiConjugatePrior(components, alpha)
+    return ConjugatePrior(components, alpha) if isinstance(components, ConjugateComponents) else None
 
 
 def component_prior(structure: SharedBlocks, prior: Any, conjugate: NormalInverseWishart) -> ComponentPrior:
