@@ -12,7 +12,7 @@ from mixtura.data.array import ArraySource
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.inference.variational import CoordinateAscent
 from mixtura.model.covariance import STRUCTURES, covariance_structure
-from mixtura.model.evidence import _Draws
+from mixtura.model.evidence import DrawnMixtures
 from mixtura.model.posterior import Posterior
 from mixtura.model.prior import NormalInverseWishart
 from mixtura.model.weight_posterior import Dirichlet, StickBreaking
@@ -116,7 +116,7 @@ def by_importance_sampling(posterior, rows, n_draws):
         scales=0.4 * posterior.scales,
         degrees_of_freedom=0.4 * posterior.degrees_of_freedom,
     )
-    draws = _Draws.of(flat, n_draws, rng)
+    draws = DrawnMixtures.of(flat, n_draws, rng)
     log_ratios = draws.log_density(posterior.before) - draws.log_density(flat)
     log_ratios += draws.log_likelihoods(rows, np.ones(len(rows)))
     ratios = np.exp(log_ratios - log_ratios.max())

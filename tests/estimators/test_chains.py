@@ -186,6 +186,10 @@ def test_solvers_agree_on_the_evidence():
     one, other = sampled.log_evidence(X, random_state=0), variational.log_evidence(X, random_state=0)
     assert one.value == pytest.approx(other.value, abs=4 * np.hypot(one.standard_error, other.standard_error))
     assert one.standard_error < 0.1
+    third = sampled.log_evidence(X, method="modes", random_state=0)
+    assert third.value == pytest.approx(other.value, abs=4 * np.hypot(third.standard_error, other.standard_error))
+    with pytest.raises(ValueError, match="'bridge' or 'modes'"):
+        sampled.log_evidence(X, method="chib")
     open_number = mx.BayesianGaussianMixture(2, solver="gibbs", n_draws=30, n_tune=30, random_state=0).fit(X)
     with pytest.raises(ValueError, match="known number of components"):
         open_number.log_evidence(X)

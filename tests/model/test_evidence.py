@@ -11,7 +11,7 @@ from scipy.stats import beta, dirichlet, gamma, multivariate_normal, wishart
 import mixtura as mx
 from mixtura.ground.errors import DataError, InvalidParameterError
 from mixtura.model.covariance import STRUCTURES, covariance_structure
-from mixtura.model.evidence import _Draws, log_permutation_sum
+from mixtura.model.evidence import DrawnMixtures, log_permutation_sum
 from mixtura.model.posterior import Posterior
 from mixtura.model.prior import NormalInverseWishart
 from mixtura.model.weight_posterior import GeneralisedDirichlet, StickBreaking
@@ -180,7 +180,7 @@ def test_ratios_of_densities_by_a_sum_over_all_orders(name, weights, n_component
     rows = np.random.default_rng(6).normal(size=(12, 2)) + 2 * np.arange(12)[:, None] // 4
     belief = fitted(rows, n_components, name, weights).posterior_
     drawn = belief.draw_parameters(2, np.random.default_rng(7))
-    draws = _Draws.of(belief, 2, np.random.default_rng(7))
+    draws = DrawnMixtures.of(belief, 2, np.random.default_rng(7))
     ratios = draws.log_density(belief.before) - draws.log_density(belief)
     for s in range(2):
         covariances = belief.structure.as_natural(belief.structure.block_from_roots(drawn.roots[s]))

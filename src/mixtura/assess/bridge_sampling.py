@@ -38,7 +38,7 @@ from mixtura.ground.linalg import Array
 from mixtura.ground.pareto import LEAST_WEIGHTS, pareto_shape
 from mixtura.model.covariance.structure import SharedBlocks
 from mixtura.model.draws import Draws
-from mixtura.model.evidence import MOST_COMPONENTS, NUMBERS, LogEvidence, _Draws
+from mixtura.model.evidence import MOST_COMPONENTS, NUMBERS, DrawnMixtures, LogEvidence
 from mixtura.model.log_priors import ConjugatePrior, LogPrior, log_invariant_measure
 from mixtura.model.mixture import Mixture
 from mixtura.model.posterior import Posterior
@@ -212,7 +212,7 @@ class AllocationProposal:
             whitening = np.repeat(whitening, draws.n_components, axis=0)
         scorer = Scorer.of(draws.weights.ravel(), draws.means.reshape(-1, n_features), whitening)
         log_weights = np.log(draws.weights[0])
-        parameters = _Draws(log_weights, factors, scorer)
+        parameters = DrawnMixtures(log_weights, factors, scorer)
         constants = scorer.constants.reshape(log_weights.shape) - log_weights
         on_blocks = log_invariant_measure(structure, roots, n_features).reshape(len(draws), -1)
         total = np.logaddexp.reduce([parameters.log_density(belief) for belief in self.beliefs], axis=0)

@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from mixtura.assess.bridge_sampling import bridge_sampling
 from mixtura.assess.coclustering import coclustering
 from mixtura.assess.linear_response import linear_response
+from mixtura.assess.mode_sampling import mode_sampling
 from mixtura.assess.partitions import Partition, estimate_partition
 from mixtura.assess.relabelling import METHODS
 from mixtura.assess.standard_errors import StandardErrors
@@ -604,12 +605,18 @@ class BayesianGaussianMixture(LearnsFromBatches, FittedMixture, BaseEstimator):
         return getattr(self.chains_, part)
 
     def log_evidence(
-        self, X: ArrayLike, sample_weight: ArrayLike | None = None, *, random_state: RandomState = None
+        self,
+        X: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        method: str = "bridge",
+        random_state: RandomState = None,
     ) -> LogEvidence:
         """Log of the marginal likelihood of the rows, with its standard error: what models are compared by.
 
-        By bridge sampling between the draws and a law learnt from half of them (Meng and Wong 1996); for "cavi" and "svi" by importance
-        sampling with the variational posterior. Both count all orders of the components, so labels do not matter.
+        After sampling, by bridge sampling between the draws and a law learnt from half of them (Meng and Wong 1996), or by importance
+        sampling about the modes nearest to the best draw of each chain; for "cavi" and "svi" by importance sampling with the variational
+        posterior. All of them count all orders of the components, so labels do not matter.
 
         Parameters
         ----------
@@ -617,6 +624,8 @@ class BayesianGaussianMixture(LearnsFromBatches, FittedMixture, BaseEstimator):
             The rows of the fit.
         sample_weight : (N,) array-like, optional
             Their weights.
+        method : {"bridge", "modes"}, default="bridge"
+            After sampling.
         random_state : None, int, RandomState or Generator
 
         Returns
@@ -639,8 +648,14 @@ class BayesianGaussianMixture(LearnsFromBatches, FittedMixture, BaseEstimator):
                 "log_evidence is that of a known number of components under a proper prior of our own; fit with solver='nuts', or with "
                 "solver='gibbs', weight_concentration_prior_type='dirichlet_distribution' and without n_components_law."
             )
+        if method not in ("bridge", "modes"):
+            raise InvalidParameterError(f"method must be 'bridge' or 'modes'; got {method!r}.")
         source, _ = as_source(rows, sample_weight, 1)
-        return bridge_sampling(self.chains_.draws, source, prior, as_generator(random_state))
+        rng, draws = as_generator(random_state), self.chains_.draws
+        if method == "bridge":
+            return bridge_sampling(draws, source, prior, rng)
+        best = self.chains_.log_posterior.argmax(axis=1)
+        return mode_sampling([draws.mixture(c, int(s)) for c, s in enumerate(best)], source, prior, rng)
 
     @cached_property
     def coclustering_(self) -> Array:

@@ -88,11 +88,11 @@ def log_evidence(
     parts = []
     for proposal, count in proposals.items():
         for start in range(0, count, together):
-            draws = _Draws.of(proposal, min(together, count - start), rng)
+            draws = DrawnMixtures.of(proposal, min(together, count - start), rng)
             proposed = [math.log(n / n_draws) + draws.log_density(law) for law, n in proposals.items()]
             ratios = draws.log_density(prior) - np.logaddexp.reduce(proposed)
             parts.append(ratios + draws.log_likelihoods(rows, row_weights))
-    return _averaged(np.concatenate(parts))
+    return averaged(np.concatenate(parts))
 
 
 def _flattened(posterior: Posterior, share: float) -> Posterior:
@@ -108,7 +108,7 @@ def _flattened(posterior: Posterior, share: float) -> Posterior:
     )
 
 
-def _averaged(log_weights: Array) -> LogEvidence:
+def averaged(log_weights: Array) -> LogEvidence:
     """The log of the mean of importance weights, and how well it is known."""
     peak = float(log_weights.max())
     weights = np.exp(log_weights - peak)
@@ -117,7 +117,7 @@ def _averaged(log_weights: Array) -> LogEvidence:
     return LogEvidence(peak + math.log(mean), error, pareto_shape(log_weights))
 
 
-class _Draws(NamedTuple):
+class DrawnMixtures(NamedTuple):
     """``S`` draws: their log weights ``(S, K)``, the factors of their ``S·G`` precisions, and all ``S·K`` components as one scorer."""
 
     log_weights: Array
@@ -125,7 +125,7 @@ class _Draws(NamedTuple):
     scorer: Scorer
 
     @classmethod
-    def of(cls, belief: Posterior, n_draws: int, rng: np.random.Generator) -> _Draws:
+    def of(cls, belief: Posterior, n_draws: int, rng: np.random.Generator) -> DrawnMixtures:
         structure, (n_components, n_features) = belief.structure, belief.means.shape
         log_weights, means, roots = belief.draw_parameters(n_draws, rng)
         factors = structure.factor_from_roots(roots.reshape(-1, *roots.shape[2:]))
