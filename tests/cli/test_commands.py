@@ -185,3 +185,34 @@ def test_a_posterior_is_of_one_structure(cli: Cli, folder: Path, faithful_csv: P
     complaint = cli("fit", faithful_csv, "--solver", "cavi", "--covariance", "full,tied").complaint
     assert "--solver cavi fits one covariance structure; got full, tied" in complaint
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize("solver", ["gibbs", "nuts"])
+def test_fit_chains(cli: Cli, folder: Path, faithful_csv: Path, solver: str) -> None:
+    if solver == "nuts":
+        pytest.importorskip("nutpie")
+    size = "1:3" if solver == "gibbs" else "2"
+    done = cli(
+        "fit", faithful_csv, "--components", size, "--solver", solver, "--draws", 100, "--chains", 2, "--restarts", 1
+    )
+    assert (done.code, done.err) == (0, "")
+    document = read_document("faithful.mixture.json")
+    found = document.fit["posterior"]
+    assert document.mixture.n_components == 2
+    np.testing.assert_allclose(document.mixture.weights, [0.644, 0.356], atol=0.03)
+    assert found["method"].endswith("2 chains of 100 draws")
+    assert sum(found["n_components"].values()) == pytest.approx(1)
+    assert max(found["n_components"], key=found["n_components"].get) == "2"
+    assert found["verdict"]
+    assert "Agreement of the chains" in done.out
+    assert cli("describe", "faithful.mixture.json").out == describe(document.mixture, document.fit) + "\n"
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_components_that_cannot_be_told_apart_leave_no_model(cli: Cli, folder: Path, tmp_path: Path) -> None:
+    noise = tmp_path / "noise.csv"
+    np.savetxt(noise, np.random.default_rng(0).normal(size=(60, 1)), header="x", comments="")
+    done = cli("fit", noise, "--components", 3, "--solver", "gibbs", "--draws", 200, "--chains", 2, "--restarts", 1)
+    assert "cannot be told apart" in done.complaint
+    assert list(folder.glob("*.json")) == []

@@ -61,7 +61,10 @@ def _partition(sizes: range) -> dict[str, Any]:
     """One number of components, known; or several, equally probable before the data are seen."""
     from mixtura.inference.telescoping import ComponentCountLaw
 
-    weights: dict[str, Any] = {"weight_concentration_prior": 1.0, "weight_concentration_prior_type": "dirichlet_distribution"}
+    weights: dict[str, Any] = {
+        "weight_concentration_prior": 1.0,
+        "weight_concentration_prior_type": "dirichlet_distribution",
+    }
     if len(sizes) == 1:
         return weights
     possible = [0.0 if k in sizes else -math.inf for k in range(1, sizes[-1] + 1)]
