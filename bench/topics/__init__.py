@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from bench.report import Table
-from bench.topics import imports, memory, passes, restarts, search, solvers, threads, variational, whole_fit
+from bench.topics import imports, mcmc, memory, passes, restarts, search, solvers, threads, variational, whole_fit
 
 TOPICS: dict[str, Callable[[bool], list[Table]]] = {
     "passes": passes.tables,
@@ -12,6 +12,7 @@ TOPICS: dict[str, Callable[[bool], list[Table]]] = {
     "search": search.tables,
     "solvers": solvers.tables,
     "variational": variational.tables,
+    "mcmc": mcmc.tables,
     "threads": threads.tables,
     "memory": memory.tables,
     "imports": imports.tables,

@@ -78,16 +78,15 @@ def test_laws_of_the_number_of_components_have_their_means(law, mean):
     assert law.probabilities @ np.arange(1, law.most + 1) == pytest.approx(mean, rel=1e-5)
 
 
-def run_of(rows, components, partition, *, n_draws, n_chains=4, n_warmup=50, split_merge=None, thin=1, seed=0):
+def run_of(rows, components, partition, *, n_draws, n_chains=4, n_warmup=50, split_merge=None):
     start = Mixture([1.0], rows.mean(axis=0)[None], np.array([rows.var()]), "spherical")
     return sample(
         ArraySource(rows),
         [start] * n_chains,
         Gibbs(components, partition, split_merge),
-        np.random.default_rng(seed),
+        np.random.default_rng(0),
         n_draws=n_draws,
         n_warmup=n_warmup,
-        thin=thin,
     )
 
 
@@ -154,25 +153,12 @@ def richardson_and_green(galaxies):
 PUBLISHED = {3: 0.061, 4: 0.128, 5: 0.182, 6: 0.199, 7: 0.160, 8: 0.109}
 
 
-def of_chains(run):
-    """Posterior probabilities of the numbers of components that were published, ``(6, C)``."""
-    return np.array([(run.n_components == k).mean(axis=1) for k in PUBLISHED])
-
-
 def test_galaxies_in_short(galaxies):
-    """Chains keep few components for hundreds of sweeps, so these few know a probability to 0.04 and no better."""
+    """Chains keep few components for hundreds of sweeps, so these few know a probability to 0.04 and no better: see bench/galaxies.py."""
     run = run_of(*richardson_and_green(galaxies), n_draws=400, n_warmup=200, n_chains=8)
-    np.testing.assert_allclose(of_chains(run).mean(axis=1), list(PUBLISHED.values()), atol=0.12)
+    found = [(run.n_components == k).mean() for k in PUBLISHED]
+    np.testing.assert_allclose(found, list(PUBLISHED.values()), atol=0.12)
     assert (run.n_filled < run.n_components).mean() > 0.2
-
-
-@pytest.mark.slow
-def test_galaxies(galaxies):
-    run = run_of(*richardson_and_green(galaxies), n_draws=4000, n_warmup=500, n_chains=8, thin=2)
-    found = of_chains(run)
-    error = found.std(axis=1, ddof=1) / np.sqrt(8)
-    assert error.max() < 0.03
-    np.testing.assert_allclose(found.mean(axis=1), list(PUBLISHED.values()), atol=0.03)
 
 
 @pytest.mark.parametrize(

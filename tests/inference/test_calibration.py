@@ -1,0 +1,60 @@
+"""Simulation-based calibration in short: ranks of the truth are uniform, and are not if the sampler's prior has too wide components.
+
+With so few replications only gross errors show; ``bench/calibration.py`` has more of them and longer chains.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+import mixtura as mx
+from calibration import ByGibbs, ByNuts, Length, Model, replicate, uniformity
+from mixtura.model.independent_prior import IndependentPrior
+from mixtura.model.scale_laws import LogNormal
+
+N_KEPT, N_BINS, N_WRONG = 7, 4, 12
+
+
+@dataclass(frozen=True, eq=False)
+class Short:
+    """A sampler, the same under a prior of wider components, few rows, short chains, and as many replications as time allows."""
+
+    model: Model
+    wrong: Model
+    n_rows: int
+    length: Length
+    n_replications: int
+
+
+def conjugate(spread: float) -> mx.NormalInverseWishart:
+    return mx.NormalInverseWishart([0.0], 0.1, [[4 * spread**2]], 6.0)
+
+
+def independent(spread: float) -> IndependentPrior:
+    return IndependentPrior([0.0], [3.0], LogNormal(spread, 0.5), concentration=2.0)
+
+
+GIBBS = Short(ByGibbs(conjugate(1), 2), ByGibbs(conjugate(2), 2), 10, Length(1, 20, 70), 60)
+MOVES = Short(ByGibbs(conjugate(1), 2, moves=True), ByGibbs(conjugate(2), 2, moves=True), 10, Length(1, 10, 21), 30)
+NUTS = Short(ByNuts(independent(1), 2), ByNuts(independent(3), 2), 5, Length(1, 20, 21), 16)
+each_sampler = pytest.mark.parametrize("short", [GIBBS, MOVES, NUTS], ids=["gibbs", "gibbs with moves", "nuts"])
+
+
+def smallest_p_value(short: Short, sampler: Model, n_replications: int) -> float:
+    """Of the ranks of all quantities."""
+    if isinstance(sampler, ByNuts):
+        pytest.importorskip("nutpie")
+    streams = np.random.default_rng(0).spawn(n_replications)
+    done = [replicate(short.model, short.n_rows, short.length, N_KEPT, rng, sampler) for rng in streams]
+    return min(uniformity([one.ranks[name] for one in done], N_KEPT, N_BINS) for name in done[0].ranks)
+
+
+@each_sampler
+def test_ranks_of_the_truth_are_uniform(short: Short) -> None:
+    assert smallest_p_value(short, short.model, short.n_replications) > 1e-3
+
+
+@each_sampler
+def test_under_a_wrong_prior_they_are_not(short: Short) -> None:
+    assert smallest_p_value(short, short.wrong, N_WRONG) < 1e-4
