@@ -23,7 +23,7 @@ demo: $(READY)  ## fit Old Faithful with one to six components
 	@PATH="$(CURDIR)/$(BIN):$$PATH" mixtura fit examples/faithful.csv --components 1:6
 
 test: lint types  ## check style and types, then run all tests
-	$(BIN)/pytest -n $(WORKERS)
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 lint: $(READY)  ## check style and layout
 	$(BIN)/ruff check
@@ -40,7 +40,7 @@ wheel: $(READY)  ## build the wheel and the source archive into dist/
 	$(BIN)/python -m build
 
 test-oldest: $(OLDEST_READY)  ## run all tests on the lowest supported versions
-	$(OLDEST)/bin/pytest -n $(WORKERS)
+	$(OLDEST)/bin/pytest -n $(WORKERS) --dist worksteal
 
 bench: $(READY)  ## time everything beside its peers, and write docs/benchmarks.md
 	$(BIN)/python -m bench
