@@ -276,7 +276,7 @@ def _model(mixture: Mixture, facts: Facts) -> str:
     if facts.get("posterior"):
         lines += _posterior(mixture, facts["posterior"])
     if facts.get("stopped"):
-        steps = "" if facts.get("iterations") is None else f", after {_count(facts['iterations'], 'iteration')}"
+        steps = "" if facts["iterations"] is None else f", after {_count(facts['iterations'], 'iteration')}"
         lines.append(_entry("Stopped", facts["stopped"] + steps))
     if facts.get("optima") and mixture.n_components > 1:
         lines.append(_entry("Restarts", _restarts(facts)))

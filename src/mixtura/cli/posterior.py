@@ -76,7 +76,13 @@ def _variational(fitted: BayesianGaussianMixture, table: Table) -> tuple[Mixture
     posterior = fitted.posterior_
     filled = posterior.effective_counts > 1
     stop = fitted.restarts_.best.stop
-    found = {"bound": fitted.lower_bound_, "converged": stop.converged, "stopped": stop.sentence}
+    n_iter = fitted.n_iter_ if fitted.solver == "cavi" else None  # the sentence of the other one counts batches
+    found = {
+        "bound": fitted.lower_bound_,
+        "converged": stop.converged,
+        "stopped": stop.sentence,
+        "iterations": n_iter,
+    }
     return posterior.pruned(), posterior.intervals().weights[:, filled], found
 
 
