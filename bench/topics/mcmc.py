@@ -49,6 +49,8 @@ CASES = (
     Case(Problem(10_000, 2, 3), 3, Length(4, 100, 200)),
     Case(Problem(10_000, 10, 3), 3, Length(2, 50, 100)),
 )
+TARGET_ACCEPT = 0.8
+"""Of both: NumPyro's default."""
 METHODS = ("sequential", "vectorized", "parallel")
 """How NumPyro runs several chains."""
 TARGET = Target(5)
@@ -160,7 +162,9 @@ def by_mixtura(case: Case, length: Length) -> Sampled:
     source = ArraySource(rows)
     begun = time.perf_counter()
     starts = modes(source, {"n_components": case.n_components, "random_state": 0})
-    sampled = sample(source, starts, prior, rng=np.random.default_rng(0), **length._asdict())
+    sampled = sample(
+        source, starts, prior, rng=np.random.default_rng(0), target_accept=TARGET_ACCEPT, **length._asdict()
+    )
     return _judged(sampled.draws, rows, time.perf_counter() - begun, 0.0)
 
 
@@ -183,7 +187,7 @@ def by_numpyro(case: Case, length: Length, method: str) -> Sampled:
     )
     rows = case.rows
     begin = {name: jax.numpy.asarray(value) for name, value in _sites(_mode(case)).items()}
-    kernel = NUTS(_numpyro_model, init_strategy=init_to_value(values=begin))
+    kernel = NUTS(_numpyro_model, target_accept_prob=TARGET_ACCEPT, init_strategy=init_to_value(values=begin))
     mcmc = MCMC(
         kernel,
         num_warmup=length.n_tune,

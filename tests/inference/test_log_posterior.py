@@ -51,6 +51,24 @@ def test_the_value_is_likelihood_prior_and_volume(structure: CovarianceStructure
 
 
 @every_structure
+@with_and_without_a_common_factor
+def test_many_vectors_are_told_what_each_is_told_alone(
+    structure: CovarianceStructure, common_log_spread: float
+) -> None:
+    """With one among them for which there is no number: it spoils no other."""
+    target, _ = case(structure, common_log_spread)
+    stack = np.random.default_rng(4).normal(size=(2, 3, target.size))
+    stack[1, 0] = -1e5
+    values, gradients = target(stack)
+    assert values.shape == (2, 3)
+    assert values[1, 0] == -np.inf
+    for at in np.ndindex(2, 3):
+        value, gradient = target(stack[at])
+        assert values[at] == pytest.approx(value, rel=1e-12)
+        np.testing.assert_allclose(gradients[at], gradient, rtol=1e-9, atol=1e-9 * max(1, np.abs(gradient).max()))
+
+
+@every_structure
 @pytest.mark.parametrize("distance", [30.0, 1e3, 1e5, 1e300, np.inf])
 def test_far_out_there_is_a_number_or_minus_infinity(structure: CovarianceStructure, distance: float) -> None:
     target, _ = case(structure, 0.7)

@@ -8,14 +8,13 @@ identity as information; where the prior has a common factor of all spreads, the
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from mixtura.ground.linalg import Array
-from mixtura.model.coordinates import Coordinates
-from mixtura.model.independent_prior import IndependentPrior
+from mixtura.model.coordinates import Coordinates, Place
+from mixtura.model.independent_prior import IndependentPrior, Terms
 from mixtura.model.mixture import Mixture
+from mixtura.model.moments import Moments
 from mixtura.sweep import Sweep
 
 
@@ -57,35 +56,45 @@ class LogPosterior:
         self._sweep, self.about, self.prior = sweep, about, prior
         self.size = about.size - 1 + bool(prior.common_log_spread)
 
-    def __call__(self, q: Array) -> tuple[float, Array]:
-        """Value and gradient at a vector: minus infinity and zeros where no number can hold the mixture or its density."""
+    def __call__(self, q: Array) -> tuple[Array, Array]:
+        """Values ``(...)`` and gradients at vectors ``(..., size)``: one read of the data for all of them.
+
+        Minus infinity and zeros where no number can hold the mixture or its density.
+        """
         with np.errstate(all="ignore"):
             try:
-                value, gradient = self._evaluate(q)
+                values, gradients = self._evaluate(q)
             except np.linalg.LinAlgError:  # a root that overflows or vanishes
-                return -math.inf, np.zeros(self.size)
-        if math.isfinite(value) and np.isfinite(gradient).all():
-            return value, gradient
-        return -math.inf, np.zeros(self.size)
+                if q.ndim > 1:
+                    values, gradients = (np.array(parts) for parts in zip(*map(self, q), strict=True))
+                else:
+                    values, gradients = np.array(-np.inf), np.zeros(self.size)
+        known = np.isfinite(values) & np.isfinite(gradients).all(axis=-1)
+        return np.where(known, values, -np.inf), np.where(known[..., None], gradients, 0.0)
 
-    def _evaluate(self, q: Array) -> tuple[float, Array]:
-        about, (vector, log_factor) = self.about, self.split(q)
-        place = about.place(vector)
-        mixture = about.mixture(place)
-        (swept,) = self._sweep([mixture.scorer])
-        prior = self.prior.terms(mixture, log_factor)
-        value = swept.log_normaliser + prior.value + about.log_jacobian(place)
-        on_vector = about.gradient(place, swept.moments) + about.pull_back(place, prior[1:4])
-        gradient = about.reduced(on_vector + about.log_jacobian_gradient(place))
+    def _evaluate(self, q: Array) -> tuple[Array, Array]:
+        about, (vectors, log_factors) = self.about, self.split(q)
+        place = about.place(vectors)
+        scorer, n_components = about.scorer(place), place.weights.shape[-1]
+        starts = range(0, len(scorer.constants), n_components)
+        swept = self._sweep([scorer[start : start + n_components] for start in starts])
+        log_likelihoods = np.array([one.log_normaliser for one in swept]).reshape(vectors.shape[:-1])
+        moments = Moments.stacked([one.moments for one in swept])
+        prior = self.log_prior(place, log_factors)
+        gradients = about.reduced(about.posterior_gradient(place, moments, *prior.by_parameters))
         if self.prior.common_log_spread:
-            return value, np.append(gradient, prior.by_log_factor)
-        return value, gradient
+            gradients = np.concatenate([gradients, prior.by_log_factor[..., None]], axis=-1)
+        return log_likelihoods + prior.value + about.log_jacobian(place), gradients
 
-    def split(self, q: Array) -> tuple[Array, float]:
-        """The vector of a mixture, and the log of the common factor of all spreads."""
+    def log_prior(self, place: Place, log_factors: Array) -> Terms:
+        """The log prior at a place and logs of the common factor, with its derivatives."""
+        return self.prior.terms(self.about.structure, place.weights, place.means, place.roots, log_factors)
+
+    def split(self, q: Array) -> tuple[Array, Array]:
+        """The vectors of mixtures, ``(..., size)``, and logs of the common factor of all spreads, ``(...)``."""
         if self.prior.common_log_spread:
-            return self.about.expanded(q[:-1]), float(q[-1])
-        return self.about.expanded(q), 0.0
+            return self.about.expanded(q[..., :-1]), q[..., -1]
+        return self.about.expanded(q), np.zeros(q.shape[:-1])
 
     def vector(self, mixture: Mixture) -> Array:
         """The vector of a mixture, with a common factor of one."""

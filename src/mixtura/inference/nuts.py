@@ -1,7 +1,8 @@
 """Draws from the posterior by Hamiltonian Monte Carlo: the No-U-Turn sampler. The one file of the house that imports nutpie.
 
-Labels are summed out, so the posterior is a smooth density of the parameters and each step costs one read of the data. Chains begin about
-the modes that EM has found, in coordinates in which the posterior about the best mode is nearly round. Sources: Hoffman and Gelman (2014),
+Labels are summed out, so the posterior is a smooth density of the parameters and each step costs one read of the data, on small data one
+for all chains together. Chains begin about the modes that EM has found, in coordinates in which the posterior about the best mode is nearly
+round. Sources: Hoffman and Gelman (2014),
 "The No-U-Turn sampler"; Seyboldt, Carlson and Carpenter (2026) for nutpie, the sampler and its adaptation.
 """
 
@@ -11,6 +12,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from mixtura.data.array import ArraySource
 from mixtura.ground.errors import missing_extra
 from mixtura.ground.linalg import Array
 from mixtura.inference.chain_starts import chain_starts
+from mixtura.inference.lockstep import Lockstep
 from mixtura.inference.log_posterior import LogPosterior
 from mixtura.inference.loop import Progress
 from mixtura.model.coordinates import Coordinates
@@ -28,8 +31,8 @@ from mixtura.model.mixture import Mixture
 from mixtura.sweep import Sweep
 from mixtura.sweep.threads import n_threads, single_threaded_blas
 
-LEAST_SIDE_BY_SIDE = 2**16
-"""Multiplications of a pass from which chains run in threads of their own; shorter ones would wait for each other's interpreter lock."""
+LEAST_APART = 2**16
+"""Multiplications of a pass from which each chain reads the data by itself; below, one read for all costs hardly more than one for one."""
 PATIENCE = 0.05
 """Seconds between looks at a chain."""
 STATISTICS = {
@@ -127,27 +130,28 @@ def sample(
     True
     """
     engine = _engine()
+    work = source.n_rows * modes[0].scorer.whitening.size
+    group, at_once = (1, min(n_chains, n_threads())) if work >= LEAST_APART else (n_chains, n_chains)
     with ExitStack() as stack:
-        sweeps = [stack.enter_context(Sweep(source)) for _ in range(n_chains)]
+        sweeps = [stack.enter_context(Sweep(source)) for _ in range(n_chains // group)]
         (swept,) = sweeps[0]([modes[0].scorer])
         # One row more than it has: a component with hardly any has a scale too.
         about = Coordinates(modes[0], swept.moments.count + 1)
         targets = [LogPosterior(sweep, about, prior) for sweep in sweeps]
         settings = {"draws": n_draws, "tune": n_tune, "target_accept": target_accept}
+        together = [Lockstep(target, group) for target in targets]
         chains = [
-            _Chain(engine, target, start, int(rng.integers(2**63)), settings)
-            for target, start in zip(targets, chain_starts(targets[0], modes, n_chains, rng), strict=True)
+            _Chain(engine, together[i // group], i % group, start, int(rng.integers(2**63)), settings)
+            for i, start in enumerate(chain_starts(targets[0], modes, n_chains, rng))
         ]
-        at_once = 1
-        if source.n_rows * modes[0].scorer.whitening.size >= LEAST_SIDE_BY_SIDE:
-            at_once = min(n_chains, n_threads())
-        if at_once > 1:
+        if len(together) > 1:
             stack.enter_context(single_threaded_blas())
         interrupted = _run(chains, at_once, progress)
     return _collected(targets[0], chains, interrupted)
 
 
 Engine = Callable[..., Any]
+Density = Callable[[Array], tuple[Array, Array]]
 Recorder = Callable[[Array], dict[str, Array]]
 
 
@@ -161,9 +165,8 @@ def _engine() -> Engine:
     except ImportError as error:
         raise missing_extra("Draws by NUTS", "mcmc") from error
 
-    def begin(
-        size: int, density: LogPosterior, record: Recorder, start: Array, seed: int, settings: dict[str, Any]
-    ) -> Any:
+    def begin(density: Density, record: Recorder, start: Array, seed: int, settings: dict[str, Any]) -> Any:
+        size = len(start)
         model = from_pyfunc(
             size,
             lambda: density,
@@ -180,13 +183,16 @@ def _engine() -> Engine:
 
 
 class _Chain:
-    """One chain: not begun, running, or ended with its draws ``q`` and what is known of them."""
+    """One chain: not begun, running, or ended with its draws ``q`` and what is known of them; it asks for densities by its number."""
 
-    def __init__(self, engine: Engine, target: LogPosterior, start: Array, seed: int, settings: dict[str, Any]) -> None:
-        self._engine, self._arguments = engine, (target.size, target, self._record, start, seed, settings)
+    def __init__(
+        self, engine: Engine, together: Lockstep, number: int, start: Array, seed: int, settings: dict[str, Any]
+    ) -> None:
+        self._together, self._number = together, number
+        self._engine, self._arguments = engine, (partial(together, number), self._record, start, seed, settings)
         self._sampler: Any = None
         self.n_done, self.n_all = 0, settings["draws"] + settings["tune"]
-        self.q, self.statistics = np.empty((0, target.size)), {name: np.empty(0) for name in STATISTICS.values()}
+        self.q, self.statistics = np.empty((0, len(start))), {name: np.empty(0) for name in STATISTICS.values()}
 
     def _record(self, q: Array) -> dict[str, Array]:
         self.n_done += 1
@@ -206,11 +212,13 @@ class _Chain:
     def stop(self) -> None:
         """End it now, if it has not ended."""
         if self._sampler is not None:
+            self._together.dissolve()
             self._keep(self._sampler.abort())
 
     def _keep(self, trace: Any) -> None:
         """Take the draws after adaptation."""
         self._sampler = None
+        self._together.leave(self._number)
         (draws,), (statistics,) = trace.get_arrow_trace()
         kept = ~np.asarray(statistics.column("tuning").to_numpy(), dtype=bool)
         self.q = np.reshape(draws.column("q").to_pylist(), (-1, self.q.shape[1]))[kept]
@@ -249,23 +257,15 @@ def _collected(target: LogPosterior, chains: Sequence[_Chain], interrupted: bool
         name: np.stack([chain.statistics[name][:length] for chain in whole]) for name in STATISTICS.values()
     }
     shape, reference = (len(whole), length), target.about.reference
-    weights = np.empty((*shape, *reference.weights.shape))
-    means = np.empty((*shape, *reference.means.shape))
-    covariances = np.empty((*shape, *reference.covariances.shape))
-    log_factor, log_prior, log_jacobian = (np.empty(shape) for _ in range(3))
-    for at in np.ndindex(shape):
-        vector, common = target.split(whole[at[0]].q[at[1]])
-        place = target.about.place(vector)
-        mixture = target.about.mixture(place)
-        weights[at], means[at], covariances[at] = mixture.weights, mixture.means, mixture.covariances
-        log_factor[at], log_prior[at] = common, target.prior.value(mixture, common)
-        log_jacobian[at] = target.about.log_jacobian(place)
-    log_posterior = statistics["lp"] - log_jacobian
+    vectors, log_factors = target.split(np.stack([chain.q[:length] for chain in whole]))
+    place = target.about.place(vectors)
+    covariances = target.about.structure.block_from_roots(place.roots).reshape(*shape, *reference.covariances.shape)
+    log_posterior = statistics["lp"] - target.about.log_jacobian(place)
     return PosteriorSample(
-        draws=Draws(reference.structure, weights, means, covariances),
+        draws=Draws(reference.structure, place.weights, place.means, covariances),
         log_posterior=log_posterior,
-        log_likelihood=log_posterior - log_prior,
-        common_factor=np.exp(log_factor) if target.prior.common_log_spread else None,
+        log_likelihood=log_posterior - target.log_prior(place, log_factors).value,
+        common_factor=np.exp(log_factors) if target.prior.common_log_spread else None,
         statistics=statistics,
         interrupted=interrupted,
     )

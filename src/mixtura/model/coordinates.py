@@ -32,12 +32,12 @@ from mixtura.model.scorer import Scorer
 
 
 class Place(NamedTuple):
-    """What a vector stands for, taken apart once for all that is asked of it.
+    """What a vector, or each of a stack of vectors, stands for, taken apart once for all that is asked of it.
 
     Attributes
     ----------
-    vector : (size,) array
-    weights, means : (K,) and (K, D) arrays
+    vector : (..., size) array
+    weights, means : (..., K) and (..., K, D) arrays
     relative, roots, factors : arrays
         Of each covariance block: ``T``, ``L = L⁰ T`` and ``R = L⁻ᵀ``.
     """
@@ -53,7 +53,7 @@ class Place(NamedTuple):
 class Coordinates:
     """The vectors about one reference.
 
-    Where a method takes a vector, it takes its ``Place`` too.
+    Where a method takes a vector, it takes its ``Place`` too; where it says ``(..., size)``, many at once.
 
     Parameters
     ----------
@@ -103,12 +103,18 @@ class Coordinates:
 
     def mixture(self, u: Array | Place) -> Mixture:
         """The mixture of a vector."""
-        _, weights, means, _, roots, factors = self._at(u)
-        covariances = self.structure.as_natural(self.structure.block_from_roots(roots))
-        factor = self.structure.as_natural(factors)
-        read_only(weights, means, covariances, factor)
-        scorer = Scorer.of(weights, means, self._whitening(factors))
-        return Mixture.from_factor(weights, means, covariances, self.structure, factor, scorer)
+        place = self._at(u)
+        covariances = self.structure.as_natural(self.structure.block_from_roots(place.roots))
+        factor = self.structure.as_natural(place.factors)
+        read_only(place.weights, place.means, covariances, factor)
+        return Mixture.from_factor(place.weights, place.means, covariances, self.structure, factor, self.scorer(place))
+
+    def scorer(self, u: Array | Place) -> Scorer:
+        """Of the components at a vector ``(..., size)``: those of many, one mixture's after another's."""
+        place = self._at(u)
+        return Scorer.of(
+            place.weights.reshape(-1), place.means.reshape(-1, self._shape[1]), self._whitening(place.factors)
+        )
 
     def vector(self, mixture: Mixture) -> Array:
         """The vector of a mixture of the same structure, with ``Σ √n_k uᵃ_k = 0``."""
@@ -121,16 +127,15 @@ class Coordinates:
         return np.concatenate([logits, (offsets * self._scale[:, None]).ravel(), (t * self._block_scale).ravel()])
 
     def place(self, u: Array) -> Place:
-        """A vector taken apart."""
-        (n_components, n_features), (first, second) = self._shape, self._ends
-        logits = self._log_weights + u[:first] / self._scale
-        weights = np.exp(logits - logits.real.max())
-        weights = weights / weights.sum()
-        offsets = u[first:second].reshape(n_components, n_features) / self._scale[:, None]
+        """A vector ``(..., size)`` taken apart."""
+        leading, (first, second) = u.shape[:-1], self._ends
+        logits = self._log_weights + u[..., :first] / self._scale
+        weights = np.exp(logits - logits.real.max(axis=-1, keepdims=True))
+        weights = weights / weights.sum(axis=-1, keepdims=True)
+        offsets = u[..., first:second].reshape(*leading, *self._shape) / self._scale[:, None]
         means = self.reference.means + self.structure.apply_roots(self._roots, offsets)
-        relative = self.structure.relative_roots(
-            u[second:].reshape(self._block_scale.shape) / self._block_scale, n_features
-        )
+        t = u[..., second:].reshape(*leading, *self._block_scale.shape) / self._block_scale
+        relative = self.structure.relative_roots(t, self._shape[1])
         roots = self.structure.composed_roots(self._roots, relative)
         return Place(u, weights, means, relative, roots, self.structure.factor_from_roots(roots))
 
@@ -138,8 +143,10 @@ class Coordinates:
         return u if isinstance(u, Place) else self.place(u)
 
     def _whitening(self, factors: Array) -> Array:
+        """Of the components at a place, or at all of a stack, one after another."""
         n_components, n_features = self._shape
         whitening = self.structure.block_whitening(factors, n_features)
+        whitening = whitening.reshape(-1, *((n_features,) if self.structure.diagonal else (n_features, n_features)))
         return np.repeat(whitening, n_components, axis=0) if self.structure.shared else whitening
 
     # ---- without the direction that changes nothing ----------------------------------------------------------------------------
@@ -150,34 +157,28 @@ class Coordinates:
         return np.linalg.qr(self._scale[:, None], mode="complete")[0][:, 1:]
 
     def reduced(self, u: Array) -> Array:
-        """A vector, or a gradient, in the ``size − 1`` coordinates that matter."""
-        return np.concatenate([u[: self._ends[0]] @ self._basis, u[self._ends[0] :]])
+        """A vector, or a gradient, ``(..., size)``, in the ``size − 1`` coordinates that matter."""
+        return np.concatenate([u[..., : self._ends[0]] @ self._basis, u[..., self._ends[0] :]], axis=-1)
 
     def expanded(self, reduced: Array) -> Array:
         """The vector with ``Σ √n_k uᵃ_k = 0`` of a reduced one."""
         n_free = self._ends[0] - 1
-        return np.concatenate([self._basis @ reduced[:n_free], reduced[n_free:]])
+        return np.concatenate([reduced[..., :n_free] @ self._basis.T, reduced[..., n_free:]], axis=-1)
 
-    def log_jacobian(self, u: Array | Place) -> float:
-        """``log |∂(π₁ … π_{K−1}, μ, Σ)/∂u|`` at a vector, for reduced ``u`` and the free entries of the covariance blocks.
+    def log_jacobian(self, u: Array | Place) -> Array:
+        """``log |∂(π₁ … π_{K−1}, μ, Σ)/∂u|`` at a vector ``(..., size)``, for reduced ``u`` and the free entries of the covariance blocks.
 
         With ``B`` the basis and ``y`` the coordinates of the weights, ``|∂(π₁ … π_{K−1})/∂y| = |det [diag(1/√n) B, 1]| Π_k π_k``; the
         means move linearly, and the structure knows its blocks.
         """
         place = self._at(u)
         with np.errstate(divide="ignore"):  # a weight too small for a number: minus infinity
-            on_weights = np.log(place.weights).sum()
-        return float(on_weights + self._log_jacobian_slope @ place.vector + self._log_jacobian_constant)
-
-    def log_jacobian_gradient(self, u: Array | Place) -> Array:
-        """Gradient of the log-Jacobian."""
-        gradient = self._log_jacobian_slope.copy()
-        gradient[: self._ends[0]] = (1 - self._ends[0] * self._at(u).weights) / self._scale
-        return gradient
+            on_weights = np.log(place.weights).sum(axis=-1)
+        return on_weights + place.vector @ self._log_jacobian_slope + self._log_jacobian_constant
 
     @cached_property
     def _log_jacobian_slope(self) -> Array:
-        """Gradient of the log-Jacobian without ``Σ log π_k``: it is affine in the coordinates of the blocks."""
+        """Gradient of the log-Jacobian without that of ``Σ log π_k``: it is affine in the coordinates of the blocks."""
         by_blocks = self.structure.block_log_jacobian_slope(self._shape[1]) / self._block_scale
         return np.concatenate([np.zeros(self._ends[1]), by_blocks.ravel()])
 
@@ -196,27 +197,67 @@ class Coordinates:
 
     def gradient(self, u: Array | Place, moments: Moments) -> Array:
         """Gradient of the log-likelihood at ``u`` from the moments of a sweep there, whatever their origin."""
-        _, weights, means, relative, _, factors = self._at(u)
-        about = moments.about(means)
-        counts, first, second = about.count, about.first, about.second
-        on_means = self.structure.apply_roots_transposed(self._roots, _precision_times(self._whitening(factors), first))
-        if self.structure.shared:
-            second, block_counts = second.sum(axis=0, keepdims=True), counts.sum(keepdims=True)
-        else:
-            block_counts = counts
-        on_blocks = self.structure.pull_back(second, block_counts, factors, relative) / self._block_scale
-        on_logits = (counts - counts.sum() * weights) / self._scale
-        return np.concatenate([on_logits, (on_means / self._scale[:, None]).ravel(), on_blocks.ravel()])
+        return self._joined(*self._likelihood_slopes(self._at(u), moments))
 
     def pull_back(self, u: Array | Place, natural: tuple[Array, Array, Array]) -> Array:
         """Gradient at ``u`` of a function with these derivatives by weights, means and covariances (natural array)."""
         by_weights, by_means, by_covariances = natural
-        _, weights, _, relative, roots, _ = self._at(u)
-        on_logits = weights * (by_weights - weights @ by_weights) / self._scale
-        on_means = self.structure.apply_roots_transposed(self._roots, by_means) / self._scale[:, None]
+        place = self._at(u)
         blocks = self.structure.as_blocks(np.asarray(by_covariances, dtype=float))
-        on_blocks = self.structure.pull_back_blocks(blocks, roots, self._roots, relative) / self._block_scale
-        return np.concatenate([on_logits, on_means.ravel(), on_blocks.ravel()])
+        by_t = self.structure.pull_back_blocks(blocks, place.roots, self._roots, place.relative)
+        return self._joined(_by_logits(place.weights, by_weights), by_means, by_t)
+
+    def posterior_gradient(
+        self,
+        u: Array | Place,
+        moments: Moments,
+        by_weights: Array,
+        by_means: Array,
+        by_log_spreads: Array,
+        by_log_determinants: float,
+    ) -> Array:
+        """Gradient, ``(..., size)``, of the log-likelihood, the log-Jacobian, and a log prior with these derivatives.
+
+        Parameters
+        ----------
+        u : Place or (..., size) array
+        moments : Moments
+            Of a sweep with ``scorer``: those of many mixtures one after another.
+        by_weights, by_means, by_log_spreads : arrays
+            Derivatives of the prior by weights, by means and by the logs of the blocks' spreads.
+        by_log_determinants : float
+            By the log determinant of each block, the spreads held.
+        """
+        place = self._at(u)
+        slopes = self._likelihood_slopes(place, moments)
+        by_logits = slopes[0] + _by_logits(place.weights, by_weights) + (1 - self._shape[0] * place.weights)
+        by_t = slopes[2] + self.structure.pull_back_log_spreads(
+            by_log_spreads, place.roots, self._roots, place.relative
+        )
+        constant = self.structure.block_log_jacobian_slope(self._shape[1])
+        if by_log_determinants:
+            constant = constant + by_log_determinants * self.structure.block_log_determinant_slope(self._shape[1])
+        return self._joined(by_logits, slopes[1] + by_means, by_t + constant)
+
+    def _likelihood_slopes(self, place: Place, moments: Moments) -> tuple[Array, Array, Array]:
+        """Derivatives of the log-likelihood by log weights, means and the coordinates ``t`` of the blocks."""
+        _, weights, means, relative, _, factors = place
+        about = moments.about(means.reshape(-1, self._shape[1]))
+        by_means = _precision_times(self._whitening(factors), about.first).reshape(means.shape)
+        counts = about.count.reshape(weights.shape)
+        second = about.second.reshape(*weights.shape, *about.second.shape[1:])
+        totals = counts.sum(axis=-1, keepdims=True)
+        if self.structure.shared:
+            second = second.sum(axis=weights.ndim - 1, keepdims=True)
+        by_t = self.structure.pull_back(second, totals if self.structure.shared else counts, factors, relative)
+        return counts - totals * weights, by_means, by_t
+
+    def _joined(self, by_logits: Array, by_means: Array, by_t: Array) -> Array:
+        """A gradient by vectors from those by log weights, means and the coordinates of the blocks."""
+        leading = by_logits.shape[:-1]
+        by_offsets = self.structure.apply_roots_transposed(self._roots, by_means)
+        parts = by_logits / self._scale, by_offsets / self._scale[:, None], by_t / self._block_scale
+        return np.concatenate([part.reshape(*leading, -1) for part in parts], axis=-1)
 
     def tangent(self, u: Array, v: Array) -> Scorer:
         """Derivative of the scorer at ``u`` in the direction ``v``: the constants, centres and whitening factors of a scorer."""
@@ -234,6 +275,12 @@ class Coordinates:
             moments.origin,
         )
         return self.gradient(u + step * v, moved).imag / COMPLEX_STEP
+
+
+def _by_logits(weights: Array, by_weights: Array) -> Array:
+    """Derivatives by log weights that are normalised afterwards."""
+    by_logs: Array = weights * by_weights
+    return by_logs - weights * by_logs.sum(axis=-1, keepdims=True)
 
 
 def _precision_times(whitening: Array, vectors: Array) -> Array:

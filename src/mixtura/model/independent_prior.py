@@ -33,13 +33,28 @@ LOG_2 = math.log(2)
 
 
 class Terms(NamedTuple):
-    """A log density and its derivatives, covariances as a natural array all of whose entries are free."""
+    """Log densities of a stack of mixtures, and their derivatives.
 
-    value: float
+    Attributes
+    ----------
+    value, by_log_factor : (...) arrays
+    by_weights, by_means : (..., K) and (..., K, D) arrays
+    by_log_spreads : (..., G, D) array, or (..., G, 1) array for blocks of one variance
+    by_log_determinants : float
+        By the log determinant of each block, the spreads held.
+    """
+
+    value: Array
     by_weights: Array
     by_means: Array
-    by_covariances: Array
-    by_log_factor: float
+    by_log_spreads: Array
+    by_log_determinants: float
+    by_log_factor: Array
+
+    @property
+    def by_parameters(self) -> tuple[Array, Array, Array, float]:
+        """The derivatives but the one by the common factor."""
+        return self[1:5]
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,55 +146,61 @@ class IndependentPrior:
 
     def value(self, mixture: Mixture, log_factor: float = 0.0) -> float:
         """Log density of ``(π, μ, Σ)`` and, if it is a parameter, of the log of the common factor of all spreads."""
-        return self.terms(mixture, log_factor).value
+        structure = _smooth(mixture.structure)
+        roots = structure.block_roots(structure.as_blocks(mixture.covariances))
+        return float(self.terms(structure, mixture.weights, mixture.means, roots, log_factor).value)
 
-    def gradient(self, mixture: Mixture) -> tuple[Array, Array, Array]:
-        """Its derivatives by weights ``(K,)``, means ``(K, D)`` and covariances (natural array, as if all entries were free)."""
-        return self.terms(mixture)[1:4]
+    def terms(
+        self, structure: SharedBlocks, weights: Array, means: Array, roots: Array, log_factor: ArrayLike = 0.0
+    ) -> Terms:
+        """The log density of mixtures and all of its derivatives.
 
-    def terms(self, mixture: Mixture, log_factor: float = 0.0) -> Terms:
-        """The log density and all of its derivatives."""
-        weights, n_components = mixture.weights, mixture.n_components
-        value, by_covariances, by_log_factor = self._covariance_terms(mixture, log_factor)
+        Parameters
+        ----------
+        structure : SharedBlocks
+        weights, means : (..., K) and (..., K, D) arrays
+        roots : array
+            Of the covariance blocks.
+        log_factor : (...) array-like
+            Log of the common factor of all spreads.
+        """
+        (n_components, n_features), h = means.shape[-2:], np.asarray(log_factor, dtype=np.float64)
+        matrices = len(structure.block_shape(n_features)) == 2
+        log_tau = structure.block_log_spreads(roots)
+        n_blocks, n_spreads = log_tau.shape[-2:]
+        law = self.scales if structure.block_shape(n_features) else self.scales.pooled
+        eta_excess = self.correlation_concentration - 1 if matrices else 0.0
+        power = n_features + 2 * eta_excess if matrices else 1  # of 1/τ beside p(τ), the one in |Ω| = |Σ|/Π τ² included
+        relative = log_tau - h[..., None, None]
+        slope = law.slope(relative)
+        by_log_factor = -slope.sum(axis=(-2, -1)) - n_blocks * n_spreads
+        value = (law.log_density(relative) - power * log_tau).sum(axis=(-2, -1)) - n_blocks * n_spreads * (h + LOG_2)
+        if eta_excess:
+            value += eta_excess * structure.block_log_determinants(roots).sum(axis=-1)
         excess = self.concentration - 1
         if excess:
-            value += excess * float(np.log(weights).sum())
-        value += math.lgamma(n_components * self.concentration) - n_components * math.lgamma(self.concentration)
-        offsets = (mixture.means - self.mean_location) / self.mean_scale
-        value -= 0.5 * float(np.vdot(offsets, offsets)) + n_components * self._log_mean_normaliser
+            value += excess * np.log(weights).sum(axis=-1)
+        offsets = (means - self.mean_location) / self.mean_scale
+        value -= 0.5 * np.square(offsets).sum(axis=(-2, -1))
+        value += self._log_constant(n_components, n_blocks if matrices else 0)
         if self.common_log_spread:
-            z = log_factor / self.common_log_spread
-            value -= 0.5 * (z * z + LOG_2_PI) + math.log(self.common_log_spread)
-            by_log_factor -= z / self.common_log_spread
-        return Terms(value, excess / weights, -offsets / self.mean_scale, by_covariances, by_log_factor)
+            value -= 0.5 * np.square(h / self.common_log_spread)
+            by_log_factor = by_log_factor - h / self.common_log_spread**2
+        return Terms(value, excess / weights, -offsets / self.mean_scale, slope - power, eta_excess, by_log_factor)
+
+    def _log_constant(self, n_components: int, n_matrices: int) -> float:
+        """Of the laws of weights, means, correlations and the common factor."""
+        constant = math.lgamma(n_components * self.concentration) - n_components * math.lgamma(self.concentration)
+        constant -= n_components * self._log_mean_normaliser
+        if n_matrices:
+            constant += n_matrices * log_correlation_constant(len(self.mean_scale), self.correlation_concentration)
+        if self.common_log_spread:
+            constant -= 0.5 * LOG_2_PI + math.log(self.common_log_spread)
+        return constant
 
     @cached_property
     def _log_mean_normaliser(self) -> float:
         return float(np.log(self.mean_scale).sum()) + 0.5 * len(self.mean_scale) * LOG_2_PI
-
-    def _covariance_terms(self, mixture: Mixture, log_factor: float) -> tuple[float, Array, float]:
-        """Log density of the covariances, and its derivatives by them and by the log of the common factor."""
-        structure = _smooth(mixture.structure)
-        blocks = structure.as_blocks(mixture.covariances)
-        matrices, n_features = blocks.ndim == 3, mixture.n_features
-        variances = np.diagonal(blocks, axis1=1, axis2=2) if matrices else blocks.reshape(len(blocks), -1)
-        law = self.scales if blocks.ndim > 1 else self.scales.pooled
-        log_tau = 0.5 * np.log(variances)
-        eta_excess = self.correlation_concentration - 1
-        power = n_features + 2 * eta_excess if matrices else 1  # of 1/τ beside p(τ), the one in |Ω| = |Σ|/Π τ² included
-        value = (law.log_density(log_tau - log_factor) - power * log_tau).sum() - log_tau.size * (log_factor + LOG_2)
-        slope = law.slope(log_tau - log_factor)
-        by_log_factor = -float(slope.sum()) - slope.size
-        by_blocks = 0.5 * (slope - power) / variances
-        if not matrices:
-            return value, structure.as_natural(by_blocks.reshape(blocks.shape)), by_log_factor
-        value += len(blocks) * log_correlation_constant(n_features, self.correlation_concentration)
-        by_blocks = by_blocks[:, :, None] * np.eye(n_features)
-        if eta_excess:
-            factors = structure.as_blocks(mixture.precision_factors)
-            value -= 2 * eta_excess * np.log(np.diagonal(factors, axis1=1, axis2=2)).sum()
-            by_blocks += eta_excess * structure.block_precisions(factors)
-        return value, structure.as_natural(by_blocks), by_log_factor
 
     def draw(self, n_components: int, structure: CovarianceStructure, rng: np.random.Generator) -> Mixture:
         """A mixture drawn from the prior (its common factor too)."""

@@ -67,7 +67,8 @@ class Moments:
         else:
             cross = outer(self.first, shift)
             second = self.second + cross + cross.swapaxes(-1, -2) + outer(moved, shift)
-        return Moments(self.count, self.first + moved, second, np.broadcast_to(origin, self.origin.shape))
+        everywhere = origin if origin.shape == shift.shape else np.broadcast_to(origin, shift.shape)
+        return Moments(self.count, self.first + moved, second, everywhere)
 
     def __add__(self, other: Moments) -> Moments:
         if other.origin is not self.origin:

@@ -44,6 +44,13 @@ def product_pairs(n_features: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     return np.concatenate([first, left]), np.concatenate([first + half, right])
 
 
+@cache
+def _multiplicities(n_features: int) -> Array:
+    """What a product of two features stands for in ``−½ zᵀ P z``: itself once, or twice."""
+    left, right = product_pairs(n_features)
+    return np.where(left == right, -0.5, -1.0)
+
+
 class Features:
     """The features of a block, written into the same room for each block.
 
@@ -98,7 +105,7 @@ def coefficients(scorer: Scorer, pivot: Array) -> Array:
     else:
         precision = scorer.whitening @ scorer.whitening.swapaxes(1, 2)
         left, right = product_pairs(offset.shape[1])
-        quadratic = precision[:, left, right] * np.where(left == right, -0.5, -1.0)
+        quadratic = precision[:, left, right] * _multiplicities(offset.shape[1])
         linear = np.matmul(precision, offset[:, :, None])[:, :, 0]
     constant = scorer.constants - 0.5 * (linear * offset).sum(axis=1)
     return np.concatenate([quadratic, constant[:, None], linear], axis=1)
@@ -114,5 +121,5 @@ def as_moments(sums: Array, pivot: Array, diagonal: bool) -> Moments:
         matrices[:, left, right] = second
         matrices[:, right, left] = second
         second = matrices
-    origin = np.broadcast_to(pivot, (len(sums), n_features))
+    origin = np.repeat(pivot[None], len(sums), axis=0)
     return Moments(sums[:, -n_features - 1], sums[:, -n_features:], second, origin)

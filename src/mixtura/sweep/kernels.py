@@ -45,7 +45,9 @@ def cancellation(scorer: Scorer, pivot: Array, variances: Array, dtype: np.dtype
     representable = float(np.finfo(dtype).max) ** 0.75
     with np.errstate(over="ignore"):
         precisions, squares = scorer.precision_diagonals, variances + (scorer.centres - pivot) ** 2
-        terms = (precisions * squares).sum(axis=1)
+        terms = np.einsum("md,md->m", precisions, squares)
+    if max(precisions.max(), squares.max()) <= representable:
+        return terms
     within_range = np.maximum(precisions.max(axis=1), squares.max(axis=1)) <= representable
     return np.where(within_range, terms, np.inf)
 

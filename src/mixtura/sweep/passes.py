@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from itertools import chain, repeat
+from itertools import accumulate as running_sums
+from itertools import chain, compress, repeat
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -148,21 +149,20 @@ class Sweep:
         for diagonal in (False, True):
             left = [member for member in members if member.scorer.diagonal is diagonal]
             served = diagonal or len(self._pivot) <= MOST_FEATURES
-            for dtype in precisions if served else ():
+            for dtype in precisions if served and left else ():
                 fits = self._fit(left, dtype)
-                if chosen := [member for member, fit in zip(left, fits, strict=True) if fit]:
+                if chosen := list(compress(left, fits)):
                     kernels.append(FeatureKernel(chosen, self._pivot, dtype))
-                left = [member for member, fit in zip(left, fits, strict=True) if not fit]
+                if not (left := [member for member, fit in zip(left, fits, strict=True) if not fit]):
+                    break
             if left:
                 kernels.append(WhitenedKernel(left))
         return kernels
 
     def _fit(self, members: list[Member], dtype: np.dtype) -> list[bool]:
         """Which mixtures keep enough digits as features."""
-        if not members:
-            return []
         stack = Scorer.stacked([member.scorer for member in members])
-        starts = np.cumsum([0, *(len(member.scorer.constants) for member in members[:-1])])
+        starts = [0, *running_sums(len(member.scorer.constants) for member in members[:-1])]
         worst = np.maximum.reduceat(cancellation(stack, self._pivot, self._variances, dtype), starts)
         return (worst <= LARGEST_CANCELLATION[dtype]).tolist()
 

@@ -79,10 +79,22 @@ class _DiagonalBlocks(SharedBlocks):
         return 1 / roots
 
     def pull_back(self, second: Array, counts: Array, factors: Array, relative: Array) -> Array:
-        return factors**2 * second - counts[:, None]
+        return factors**2 * second - counts[..., None]
 
     def pull_back_blocks(self, by_blocks: Array, roots: Array, reference: Array, relative: Array) -> Array:
         return 2 * roots**2 * by_blocks
+
+    def block_log_spreads(self, roots: Array) -> Array:
+        return np.log(roots)
+
+    def pull_back_log_spreads(self, by_log_spreads: Array, roots: Array, reference: Array, relative: Array) -> Array:
+        return by_log_spreads
+
+    def block_log_determinants(self, roots: Array) -> Array:
+        return 2 * np.log(roots).sum(axis=-1)
+
+    def block_log_determinant_slope(self, n_features: int) -> Array:
+        return np.full(n_features, 2.0)
 
     def block_log_jacobians(self, roots: Array) -> Array:
         return np.log(2 * roots**2).sum(axis=1)

@@ -1,7 +1,7 @@
 """Unrestricted covariance matrices: one each (``full``, VVV) or one shared (``tied``, EEE)."""
 
 from functools import cache
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,8 +68,7 @@ class _MatrixBlocks(SharedBlocks):
         return factors
 
     def block_information(self, n_features: int) -> Array:
-        rows, columns = _lower_triangle(n_features)
-        return np.where(rows == columns, 2.0, 1.0)
+        return np.where(_lower_triangle(n_features).on_diagonal, 2.0, 1.0)
 
     def block_roots(self, blocks: Array) -> Array:
         return np.linalg.cholesky(blocks)
@@ -78,24 +77,24 @@ class _MatrixBlocks(SharedBlocks):
         return roots @ roots.swapaxes(-1, -2)
 
     def relative_roots(self, t: Array, n_features: int) -> Array:
-        rows, columns = _lower_triangle(n_features)
-        relative = np.zeros((len(t), n_features, n_features), t.dtype)
-        relative[:, rows, columns] = np.where(rows == columns, np.exp(t), t)
+        rows, columns, _, on_diagonal = _lower_triangle(n_features)
+        relative = np.zeros((*t.shape[:-1], n_features, n_features), t.dtype)
+        relative[..., rows, columns] = np.where(on_diagonal, np.exp(t), t)
         return relative
 
     def composed_roots(self, reference: Array, relative: Array) -> Array:
         return reference @ relative
 
     def relative_coordinates(self, reference: Array, roots: Array) -> Array:
-        rows, columns = _lower_triangle(reference.shape[-1])
+        rows, columns, _, on_diagonal = _lower_triangle(reference.shape[-1])
         entries = np.linalg.solve(reference, roots)[:, rows, columns]
-        return np.where(rows == columns, np.log(np.where(rows == columns, entries, 1.0)), entries)
+        return np.where(on_diagonal, np.log(np.where(on_diagonal, entries, 1.0)), entries)
 
     def apply_roots(self, roots: Array, vectors: Array) -> Array:
-        return np.matmul(roots, vectors[:, :, None])[:, :, 0]
+        return np.matmul(roots, vectors[..., None])[..., 0]
 
     def apply_roots_transposed(self, roots: Array, vectors: Array) -> Array:
-        return np.matmul(roots.swapaxes(-1, -2), vectors[:, :, None])[:, :, 0]
+        return np.matmul(roots.swapaxes(-1, -2), vectors[..., None])[..., 0]
 
     def whiten_by_roots(self, roots: Array, vectors: Array) -> Array:
         return np.linalg.solve(roots, vectors[:, :, None])[:, :, 0]
@@ -104,18 +103,29 @@ class _MatrixBlocks(SharedBlocks):
         return precision_factors(roots)
 
     def pull_back(self, second: Array, counts: Array, factors: Array, relative: Array) -> Array:
-        # d(−n log|L| − ½ tr(L⁻ᵀ L⁻¹ S)) = tr((M − n I) T⁻¹ dT) with M = Rᵀ S R: in the entries of T, the lower triangle of T⁻ᵀ (M − n I).
-        n_features = relative.shape[-1]
-        rows, columns = _lower_triangle(n_features)
-        excess = factors.swapaxes(-1, -2) @ second @ factors - counts[:, None, None] * np.eye(n_features)
-        entries = np.linalg.solve(relative.swapaxes(-1, -2), excess)[:, rows, columns]
-        return entries * np.where(rows == columns, relative[:, rows, columns], 1.0)
+        # d(−n log|L| − ½ tr(L⁻ᵀ L⁻¹ S)) = tr((M − n I) T⁻¹ dT) with M = Rᵀ S R: in the entries of T, the lower triangle of T⁻ᵀ (M − n I),
+        # where n only meets the diagonal of T⁻ᵀ, which that of T cancels.
+        whitened = factors.swapaxes(-1, -2) @ second @ factors
+        by_relative = np.linalg.solve(relative.swapaxes(-1, -2), whitened)
+        on_diagonal = _lower_triangle(relative.shape[-1]).on_diagonal
+        return _by_coordinates(by_relative, relative) - counts[..., None] * on_diagonal
 
     def pull_back_blocks(self, by_blocks: Array, roots: Array, reference: Array, relative: Array) -> Array:
-        rows, columns = _lower_triangle(roots.shape[-1])
         by_roots = (by_blocks + by_blocks.swapaxes(-1, -2)) @ roots
-        entries = (reference.swapaxes(-1, -2) @ by_roots)[:, rows, columns]
-        return entries * np.where(rows == columns, relative[:, rows, columns], 1.0)
+        return _by_coordinates(reference.swapaxes(-1, -2) @ by_roots, relative)
+
+    def block_log_spreads(self, roots: Array) -> Array:
+        return 0.5 * np.log(np.square(roots).sum(axis=-1))
+
+    def pull_back_log_spreads(self, by_log_spreads: Array, roots: Array, reference: Array, relative: Array) -> Array:
+        by_roots = (by_log_spreads / np.square(roots).sum(axis=-1))[..., None] * roots
+        return _by_coordinates(reference.swapaxes(-1, -2) @ by_roots, relative)
+
+    def block_log_determinants(self, roots: Array) -> Array:
+        return 2 * np.log(np.diagonal(roots, axis1=-2, axis2=-1)).sum(axis=-1)
+
+    def block_log_determinant_slope(self, n_features: int) -> Array:
+        return np.where(_lower_triangle(n_features).on_diagonal, 2.0, 0.0)
 
     def block_log_jacobians(self, roots: Array) -> Array:
         # |∂(L Lᵀ)/∂L| = 2ᴰ Π L_ii^(D−i+1), |∂(L₀ T)/∂T| = Π L₀_ii^i and |∂T/∂t| = Π T_ii, for i = 1 … D (Muirhead 1982, chapter 2).
@@ -124,8 +134,8 @@ class _MatrixBlocks(SharedBlocks):
         return n_features * LOG_2 + (n_features + 1) * log_diagonals.sum(axis=1)
 
     def block_log_jacobian_slope(self, n_features: int) -> Array:
-        rows, columns = _lower_triangle(n_features)
-        return np.where(rows == columns, n_features + 1.0 - rows, 0.0)
+        rows, _, _, on_diagonal = _lower_triangle(n_features)
+        return np.where(on_diagonal, n_features + 1.0 - rows, 0.0)
 
     def prior_block(self, scale: Array) -> Array:
         return scale[None]
@@ -182,9 +192,26 @@ def _log_normalisers(scales: Array, degrees: Array, n_features: int) -> Array:
     return 0.5 * degrees * (log_determinants - n_features * LOG_2) - multigammaln(0.5 * degrees, n_features)
 
 
+def _by_coordinates(by_relative: Array, relative: Array) -> Array:
+    """Derivatives by ``t`` from those by the entries of ``T``: its diagonal holds exponentials."""
+    triangle = _lower_triangle(relative.shape[-1])
+    entries, factors = (m.reshape(*m.shape[:-2], -1).take(triangle.flat, axis=-1) for m in (by_relative, relative))
+    return entries * np.where(triangle.on_diagonal, factors, 1.0)
+
+
+class _LowerTriangle(NamedTuple):
+    """Where the entries of a lower triangular matrix stand, in the order of the coordinates."""
+
+    rows: NDArray[np.intp]
+    columns: NDArray[np.intp]
+    flat: NDArray[np.intp]
+    on_diagonal: NDArray[np.bool_]
+
+
 @cache
-def _lower_triangle(n_features: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    return np.tril_indices(n_features)
+def _lower_triangle(n_features: int) -> _LowerTriangle:
+    rows, columns = np.tril_indices(n_features)
+    return _LowerTriangle(rows, columns, rows * n_features + columns, rows == columns)
 
 
 class Full(_MatrixBlocks):

@@ -53,7 +53,7 @@ class _SphericalBlocks(SharedBlocks):
         return blocks[:, None, None] * np.eye(n_features)
 
     def block_whitening(self, factors: Array, n_features: int) -> Array:
-        return np.repeat(factors[:, None], n_features, axis=1)
+        return np.repeat(factors[..., None], n_features, axis=-1)
 
     def block_information(self, n_features: int) -> Array:
         return np.array([2.0 * n_features])
@@ -65,7 +65,7 @@ class _SphericalBlocks(SharedBlocks):
         return roots**2
 
     def relative_roots(self, t: Array, n_features: int) -> Array:
-        return np.exp(t[:, 0])
+        return np.exp(t[..., 0])
 
     def composed_roots(self, reference: Array, relative: Array) -> Array:
         return reference * relative
@@ -74,22 +74,34 @@ class _SphericalBlocks(SharedBlocks):
         return np.log(roots / reference)[:, None]
 
     def apply_roots(self, roots: Array, vectors: Array) -> Array:
-        return roots[:, None] * vectors
+        return roots[..., None] * vectors
 
     def apply_roots_transposed(self, roots: Array, vectors: Array) -> Array:
-        return roots[:, None] * vectors
+        return roots[..., None] * vectors
 
     def whiten_by_roots(self, roots: Array, vectors: Array) -> Array:
-        return vectors / roots[:, None]
+        return vectors / roots[..., None]
 
     def factor_from_roots(self, roots: Array) -> Array:
         return 1 / roots
 
     def pull_back(self, second: Array, counts: Array, factors: Array, relative: Array) -> Array:
-        return (factors**2 * second.sum(axis=1) - second.shape[1] * counts)[:, None]
+        return (factors**2 * second.sum(axis=-1) - second.shape[-1] * counts)[..., None]
 
     def pull_back_blocks(self, by_blocks: Array, roots: Array, reference: Array, relative: Array) -> Array:
-        return (2 * roots**2 * by_blocks)[:, None]
+        return (2 * roots**2 * by_blocks)[..., None]
+
+    def block_log_spreads(self, roots: Array) -> Array:
+        return np.log(roots)[..., None]
+
+    def pull_back_log_spreads(self, by_log_spreads: Array, roots: Array, reference: Array, relative: Array) -> Array:
+        return by_log_spreads
+
+    def block_log_determinants(self, roots: Array) -> Array:
+        return 2 * np.log(roots)
+
+    def block_log_determinant_slope(self, n_features: int) -> Array:
+        return np.array([2.0])
 
     def block_log_jacobians(self, roots: Array) -> Array:
         return np.log(2 * roots**2)

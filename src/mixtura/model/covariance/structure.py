@@ -199,6 +199,7 @@ class SharedBlocks(CovarianceStructure):
 
     # Smooth coordinates: a block's root L (Cholesky factor or standard deviations) is a reference root times a relative root T(t), so
     # that t = 0 is the reference. These are called with complex numbers too (derivatives by a complex step), so they never conjugate.
+    # Whatever belongs to the point and not to the reference may be a stack of many: further axes come first.
 
     @abstractmethod
     def block_information(self, n_features: int) -> Array:
@@ -214,7 +215,7 @@ class SharedBlocks(CovarianceStructure):
 
     @abstractmethod
     def relative_roots(self, t: Array, n_features: int) -> Array:
-        """``T`` for coordinates ``(G, q)``."""
+        """``T`` for coordinates ``(..., G, q)``."""
 
     @abstractmethod
     def composed_roots(self, reference: Array, relative: Array) -> Array:
@@ -250,6 +251,22 @@ class SharedBlocks(CovarianceStructure):
     @abstractmethod
     def pull_back_blocks(self, by_blocks: Array, roots: Array, reference: Array, relative: Array) -> Array:
         """Gradient in ``t``, ``(G, q)``, of a function with these derivatives by the entries of the blocks."""
+
+    @abstractmethod
+    def block_log_spreads(self, roots: Array) -> Array:
+        """Logs of the standard deviations of the features, ``(..., G, D)``; ``(..., G, 1)`` where all features share one."""
+
+    @abstractmethod
+    def pull_back_log_spreads(self, by_log_spreads: Array, roots: Array, reference: Array, relative: Array) -> Array:
+        """Gradient in ``t``, ``(..., G, q)``, of a function with these derivatives by the logs of the spreads."""
+
+    @abstractmethod
+    def block_log_determinants(self, roots: Array) -> Array:
+        """Logs of the determinants of the blocks, ``(..., G)``."""
+
+    @abstractmethod
+    def block_log_determinant_slope(self, n_features: int) -> Array:
+        """Their gradient in ``t``, ``(q,)``, which is the same everywhere."""
 
     @abstractmethod
     def block_log_jacobians(self, roots: Array) -> Array:
