@@ -148,7 +148,7 @@ def test_one_chain_alone_is_not_trusted():
         (Diagnostics(4, 500, (quantity(r_hat=1.013),)), "R̂ of the log-likelihood is 1.013; draw more."),
         (
             Diagnostics(4, 500, (quantity(),), 12),
-            "12 divergences; raise the target acceptance rate or take tighter priors.",
+            "12 divergences; raise target_accept or take tighter priors.",
         ),
         (
             Diagnostics(4, 500, (quantity(), quantity("log posterior", tail=399.0))),

@@ -257,7 +257,7 @@ def test_what_is_no_coclustering_matrix_is_told():
     with pytest.raises(mx.InvalidParameterError, match=r"binder, variation_of_information; got 'vi'"):
         estimate_partition(np.eye(2), "vi")
     for bad in (np.zeros((2, 3)), [[1, 2], [2, 1]], [[1, 0.5], [0.1, 1]], [[1, np.nan], [np.nan, 1]]):
-        with pytest.raises(mx.DataError, match="similarity must"):
+        with pytest.raises(mx.DataError, match="a co-clustering matrix must"):
             estimate_partition(bad)
     with pytest.raises(mx.DataError, match="integers from 0"):
         coclustering_of_labels([[0.5, 1.0]])

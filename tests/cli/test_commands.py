@@ -193,9 +193,8 @@ def test_fit_chains(cli: Cli, folder: Path, faithful_csv: Path, solver: str) -> 
     if solver == "nuts":
         pytest.importorskip("nutpie")
     size = "1:3" if solver == "gibbs" else "2"
-    done = cli(
-        "fit", faithful_csv, "--components", size, "--solver", solver, "--draws", 100, "--chains", 2, "--restarts", 1
-    )
+    how = ("--solver", solver, "--draws", 100, "--chains", 2, "--restarts", 1, "--target-accept", 0.8)
+    done = cli("fit", faithful_csv, "--components", size, *how)
     assert (done.code, done.err) == (0, "")
     document = read_document("faithful.mixture.json")
     found = document.fit["posterior"]

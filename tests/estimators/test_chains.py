@@ -107,6 +107,30 @@ def test_what_variational_bayes_has_is_gone_after_sampling_and_back_again():
     assert not hasattr(gm, "coclustering_")
 
 
+def test_nuts_keeps_nothing_of_the_conjugate_prior():
+    pytest.importorskip("nutpie")
+    gm = mx.BayesianGaussianMixture(2, random_state=0).fit(two_clouds())
+    assert gm.degrees_of_freedom_prior_ == 2
+    gm.set_params(n_chains=1, **(SOLVERS["nuts"] | {"n_draws": 20})).fit(two_clouds())
+    for name in ("mean_prior_", "covariance_prior_", "degrees_of_freedom_prior_", "mean_precision_", "posterior_"):
+        assert not hasattr(gm, name)
+
+
+def test_a_higher_target_makes_shorter_steps():
+    pytest.importorskip("nutpie")
+    settings = SOLVERS["nuts"] | {"n_draws": 100, "n_chains": 1, "random_state": 0}
+    steps = [
+        mx.BayesianGaussianMixture(1, target_accept=target, **settings)
+        .fit(two_clouds())
+        .sample_stats_["step_size"][0, -1]
+        for target in (0.6, 0.8, 0.99)
+    ]
+    assert steps == sorted(steps, reverse=True)
+    assert steps[0] > 1.5 * steps[2]
+    with pytest.raises(ValueError, match="target_accept"):
+        mx.BayesianGaussianMixture(1, target_accept=1.0, **settings).fit(two_clouds())
+
+
 def test_an_unknown_number_of_components():
     X = np.concatenate([two_clouds(100), two_clouds(100) + 20])[:, :1]
     gm = mx.BayesianGaussianMixture(
@@ -154,6 +178,8 @@ def test_priors_are_said_and_wrong_ones_refused():
         mx.BayesianGaussianMixture(2, prior=semi, **SOLVERS["gibbs"]).fit(X)
     with pytest.raises(ValueError, match="use solver='gibbs'"):
         mx.BayesianGaussianMixture(2, prior=semi, solver="nuts").fit(X)
+    with pytest.raises(ValueError, match="guide needs solver='svi'"):
+        mx.BayesianGaussianMixture(2, guide="auto_normal", solver="nuts").fit(X)
     with pytest.raises(ValueError, match="sample_weight"):
         mx.BayesianGaussianMixture(2, **SOLVERS["gibbs"]).fit(X, sample_weight=np.full(len(X), 2.0))
     with pytest.raises(AttributeError, match="no attribute 'draws_'"):

@@ -150,7 +150,7 @@ def _complaints(found: Diagnostics) -> Iterator[tuple[str, str]]:
     elif worst.r_hat > LARGEST_R_HAT:
         yield f"R̂ of the {worst.name} is {worst.r_hat:.3f}", "draw more"
     if found.n_divergences:
-        yield f"{found.n_divergences} divergences", "raise the target acceptance rate or take tighter priors"
+        yield f"{found.n_divergences} divergences", "raise target_accept or take tighter priors"
     if _size(slowest) < least_size:
         yield f"the effective size of the {slowest.name} is {_size(slowest):.0f}, less than {least_size}", "draw more"
     if found.energy_fractions and min(found.energy_fractions) < LEAST_ENERGY_FRACTION:

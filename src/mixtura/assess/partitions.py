@@ -82,7 +82,8 @@ def estimate_partition(
     """
     if loss not in CRITERIA:
         raise InvalidParameterError(f"loss must be one of {', '.join(CRITERIA)}; got {loss!r}.")
-    matrix = _checked_similarity(similarity)
+    matrix = as_similarity(similarity)
+    check_size(len(matrix))
     changes, criterion = CRITERIA[loss]
     rng = as_generator(random_state)
     starts = [np.zeros(len(matrix), np.int64), _best_cut(matrix, criterion), *[np.full(len(matrix), -1)] * N_RUNS]
@@ -249,13 +250,15 @@ def _by_appearance(labels: Labels) -> Labels:
     return first.argsort().argsort()[places].astype(np.int64)
 
 
-def _checked_similarity(similarity: ArrayLike) -> Array:
-    matrix = np.asarray(similarity, dtype=np.float64)
+def as_similarity(values: ArrayLike) -> Array:
+    """A co-clustering matrix, ``(N, N)``, as the caller has it, or an error."""
+    matrix = np.asarray(values, dtype=np.float64)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not len(matrix):
-        raise DataError(f"similarity must be a square matrix; got shape {matrix.shape}.")
-    check_size(len(matrix))
+        raise DataError(
+            f"a co-clustering matrix must be square, a row and a column for each row; got shape {matrix.shape}."
+        )
     if not ((matrix >= -1e-9) & (matrix <= 1 + 1e-9)).all() or not np.allclose(matrix, matrix.T, atol=1e-9):
-        raise DataError("similarity must be symmetric and hold probabilities, as coclustering() makes it.")
+        raise DataError("a co-clustering matrix must be symmetric and hold probabilities, as coclustering() makes it.")
     matrix = np.clip(matrix, 0.0, 1.0)
     np.fill_diagonal(matrix, 1.0)
     return matrix

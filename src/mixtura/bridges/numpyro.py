@@ -25,10 +25,10 @@ from mixtura.ground.errors import CollapseError, DataError, InvalidParameterErro
 from mixtura.ground.linalg import Array
 from mixtura.ground.random import RandomState, as_generator
 from mixtura.inference.em import ExpectationMaximization
-from mixtura.inference.race import SHORT_RUNS, Pool, pool_size, race
+from mixtura.inference.race import Pool, race
 from mixtura.inference.restarts import finish
 from mixtura.inference.seeding import seeding_sample
-from mixtura.inference.starts import kmeans
+from mixtura.inference.starts import seeded
 from mixtura.inference.stopping import Stopping
 from mixtura.model.covariance.structure import SharedBlocks
 from mixtura.model.draws import Draws
@@ -378,7 +378,7 @@ def _mode(source: ArraySource, n_components: int, structure: SharedBlocks, rng: 
     prior = NormalInverseWishart.from_data_moments(mean, np.diag(variances), n_components)
     algorithm = ExpectationMaximization(structure, prior=prior)
     sample = seeding_sample(source, n_components)
-    starts = kmeans(sample, n_components, algorithm, rng, pool_size(n_components, 1, SHORT_RUNS))
+    starts = seeded(sample, n_components, algorithm, rng, 1)
     (shortlist,) = race(sample, [Pool(starts, algorithm, 1)])
     (restarts,) = finish(source, [shortlist], [algorithm], Stopping(1e-3, 200, source.total_weight))
     if isinstance(restarts, CollapseError):

@@ -50,6 +50,13 @@ if TYPE_CHECKING:
     "--draws", type=click.IntRange(100), default=1000, show_default=True, help="Of each chain, with gibbs and nuts."
 )
 @click.option("--chains", type=click.IntRange(1), default=4, show_default=True, help="With gibbs and nuts.")
+@click.option(
+    "--target-accept",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.9,
+    show_default=True,
+    help="With nuts: nearer to one, steps are shorter and fewer trajectories diverge.",
+)
 @click.option("--restarts", type=click.IntRange(1), default=10, show_default=True, help="Starts for each candidate.")
 @click.option("--columns", metavar="NAMES", help="Columns to use, separated by commas.  [default: every numeric one]")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="The same seed gives the same fit.")
@@ -73,6 +80,7 @@ def fit(
     solver: str,
     draws: int,
     chains: int,
+    target_accept: float,
     restarts: int,
     columns: str | None,
     seed: int,
@@ -109,7 +117,8 @@ def fit(
         mixture, facts = _likeliest(table, sizes, structures, seed, settings)
     else:
         settings = {"n_init": restarts, "max_iter": max_iter, "reg_covar": reg_covar}
-        settings |= {"n_draws": draws, "n_chains": chains, "verbose": int(sys.stderr.isatty())}
+        settings |= {"n_draws": draws, "n_chains": chains, "target_accept": target_accept}
+        settings |= {"verbose": int(sys.stderr.isatty())}
         mixture, facts = fit_posterior(table, solver, sizes, structures, seed, settings)
     write_document(model_file, mixture, facts)
     if picture_file is not None:

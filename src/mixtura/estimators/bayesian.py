@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cached_property
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -17,10 +16,9 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from mixtura.assess.bridge_sampling import bridge_sampling
-from mixtura.assess.coclustering import coclustering
+from mixtura.assess.chains import Chains
 from mixtura.assess.linear_response import linear_response
 from mixtura.assess.mode_sampling import mode_sampling
-from mixtura.assess.partitions import Partition, estimate_partition
 from mixtura.assess.relabelling import METHODS
 from mixtura.assess.standard_errors import StandardErrors
 from mixtura.data.array import ArraySource
@@ -31,31 +29,33 @@ from mixtura.estimators.chains import (
     by_gibbs,
     by_nuts,
     component_prior,
+    independent_prior,
     log_prior,
     modes,
     partition_prior,
 )
+from mixtura.estimators.conjugate import conjugate_prior, weight_prior
 from mixtura.estimators.fitted import Belief, FittedMixture
 from mixtura.estimators.inputs import as_partition, as_source
+from mixtura.estimators.sampled import SummarisesDraws
 from mixtura.estimators.streaming import LearnsFromBatches
 from mixtura.ground.errors import CollapseError, InvalidParameterError
-from mixtura.ground.linalg import EPS, Array, raise_eigenvalues
+from mixtura.ground.linalg import Array
 from mixtura.ground.random import RandomState, as_generator
 from mixtura.inference.em import ExpectationMaximization
 from mixtura.inference.loop import Run
 from mixtura.inference.memoised import climb_by_blocks
 from mixtura.inference.moves import leap
-from mixtura.inference.race import SHORT_RUNS, Pool, Shortlist, Start, pool_size, race
+from mixtura.inference.race import Pool, Shortlist, Start, race
 from mixtura.inference.restarts import Optimum, Restarts, finish, summarise
 from mixtura.inference.seeding import seeding_sample
-from mixtura.inference.starts import SEEDINGS, kmeans
+from mixtura.inference.starts import SEEDINGS, seeded
 from mixtura.inference.stochastic import BATCH_ROWS, Blend, Step, Stream, begin, learn_all
 from mixtura.inference.stopping import Stopping
 from mixtura.inference.telescoping import ComponentCountLaw
 from mixtura.inference.variational import CoordinateAscent
 from mixtura.model.covariance import STRUCTURES, covariance_structure
 from mixtura.model.covariance.structure import SharedBlocks
-from mixtura.model.draws import evenly_spaced
 from mixtura.model.evidence import LogEvidence
 from mixtura.model.independent_prior import IndependentPrior
 from mixtura.model.log_priors import LogPrior
@@ -63,27 +63,32 @@ from mixtura.model.mixture import Mixture
 from mixtura.model.posterior import Posterior
 from mixtura.model.prior import NormalInverseWishart
 from mixtura.model.semi_conjugate import SemiConjugateComponents
-from mixtura.model.weight_posterior import Dirichlet, StickBreaking, WeightPosterior
+from mixtura.model.weight_posterior import Dirichlet
 from mixtura.sweep import Sweep, accumulate
 
-MOST_COCLUSTERED = 2000
-TINY = float(np.finfo(np.float64).tiny) ** 0.5
+SET_BY_SOME_SOLVERS = (
+    "posterior_",
+    "chains_",
+    "draws_",
+    "coclustering_",
+    "losses_",
+    "lower_bound_",
+    "lower_bounds_",
+    "restarts_",
+    "prior_",
+    "_log_prior",
+    "weight_concentration_",
+    "mean_precision_",
+    "degrees_of_freedom_",
+    "weight_concentration_prior_",
+    "mean_precision_prior_",
+    "mean_prior_",
+    "degrees_of_freedom_prior_",
+    "covariance_prior_",
+)
 
 
-OF_CHAINS = {
-    "draws_": "draws",
-    "relabelling_": "relabelling",
-    "diagnostics_": "diagnostics",
-    "log_posterior_": "log_posterior",
-    "log_likelihood_": "log_likelihood",
-    "sample_stats_": "statistics",
-    "n_components_posterior_": "n_components_posterior",
-    "n_components_prior_": "n_components_prior",
-}
-"""Fitted attributes that sampling sets, and where they lie in ``chains_``."""
-
-
-class BayesianGaussianMixture(LearnsFromBatches, FittedMixture, BaseEstimator):
+class BayesianGaussianMixture(SummarisesDraws, LearnsFromBatches, FittedMixture, BaseEstimator):
     r"""Gaussian mixture with a variational posterior, or with draws from the posterior itself.
 
     Every parameter and attribute of scikit-learn's class of this name is here. What differs: the bound is complete, so it can be compared
@@ -144,6 +149,8 @@ class BayesianGaussianMixture(LearnsFromBatches, FittedMixture, BaseEstimator):
         Draws of each chain, and those before that are not kept.
     n_chains : int, default=4
         They begin at different modes of EM. Interrupting returns what was drawn until then.
+    target_accept : float, default=0.9
+        For "nuts": mean acceptance rate that step sizes are adapted to. Nearer to one, steps are shorter and fewer trajectories diverge.
     relabelling : {"ecr", "stephens", "pivot"}, default="ecr"
         How components of draws are brought into one order.
     guide : str or callable, optional
@@ -228,6 +235,7 @@ class BayesianGaussianMixture(LearnsFromBatches, FittedMixture, BaseEstimator):
         "n_draws": [Interval(Integral, 1, None, closed="left")],
         "n_tune": [Interval(Integral, 0, None, closed="left")],
         "n_chains": [Interval(Integral, 1, None, closed="left")],
+        "target_accept": [Interval(Real, 0.0, 1.0, closed="neither")],
         "relabelling": [StrOptions(set(METHODS))],
         "guide": [str, callable, None],
     }
@@ -260,6 +268,7 @@ class BayesianGaussianMixture(LearnsFromBatches, FittedMixture, BaseEstimator):
         n_draws: int = 1000,
         n_tune: int = 500,
         n_chains: int = 4,
+        target_accept: float = 0.9,
         relabelling: str = "ecr",
         guide: str | Callable[..., Any] | None = None,
     ) -> None:
@@ -288,6 +297,7 @@ class BayesianGaussianMixture(LearnsFromBatches, FittedMixture, BaseEstimator):
         self.n_draws = n_draws
         self.n_tune = n_tune
         self.n_chains = n_chains
+        self.target_accept = target_accept
         self.relabelling = relabelling
         self.guide = guide
 
@@ -316,67 +326,73 @@ class BayesianGaussianMixture(LearnsFromBatches, FittedMixture, BaseEstimator):
         rows: Array = validate_data(self, as_table(X), dtype=[np.float64, np.float32], ensure_min_samples=2)
         source, kept = as_source(rows, sample_weight, self.n_components)
         self._forget()
-        algorithm = self._algorithm(source)
-        if self.solver in ("gibbs", "nuts"):
-            self._sample(source, algorithm, rows.dtype)
-            return self
         if self.guide is not None:
             self._follow(self.guide, source, rows.dtype)
-            return self
-        stopping = Stopping(float(self.tol), self.max_iter, source.total_weight)
-        shortlist = self._shortlist(source, kept, len(rows), algorithm)
+        elif self.solver == "nuts":
+            self._draw_by_nuts(source, rows.dtype)
+        elif self.solver == "gibbs":
+            self._draw_by_gibbs(source, rows.dtype)
+        else:
+            self._climb(source, kept, len(rows), rows.dtype)
+        return self
+
+    def _climb(self, source: ArraySource, kept: Array | None, n_rows: int, dtype: np.dtype) -> None:
+        algorithm, stopping = self._algorithm(source), Stopping(float(self.tol), self.max_iter, source.total_weight)
+        shortlist = self._shortlist(source, kept, n_rows, algorithm)
         climb = self._by_batches if self.solver == "svi" else self._by_passes
-        self._adopt(climb(source, shortlist, algorithm, stopping), rows.dtype)
+        self._adopt_prior(algorithm)
+        self._adopt(climb(source, shortlist, algorithm, stopping), dtype)
         if not self.converged_:
             warnings.warn(
                 f"The best of {self.restarts_.n_runs} restarts did not converge: {self.restarts_.best.stop.sentence}. "
                 "Increase max_iter, or try other starts.",
                 ConvergenceWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
-        return self
 
     def _forget(self) -> None:
         """What the last fit has left that this one may not set again."""
-        for name in (
-            "posterior_",
-            "chains_",
-            "draws_",
-            "coclustering_",
-            "losses_",
-            "lower_bound_",
-            "lower_bounds_",
-            "restarts_",
-        ):
+        for name in SET_BY_SOME_SOLVERS:
             if not (self.warm_start and name == "posterior_"):
                 self.__dict__.pop(name, None)
 
-    def _sample(self, source: ArraySource, algorithm: CoordinateAscent, dtype: np.dtype) -> None:
-        """Run chains, and judge them."""
+    def _draw_by_nuts(self, source: ArraySource, dtype: np.dtype) -> None:
+        if self.n_components_law is not None or isinstance(self.prior, SemiConjugateComponents):
+            raise InvalidParameterError(
+                "solver='nuts' knows the number of components and takes an IndependentPrior; use solver='gibbs'."
+            )
+        concentration = self.weight_concentration_prior
+        prior = self.prior or independent_prior(source, self.n_components, concentration)
+        chains = by_nuts(source, self._modes(source), prior, self._chain_settings(), as_generator(self.random_state))
+        # With a common factor of all spreads, the density of the parameters alone has no formula.
+        self.prior_, self._log_prior = prior, None if prior.common_log_spread else prior
+        self._adopt_draws(chains, source, dtype)
+
+    def _draw_by_gibbs(self, source: ArraySource, dtype: np.dtype) -> None:
+        algorithm = self._algorithm(source)
+        process = self.weight_concentration_prior_type == "dirichlet_process"
+        components = component_prior(algorithm.structure, self.prior, algorithm.prior)
+        partition = partition_prior(self.n_components, self.n_components_law, process, self._concentration())
+        settings, rng = self._chain_settings(), as_generator(self.random_state)
+        chains = by_gibbs(source, self._modes(source), components, partition, settings, rng)
+        self._adopt_prior(algorithm)
+        self.prior_, self._log_prior = self.prior or algorithm.prior, log_prior(components, partition)
+        self._adopt_draws(chains, source, dtype)
+
+    def _modes(self, source: ArraySource) -> list[Mixture]:
         names = ("n_components", "covariance_type", "reg_covar", "n_init", "init_params", "random_state")
-        starts = modes(source, {name: getattr(self, name) for name in names})
-        settings = ChainSettings(self.n_draws, self.n_tune, self.n_chains, self.relabelling, bool(self.verbose))
-        rng, alpha = as_generator(self.random_state), self.weight_concentration_prior
-        if self.solver == "nuts":
-            if self.n_components_law is not None or isinstance(self.prior, SemiConjugateComponents):
-                raise InvalidParameterError(
-                    "solver='nuts' knows the number of components and takes an IndependentPrior; use solver='gibbs'."
-                )
-            self.chains_, prior = by_nuts(source, starts, self.prior, alpha, settings, rng)
-            # With a common factor of all spreads, the density of the parameters alone has no formula.
-            self.prior_, self._log_prior = prior, None if prior.common_log_spread else prior
-        else:
-            process = self.weight_concentration_prior_type == "dirichlet_process"
-            components = component_prior(algorithm.structure, self.prior, algorithm.prior)
-            partition = partition_prior(self.n_components, self.n_components_law, process, self._concentration())
-            self.chains_ = by_gibbs(source, starts, components, partition, settings, rng)
-            self.prior_ = self.prior or algorithm.prior
-            self._log_prior = log_prior(components, partition)
-        self._adopt_point(self.chains_.point, dtype)
-        self.n_iter_, self.converged_ = self.n_tune + self.n_draws, self.chains_.diagnostics.sound
-        self._rows_kept = source.rows[evenly_spaced(source.n_rows, MOST_COCLUSTERED)]
+        return modes(source, {name: getattr(self, name) for name in names})
+
+    def _chain_settings(self) -> ChainSettings:
+        names = ("n_draws", "n_tune", "n_chains", "target_accept", "relabelling")
+        return ChainSettings(verbose=bool(self.verbose), **{name: getattr(self, name) for name in names})
+
+    def _adopt_draws(self, chains: Chains, source: ArraySource, dtype: np.dtype) -> None:
+        self._adopt_chains(chains, source)
+        self._adopt_point(chains.point, dtype)
+        self.n_iter_, self.converged_ = self.n_tune + self.n_draws, chains.diagnostics.sound
         if not self.converged_:
-            warnings.warn(self.chains_.diagnostics.verdict, ConvergenceWarning, stacklevel=3)
+            warnings.warn(chains.diagnostics.verdict, ConvergenceWarning, stacklevel=4)
 
     def _follow(self, guide: str | Callable[..., Any], source: ArraySource, dtype: np.dtype) -> None:
         """NumPyro's stochastic variational inference, with one of its guides about a mode of EM."""
@@ -443,6 +459,7 @@ class BayesianGaussianMixture(LearnsFromBatches, FittedMixture, BaseEstimator):
         self, source: ArraySource, kept: Array | None, n_rows: int
     ) -> tuple[CoordinateAscent, Step, Posterior]:
         algorithm = self._algorithm(source)
+        self._adopt_prior(algorithm)
         start: Posterior = self._shortlist(source, kept, n_rows, algorithm).starts[0].mixture
         return algorithm, Blend(algorithm), start
 
@@ -455,53 +472,25 @@ class BayesianGaussianMixture(LearnsFromBatches, FittedMixture, BaseEstimator):
     def _algorithm(self, source: ArraySource) -> CoordinateAscent:
         structure = covariance_structure(self.covariance_type)
         assert isinstance(structure, SharedBlocks)
-        prior = self._prior(source, structure)
-        alpha = self._concentration()
-        nothing = np.zeros(self.n_components)
-        weights: WeightPosterior
-        if self.weight_concentration_prior_type == "dirichlet_process":
-            sticks = np.stack([nothing + 1, nothing + alpha], axis=1)
-            weights, self.weight_concentration_prior_ = (
-                StickBreaking(alpha, sticks, np.arange(self.n_components)),
-                alpha,
-            )
-        else:
-            weights, self.weight_concentration_prior_ = Dirichlet(alpha, nothing + alpha), alpha
+        prior = conjugate_prior(
+            source,
+            structure,
+            mean=self.mean_prior,
+            mean_precision=self.mean_precision_prior,
+            covariance=self.covariance_prior,
+            degrees_of_freedom=self.degrees_of_freedom_prior,
+            floor=float(self.reg_covar),
+        )
+        process = self.weight_concentration_prior_type == "dirichlet_process"
+        return CoordinateAscent(structure, prior, weight_prior(self.n_components, self._concentration(), process))
+
+    def _adopt_prior(self, algorithm: CoordinateAscent) -> None:
+        prior = algorithm.prior
+        self.weight_concentration_prior_ = self._concentration()
         self.mean_prior_, self.mean_precision_prior_ = prior.mean, prior.mean_precision
         self.degrees_of_freedom_prior_ = prior.degrees_of_freedom
-        block = structure.prior_block(prior.scale)[0]
+        block = algorithm.structure.prior_block(prior.scale)[0]
         self.covariance_prior_ = float(block) if block.ndim == 0 else block
-        return CoordinateAscent(structure, prior, weights)
-
-    def _prior(self, source: ArraySource, structure: SharedBlocks) -> NormalInverseWishart:
-        n_features = source.n_features
-        moments = accumulate(source, np.zeros(source.n_rows, dtype=int), 1, diagonal=structure.diagonal)
-        mean = moments.means()[0] if self.mean_prior is None else np.asarray(self.mean_prior, dtype=np.float64)
-        if mean.shape != (n_features,):
-            raise InvalidParameterError(f"mean_prior must have shape ({n_features},); got {mean.shape}.")
-        if self.covariance_prior is None:
-            # scikit-learn's default: the unbiased covariance, its diagonal or the mean of that.
-            spread = moments.scatter()[0] / max(moments.count[0] - 1, 1)
-            spread = spread if spread.ndim == 2 else np.diag(spread)
-            rounding = 64 * n_features * EPS * np.diagonal(spread).max()
-            given = structure.prior_block(
-                raise_eigenvalues(spread[None], max(float(self.reg_covar), rounding, TINY))[0]
-            )[0]
-        else:
-            given = np.asarray(self.covariance_prior, dtype=np.float64)
-            expected = structure.block_shape(n_features)
-            if given.shape != expected:
-                raise InvalidParameterError(
-                    f"covariance_prior of covariance type {structure.name!r} must have shape {expected}; got {given.shape}."
-                )
-        scale = given if given.ndim == 2 else np.eye(n_features) * given
-        degrees = float(n_features if self.degrees_of_freedom_prior is None else self.degrees_of_freedom_prior)
-        if not degrees > n_features - 1:
-            raise InvalidParameterError(
-                f"degrees_of_freedom_prior must exceed D − 1 = {n_features - 1}; got {self.degrees_of_freedom_prior!r}."
-            )
-        precision = 1.0 if self.mean_precision_prior is None else float(self.mean_precision_prior)
-        return NormalInverseWishart(mean, precision, scale, degrees)
 
     def _shortlist(
         self, source: ArraySource, kept: Array | None, n_rows: int, algorithm: CoordinateAscent
@@ -512,15 +501,9 @@ class BayesianGaussianMixture(LearnsFromBatches, FittedMixture, BaseEstimator):
         if not isinstance(self.init_params, str):
             partition = as_partition(self.init_params, kept, n_rows, k)
             return Shortlist([Start(algorithm.maximise(accumulate(source, partition, k, diagonal=diagonal)))])
-        seeding = SEEDINGS[self.init_params]
         sample = seeding_sample(source, k)
-        points = seeding(
-            sample,
-            k,
-            ExpectationMaximization(algorithm.structure, floor=float(self.reg_covar), prior=algorithm.prior),
-            as_generator(self.random_state),
-            pool_size(k, self.n_init, SHORT_RUNS if seeding is kmeans else 1),
-        )
+        finder = ExpectationMaximization(algorithm.structure, floor=float(self.reg_covar), prior=algorithm.prior)
+        points = seeded(sample, k, finder, as_generator(self.random_state), self.n_init, self.init_params)
         with Sweep(sample.source) as sweep:
             beliefs = algorithm.maximise_stack([s.moments for s in sweep([point.scorer for point in points])])
         (shortlist,) = race(sample, [Pool(beliefs, algorithm, self.n_init)])
@@ -596,14 +579,6 @@ class BayesianGaussianMixture(LearnsFromBatches, FittedMixture, BaseEstimator):
             return SampledBelief.of(self.chains_)
         return SampledBelief(self.draws_, self.draws_) if "draws_" in self.__dict__ else self.posterior_
 
-    # ---- after sampling --------------------------------------------------------------------------------------------------------
-
-    def __getattr__(self, name: str) -> Any:
-        part = OF_CHAINS.get(name)
-        if part is None or "chains_" not in self.__dict__:
-            raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
-        return getattr(self.chains_, part)
-
     def log_evidence(
         self,
         X: ArrayLike,
@@ -656,72 +631,6 @@ class BayesianGaussianMixture(LearnsFromBatches, FittedMixture, BaseEstimator):
             return bridge_sampling(draws, source, prior, rng)
         best = self.chains_.log_posterior.argmax(axis=1)
         return mode_sampling([draws.mixture(c, int(s)) for c, s in enumerate(best)], source, prior, rng)
-
-    @cached_property
-    def coclustering_(self) -> Array:
-        """Posterior probability that two rows belong together, of at most 2000 evenly spaced rows, ``(n, n)``."""
-        check_is_fitted(self, "chains_")
-        return coclustering(self.chains_.draws, self._rows_kept)
-
-    def estimate_partition(self, loss: str = "variation_of_information") -> Partition:
-        """The one partition of the rows of ``coclustering_`` that says best what all draws say together.
-
-        Parameters
-        ----------
-        loss : {"variation_of_information", "binder"}, default="variation_of_information"
-            What it costs to be wrong (Wade and Ghahramani 2018, "Bayesian cluster analysis"; Binder 1978).
-
-        Returns
-        -------
-        Partition
-            With ``labels``, ``n_clusters`` and the expected loss.
-        """
-        return estimate_partition(self.coclustering_, loss)
-
-    def to_arviz(self, X: ArrayLike, *, rows: ArrayLike | None = None, log_likelihood: bool = True) -> Any:
-        """The draws as ArviZ reads them: an ``xarray.DataTree`` with posterior, sample_stats, log_likelihood and observed_data.
-
-        Parameters
-        ----------
-        X : (N, D) array-like
-            The rows of the fit.
-        rows : (M,) integer array-like, optional
-            The log-likelihood is that of these rows; by default of all.
-        log_likelihood : bool, default=True
-            Whether there is such a group; it takes 8 bytes for each row and draw.
-
-        Raises
-        ------
-        MissingExtraError
-            Without ``arviz-base``, which the extra ``mcmc`` brings.
-        """
-        check_is_fitted(self, "chains_")
-        from mixtura.assess.arviz import to_arviz
-
-        names = getattr(self, "feature_names_in_", None)
-        return to_arviz(
-            self.chains_.draws,
-            self._rows(X),
-            self.chains_.statistics,
-            rows=rows,
-            log_likelihood=log_likelihood,
-            feature_names=None if names is None else list(names),
-        )
-
-    def loo(self, X: ArrayLike, *, rows: ArrayLike | None = None) -> Any:
-        """Expected log predictive density of rows left out one by one (PSIS-LOO), by ArviZ.
-
-        Parameters
-        ----------
-        X : (N, D) array-like
-            The rows of the fit.
-        rows : (M,) integer array-like, optional
-            Leave out these alone.
-        """
-        check_is_fitted(self, "chains_")
-        from mixtura.assess.arviz import loo
-
-        return loo(self.chains_.draws, self._rows(X), rows)
 
 
 def _summarised(runs: Sequence[Run], shortlist: Shortlist, stopping: Stopping) -> Restarts:

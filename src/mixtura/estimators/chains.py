@@ -37,11 +37,12 @@ MODES = 4
 
 @dataclass(frozen=True)
 class ChainSettings:
-    """How long, how many, and how labels are straightened."""
+    """How long, how many, how careful, and how labels are straightened."""
 
     n_draws: int
     n_tune: int
     n_chains: int
+    target_accept: float
     relabelling: str
     verbose: bool
 
@@ -57,20 +58,23 @@ def modes(source: ArraySource, settings: dict[str, Any]) -> list[Mixture]:
     return [run.mixture for run in sorted(runs, key=lambda run: -run.bounds[-1])]
 
 
+def independent_prior(source: ArraySource, n_components: int, concentration: float | None) -> IndependentPrior:
+    """The default prior of NUTS, with another concentration of the weights if one is given."""
+    moments = accumulate(source, np.zeros(source.n_rows, dtype=int), 1, diagonal=True)
+    prior = IndependentPrior.from_data_moments(
+        moments.means()[0], moments.scatter()[0] / moments.count[0], n_components
+    )
+    return prior if concentration is None else replace(prior, concentration=concentration)
+
+
 def by_nuts(
     source: ArraySource,
     starts: list[Mixture],
-    prior: IndependentPrior | None,
-    concentration: float | None,
+    prior: IndependentPrior,
     settings: ChainSettings,
     rng: np.random.Generator,
-) -> tuple[Chains, IndependentPrior]:
-    """Draws by NUTS, and the prior that they are under."""
-    if prior is None:
-        moments = accumulate(source, np.zeros(source.n_rows, dtype=int), 1, diagonal=True)
-        variances = moments.scatter()[0] / moments.count[0]
-        prior = IndependentPrior.from_data_moments(moments.means()[0], variances, starts[0].n_components)
-        prior = prior if concentration is None else replace(prior, concentration=concentration)
+) -> Chains:
+    """Draws by NUTS."""
     if settings.verbose:
         print(f"Prior: {prior}")
     with _progress("Sampling", settings) as progress:
@@ -82,9 +86,10 @@ def by_nuts(
             n_draws=settings.n_draws,
             n_tune=settings.n_tune,
             n_chains=settings.n_chains,
+            target_accept=settings.target_accept,
             progress=progress,
         )
-    judged = judge(
+    return judge(
         run.draws,
         source.rows,
         run.log_posterior,
@@ -92,7 +97,6 @@ def by_nuts(
         run.statistics,
         method=settings.relabelling,
     )
-    return judged, prior
 
 
 def by_gibbs(

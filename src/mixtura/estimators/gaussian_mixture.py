@@ -37,11 +37,11 @@ from mixtura.inference.collapse import Collapse, Collapsed
 from mixtura.inference.em import ExpectationMaximization, Penalty
 from mixtura.inference.loop import Observer
 from mixtura.inference.pilot import fly, pilot_source
-from mixtura.inference.race import SHORT_RUNS, Pool, Shortlist, Start, pool_size, race
+from mixtura.inference.race import Pool, Shortlist, Start, race
 from mixtura.inference.restarts import Restarts, finish
 from mixtura.inference.seeding import seeding_sample
 from mixtura.inference.solvers import SOLVERS, check_has_gradients, solver_for
-from mixtura.inference.starts import REMEDY, SEEDINGS, kmeans, near_centres, single_gaussian
+from mixtura.inference.starts import REMEDY, SEEDINGS, near_centres, seeded, single_gaussian
 from mixtura.inference.stochastic import GradientStep, Step, Stream
 from mixtura.inference.stopping import Stop, Stopping
 from mixtura.model.covariance import STRUCTURES, CovarianceStructure, covariance_structure
@@ -355,9 +355,8 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
             if means is not None:
                 shortlist = Shortlist([Start(near_centres(sample, means, algorithm))])
             else:
-                rng, seeding = as_generator(self.random_state), SEEDINGS[self.init_params]
-                n = pool_size(n_components, self.n_init, SHORT_RUNS if seeding is kmeans else 1)
-                starts = seeding(sample, n_components, algorithm, rng, n)
+                rng = as_generator(self.random_state)
+                starts = seeded(sample, n_components, algorithm, rng, self.n_init, self.init_params)
                 (shortlist,) = race(sample, [Pool(starts, replace(algorithm, penalty=None), self.n_init)])
         given = (weights, means, covariances)
         return shortlist._replace(

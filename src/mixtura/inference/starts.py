@@ -17,6 +17,7 @@ from mixtura.ground.linalg import EPS, Array
 from mixtura.inference.collapse import Collapsed, rounding_variances
 from mixtura.inference.em import ExpectationMaximization
 from mixtura.inference.loop import Run, climb
+from mixtura.inference.race import SHORT_RUNS, pool_size
 from mixtura.inference.seeding import SeedingSample, plus_plus_seeds, squared_distances
 from mixtura.inference.stopping import Stopping
 from mixtura.model.covariance import CovarianceStructure, InverseWishartPenalty, covariance_structure
@@ -127,6 +128,19 @@ SEEDINGS: dict[str, Seeding] = {
     "random_from_data": random_rows,
 }
 """scikit-learn's names of the starts."""
+
+
+def seeded(
+    sample: SeedingSample,
+    n_components: int,
+    algorithm: ExpectationMaximization,
+    rng: np.random.Generator,
+    n_init: int,
+    seeding: str = "kmeans",
+) -> list[Mixture]:
+    """As many starts of one kind as a race for so many restarts begins with."""
+    least = SHORT_RUNS if SEEDINGS[seeding] is kmeans else 1
+    return SEEDINGS[seeding](sample, n_components, algorithm, rng, pool_size(n_components, n_init, least))
 
 
 def near_centres(sample: SeedingSample, centres: Array, algorithm: ExpectationMaximization) -> Mixture:

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, leaves_list, linkage
 from scipy.spatial.distance import squareform
 
-from mixtura.assess.partitions import MOST_CUTS, information_criterion
-from mixtura.ground.errors import DataError
+from mixtura.assess.partitions import MOST_CUTS, as_similarity, information_criterion
 from mixtura.ground.linalg import Array
 from mixtura.plot.palette import PALETTE
 from mixtura.plot.sampled import drawn
@@ -48,7 +47,7 @@ def coclustering(model: Any, *, ax: Axes | None = None) -> Axes:
     """
     from mixtura.plot._matplotlib import new_row
 
-    matrix = _checked(model if np.ndim(model) else drawn(model, "coclustering_"))
+    matrix = as_similarity(model if np.ndim(model) else drawn(model, "coclustering_"))
     order, sizes = blocks(matrix)
     axes = new_row(1, 6.6, 5.2)[0] if ax is None else ax
     image = axes.imshow(matrix[np.ix_(order, order)], cmap="Blues", vmin=0.0, vmax=1.0)
@@ -83,15 +82,3 @@ def blocks(matrix: Array) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def _checked(values: Any) -> Array:
-    """A symmetric matrix of probabilities, or an error."""
-    matrix = np.asarray(values, dtype=np.float64)
-    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not len(matrix):
-        raise DataError(f"a co-clustering matrix is square, a row and a column for each row; got shape {matrix.shape}.")
-    if not ((matrix >= -1e-9) & (matrix <= 1 + 1e-9)).all() or not np.allclose(matrix, matrix.T, atol=1e-9):
-        raise DataError("a co-clustering matrix is symmetric and holds probabilities, as coclustering_ does.")
-    matrix = np.clip(matrix, 0.0, 1.0)
-    np.fill_diagonal(matrix, 1.0)
-    return matrix

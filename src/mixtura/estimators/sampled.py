@@ -1,0 +1,113 @@
+"""What an estimator says once chains have been drawn: their parts by name, who belongs together, and all of it for ArviZ."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from numpy.typing import ArrayLike
+from sklearn.utils.validation import check_is_fitted
+
+from mixtura.assess.chains import Chains
+from mixtura.assess.coclustering import coclustering
+from mixtura.assess.partitions import Partition, estimate_partition
+from mixtura.data.array import ArraySource
+from mixtura.ground.linalg import Array
+from mixtura.model.draws import evenly_spaced
+
+MOST_COCLUSTERED = 2000
+OF_CHAINS = {
+    "draws_": "draws",
+    "relabelling_": "relabelling",
+    "diagnostics_": "diagnostics",
+    "log_posterior_": "log_posterior",
+    "log_likelihood_": "log_likelihood",
+    "sample_stats_": "statistics",
+    "n_components_posterior_": "n_components_posterior",
+    "n_components_prior_": "n_components_prior",
+}
+"""Fitted attributes that sampling sets, and where they lie in ``chains_``."""
+
+
+class SummarisesDraws:
+    """Sets ``chains_`` when it has sampled; ``_rows`` checks rows that it is given."""
+
+    chains_: Chains
+    _rows: Any
+
+    def _adopt_chains(self, chains: Chains, source: ArraySource) -> None:
+        """Keep the chains, and the rows that ``coclustering_`` speaks of."""
+        self.chains_ = chains
+        self._rows_kept = source.rows[evenly_spaced(source.n_rows, MOST_COCLUSTERED)]
+
+    def __getattr__(self, name: str) -> Any:
+        part = OF_CHAINS.get(name)
+        if part is None or "chains_" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
+        return getattr(self.chains_, part)
+
+    @cached_property
+    def coclustering_(self) -> Array:
+        """Posterior probability that two rows belong together, of at most 2000 evenly spaced rows, ``(n, n)``."""
+        check_is_fitted(self, "chains_")
+        return coclustering(self.chains_.draws, self._rows_kept)
+
+    def estimate_partition(self, loss: str = "variation_of_information") -> Partition:
+        """The one partition of the rows of ``coclustering_`` that says best what all draws say together.
+
+        Parameters
+        ----------
+        loss : {"variation_of_information", "binder"}, default="variation_of_information"
+            What it costs to be wrong (Wade and Ghahramani 2018, "Bayesian cluster analysis"; Binder 1978).
+
+        Returns
+        -------
+        Partition
+            With ``labels``, ``n_clusters`` and the expected loss.
+        """
+        return estimate_partition(self.coclustering_, loss)
+
+    def to_arviz(self, X: ArrayLike, *, rows: ArrayLike | None = None, log_likelihood: bool = True) -> Any:
+        """The draws as ArviZ reads them: an ``xarray.DataTree`` with posterior, sample_stats, log_likelihood and observed_data.
+
+        Parameters
+        ----------
+        X : (N, D) array-like
+            The rows of the fit.
+        rows : (M,) integer array-like, optional
+            The log-likelihood is that of these rows; by default of all.
+        log_likelihood : bool, default=True
+            Whether there is such a group; it takes 8 bytes for each row and draw.
+
+        Raises
+        ------
+        MissingExtraError
+            Without ``arviz-base``, which the extra ``mcmc`` brings.
+        """
+        check_is_fitted(self, "chains_")
+        from mixtura.assess.arviz import to_arviz
+
+        names = getattr(self, "feature_names_in_", None)
+        return to_arviz(
+            self.chains_.draws,
+            self._rows(X),
+            self.chains_.statistics,
+            rows=rows,
+            log_likelihood=log_likelihood,
+            feature_names=None if names is None else list(names),
+        )
+
+    def loo(self, X: ArrayLike, *, rows: ArrayLike | None = None) -> Any:
+        """Expected log predictive density of rows left out one by one (PSIS-LOO), by ArviZ.
+
+        Parameters
+        ----------
+        X : (N, D) array-like
+            The rows of the fit.
+        rows : (M,) integer array-like, optional
+            Leave out these alone.
+        """
+        check_is_fitted(self, "chains_")
+        from mixtura.assess.arviz import loo
+
+        return loo(self.chains_.draws, self._rows(X), rows)
