@@ -1,13 +1,15 @@
 """ArviZ reads what we hand over, and leave-one-out agrees with an answer in closed form."""
 
 import sys
+import warnings
+from importlib.metadata import PackageNotFoundError
 
 import numpy as np
 import pytest
 
 import mixtura as mx
 from mixtura.assess import arviz
-from mixtura.assess.arviz import loo, to_arviz
+from mixtura.assess.arviz import for_installed, loo, to_arviz
 from mixtura.assess.convergence import bulk_size, r_hat
 from mixtura.model.covariance import STRUCTURES, covariance_structure
 from mixtura.model.draws import Draws
@@ -67,6 +69,35 @@ def test_arviz_reads_every_structure(structure):
     )
     assert stats.loo(tree).elpd == pytest.approx(loo(draws, X).elpd, abs=0.05)
     assert stats.bfmi(tree)["energy"].shape == (4,)
+
+
+def test_the_installed_generation_reads_it():
+    """What users of the package ``arviz`` type, whichever it is."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the older one announces the newer
+        az = pytest.importorskip("arviz")
+        draws = random_draws(covariance_structure("full"))
+        statistics = {"diverging": np.zeros((4, 60), bool), "energy": np.random.default_rng(0).normal(size=(4, 60))}
+        data = for_installed(to_arviz(draws, X, statistics))
+        left_out = az.loo(data)
+        elpd = left_out.elpd_loo if hasattr(left_out, "elpd_loo") else left_out.elpd
+        assert elpd == pytest.approx(float(loo(draws, X).elpd), abs=0.05)
+        assert "weights[0]" in az.summary(data).index
+        assert float(az.rhat(data)["weights"][0]) == pytest.approx(r_hat(draws.weights[:, :, 0]), rel=1e-6)
+        az.plot_trace(data)
+        az.plot_energy(data)
+    assert stats.rhat(data)["weights"].shape == (3,)  # the newer libraries read the older container
+
+
+def test_without_the_package_it_stays_a_tree(monkeypatch):
+    def missing(name):
+        raise PackageNotFoundError(name)
+
+    tree = to_arviz(random_draws(covariance_structure("full")), X)
+    monkeypatch.setattr(arviz, "version", missing)
+    assert for_installed(tree) is tree
+    monkeypatch.setattr(arviz, "version", lambda _: "1.2.0")
+    assert for_installed(tree) is tree
 
 
 def test_some_rows_or_none():

@@ -1,13 +1,15 @@
 """Draws for ArviZ, and leave-one-out cross-validation by it. The one file of the house that imports ``arviz_base`` and ``arviz_stats``.
 
-The small libraries are asked, never the package ``arviz``, which brings plotting and whichever generation of the container it knows. What
-``arviz_base`` makes is an ``xarray.DataTree``, which ``arviz_stats``, ``arviz_plots`` and ArviZ from 1.0 read; for ArviZ before 1.0,
-``arviz.InferenceData.from_datatree`` converts it.
+The small libraries are asked. What ``arviz_base`` makes is an ``xarray.DataTree``, which ``arviz_stats``, ``arviz_plots`` and the package
+``arviz`` from 1.0 read. An ``arviz`` before that knows only its own ``InferenceData``; where there is one, ``for_installed`` asks it for
+that, which the others read too.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -97,6 +99,30 @@ def to_arviz(
         coords={"component": range(draws.n_components), "feature": names, "other_feature": names, "row": chosen},
         attrs={"/": {"inference_library": "mixtura"}},
     )
+
+
+def for_installed(tree: Any) -> Any:
+    """What ``to_arviz`` made as the installed ArviZ has it: ``arviz.InferenceData`` where ``arviz`` is there and before 1.0.
+
+    Parameters
+    ----------
+    tree : xarray.DataTree
+
+    Returns
+    -------
+    xarray.DataTree or arviz.InferenceData
+    """
+    try:
+        generation = int(version("arviz").partition(".")[0])
+    except PackageNotFoundError:
+        return tree
+    if generation > 0:
+        return tree
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it announces its next generation
+        import arviz
+    container: Any = arviz.InferenceData  # whose methods have no types
+    return container.from_datatree(tree)
 
 
 def loo(draws: Draws, X: ArrayLike, rows: ArrayLike | None = None) -> Any:

@@ -68,7 +68,9 @@ class SummarisesDraws:
         return estimate_partition(self.coclustering_, loss)
 
     def to_arviz(self, X: ArrayLike, *, rows: ArrayLike | None = None, log_likelihood: bool = True) -> Any:
-        """The draws as ArviZ reads them: an ``xarray.DataTree`` with posterior, sample_stats, log_likelihood and observed_data.
+        """The draws as the installed ArviZ reads them, with posterior, sample_stats, log_likelihood and observed_data.
+
+        That is an ``arviz.InferenceData`` where the package ``arviz`` is installed and before 1.0, and else an ``xarray.DataTree``.
 
         Parameters
         ----------
@@ -85,10 +87,10 @@ class SummarisesDraws:
             Without ``arviz-base``, which the extra ``mcmc`` brings.
         """
         check_is_fitted(self, "chains_")
-        from mixtura.assess.arviz import to_arviz
+        from mixtura.assess.arviz import for_installed, to_arviz
 
         names = getattr(self, "feature_names_in_", None)
-        return to_arviz(
+        tree = to_arviz(
             self.chains_.draws,
             self._rows(X),
             self.chains_.statistics,
@@ -96,6 +98,7 @@ class SummarisesDraws:
             log_likelihood=log_likelihood,
             feature_names=None if names is None else list(names),
         )
+        return for_installed(tree)
 
     def loo(self, X: ArrayLike, *, rows: ArrayLike | None = None) -> Any:
         """Expected log predictive density of rows left out one by one (PSIS-LOO), by ArviZ.

@@ -18,7 +18,7 @@ SAME_MODE = 0.1
 MOST_HALVINGS = 20
 
 
-def chain_starts(target: LogPosterior, modes: Sequence[Mixture], n: int, rng: np.random.Generator) -> list[Array]:
+def chain_starts(target: LogPosterior, modes: Sequence[Mixture], streams: Sequence[np.random.Generator]) -> list[Array]:
     """Points about the modes, taken in turn, each a standard deviation away in a random direction.
 
     Parameters
@@ -26,8 +26,8 @@ def chain_starts(target: LogPosterior, modes: Sequence[Mixture], n: int, rng: np
     target : LogPosterior
     modes : sequence of Mixture
         The first is the one that its coordinates are about. Those that differ in nothing but their labels count as one.
-    n : int
-    rng : Generator
+    streams : sequence of Generator
+        One for each chain.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def chain_starts(target: LogPosterior, modes: Sequence[Mixture], n: int, rng: np
         vector = target.vector(_aligned(mode, modes[0]))
         if all(np.abs(vector - centre).max() > SAME_MODE for centre in centres):
             centres.append(vector)
-    return [_near(target, centres[i % len(centres)], rng) for i in range(n)]
+    return [_near(target, centres[i % len(centres)], stream) for i, stream in enumerate(streams)]
 
 
 def _aligned(mixture: Mixture, reference: Mixture) -> Mixture:

@@ -1,7 +1,7 @@
 """Calls of several threads answered together: each waits until all have asked, and one call answers them as a stack.
 
-Where a call costs the same for a stack as for one, as it does on small data, the threads take turns at no cost of their own. Who asks
-together depends only on who has not left, so answers do not depend on how the threads happen to run.
+Where a call for many costs little more than a call for one, as a read of the data does, threads that need one answer after another get
+theirs almost for nothing. Who asks together depends only on who has not left, so answers do not depend on how the threads happen to run.
 """
 
 from __future__ import annotations

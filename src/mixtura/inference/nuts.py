@@ -1,16 +1,14 @@
 """Draws from the posterior by Hamiltonian Monte Carlo: the No-U-Turn sampler. The one file of the house that imports nutpie.
 
-Labels are summed out, so the posterior is a smooth density of the parameters and each step costs one read of the data, on small data one
-for all chains together. Chains begin about the modes that EM has found, in coordinates in which the posterior about the best mode is nearly
-round. Sources: Hoffman and Gelman (2014),
-"The No-U-Turn sampler"; Seyboldt, Carlson and Carpenter (2026) for nutpie, the sampler and its adaptation.
+Labels are summed out, so the posterior is a smooth density of the parameters; one read of the data serves a step of every chain. Chains
+begin about the modes that EM has found, in coordinates in which the posterior about the best mode is nearly round. Sources: Hoffman and
+Gelman (2014), "The No-U-Turn sampler"; Seyboldt, Carlson and Carpenter (2026) for nutpie, the sampler and its adaptation.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -29,10 +27,7 @@ from mixtura.model.draws import Draws
 from mixtura.model.independent_prior import IndependentPrior
 from mixtura.model.mixture import Mixture
 from mixtura.sweep import Sweep
-from mixtura.sweep.threads import n_threads, single_threaded_blas
 
-LEAST_APART = 2**16
-"""Multiplications of a pass from which each chain reads the data by itself; below, one read for all costs hardly more than one for one."""
 PATIENCE = 0.05
 """Seconds between looks at a chain."""
 STATISTICS = {
@@ -130,24 +125,19 @@ def sample(
     True
     """
     engine = _engine()
-    work = source.n_rows * modes[0].scorer.whitening.size
-    group, at_once = (1, min(n_chains, n_threads())) if work >= LEAST_APART else (n_chains, n_chains)
-    with ExitStack() as stack:
-        sweeps = [stack.enter_context(Sweep(source)) for _ in range(n_chains // group)]
-        (swept,) = sweeps[0]([modes[0].scorer])
+    with Sweep(source) as sweep:
+        (swept,) = sweep([modes[0].scorer])
         # One row more than it has: a component with hardly any has a scale too.
-        about = Coordinates(modes[0], swept.moments.count + 1)
-        targets = [LogPosterior(sweep, about, prior) for sweep in sweeps]
+        target = LogPosterior(sweep, Coordinates(modes[0], swept.moments.count + 1), prior)
+        together = Lockstep(target, n_chains)
         settings = {"draws": n_draws, "tune": n_tune, "target_accept": target_accept}
-        together = [Lockstep(target, group) for target in targets]
+        streams = [np.random.default_rng(seed) for seed in rng.integers(2**63, size=n_chains)]
         chains = [
-            _Chain(engine, together[i // group], i % group, start, int(rng.integers(2**63)), settings)
-            for i, start in enumerate(chain_starts(targets[0], modes, n_chains, rng))
+            _Chain(engine, together, i, start, int(stream.integers(2**63)), settings)
+            for i, (start, stream) in enumerate(zip(chain_starts(target, modes, streams), streams, strict=True))
         ]
-        if len(together) > 1:
-            stack.enter_context(single_threaded_blas())
-        interrupted = _run(chains, at_once, progress)
-    return _collected(targets[0], chains, interrupted)
+        interrupted = _run(chains, progress)
+    return _collected(target, chains, interrupted)
 
 
 Engine = Callable[..., Any]
@@ -225,17 +215,15 @@ class _Chain:
         self.statistics = {ours: statistics.column(own).to_numpy()[kept] for own, ours in STATISTICS.items()}
 
 
-def _run(chains: Sequence[_Chain], at_once: int, progress: Progress | None) -> bool:
-    """Run all chains, so many at once; whether an interrupt ended them early."""
-    waiting, running = list(chains), list[_Chain]()
+def _run(chains: Sequence[_Chain], progress: Progress | None) -> bool:
+    """Run all chains; whether an interrupt ended them early."""
+    running = list[_Chain]()
     try:
-        while waiting or running:
-            while waiting and len(running) < at_once:
-                running.append(waiting.pop(0))
-                running[-1].begin()
-            for chain in tuple(running):
-                if chain.has_ended():
-                    running.remove(chain)
+        for chain in chains:
+            running.append(chain)
+            chain.begin()
+        while running:
+            running = [chain for chain in running if not chain.has_ended()]
             if progress is not None:
                 progress(sum(chain.n_done for chain in chains), sum(chain.n_all for chain in chains))
     except KeyboardInterrupt:
