@@ -9,7 +9,7 @@ import pytest
 from mixtura.ground.linalg import Array
 from mixtura.inference.lockstep import Answer, Lockstep
 
-PATIENCE = 20.0
+PATIENCE = 10.0
 """Seconds after which a thread counts as left waiting."""
 
 
@@ -42,7 +42,10 @@ def asking(together: Lockstep, i: int, n_calls: int) -> list[float]:
 def run(together: Lockstep, lengths: list[int], work: Callable[..., list[float]] = asking) -> list[list[float]]:
     with ThreadPoolExecutor(len(lengths)) as pool:
         futures: list[Future[list[float]]] = [pool.submit(work, together, i, n) for i, n in enumerate(lengths)]
-        return [future.result(PATIENCE) for future in futures]
+        try:
+            return [future.result(PATIENCE) for future in futures]
+        finally:
+            together.dissolve()  # so that a thread left waiting fails the test and does not hold it
 
 
 @pytest.mark.parametrize("lengths", [[1], [5, 5], [3, 7, 1], [0, 40, 20, 40]])
