@@ -45,7 +45,7 @@ from mixtura.model.posterior import Posterior
 from mixtura.model.prior import NormalInverseWishart
 from mixtura.model.scorer import Scorer
 from mixtura.model.weight_posterior import Dirichlet
-from mixtura.sweep import Sampled, Sweep, accumulate
+from mixtura.sweep import Sampled, Sweep, moments_of_all
 
 N_ALLOCATIONS = 100
 """That the proposal averages over."""
@@ -224,7 +224,7 @@ def _conjugate(prior: LogPrior, source: ArraySource, mixture: Mixture) -> Normal
     if isinstance(prior, ConjugatePrior):
         return prior.components.prior
     structure = mixture.structure
-    moments = accumulate(source, np.zeros(source.n_rows, int), 1, diagonal=structure.diagonal)
+    moments = moments_of_all(source, diagonal=structure.diagonal)
     scatter = moments.scatter()[0] / moments.count[0]
     covariance = np.diag(scatter) if structure.diagonal else scatter
     return NormalInverseWishart.from_data_moments(moments.means()[0], covariance, mixture.n_components)

@@ -139,8 +139,8 @@ class StudentProposal:
         about = Coordinates(mixture, swept.moments.count + 1)
 
         def heights(vectors: Array) -> Array:
-            expanded = [about.expanded(vector) for vector in vectors]
-            return log_posteriors([about.mixture(u) for u in expanded]) + [about.log_jacobian(u) for u in expanded]
+            expanded = about.expanded(vectors)
+            return log_posteriors([about.mixture(u) for u in expanded]) + about.log_jacobian(expanded)
 
         return cls(about, *climb(heights, about.size - 1))
 
@@ -149,7 +149,7 @@ class StudentProposal:
         stretch = np.sqrt(DEGREES_OF_FREEDOM / rng.chisquare(DEGREES_OF_FREEDOM, n_draws))
         stretch[rng.random(n_draws) < WIDE_SHARE] *= WIDENING
         standard = stretch[:, None] * rng.standard_normal((n_draws, len(self.centre)))
-        return [self.about.mixture(self.about.expanded(q)) for q in self.centre + standard @ self.root.T]
+        return [self.about.mixture(u) for u in self.about.expanded(self.centre + standard @ self.root.T)]
 
     def log_densities(self, mixtures: Sequence[Mixture]) -> Array:
         """Of ``(π, μ, Σ)`` for each mixture, ``(S,)``."""

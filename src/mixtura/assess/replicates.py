@@ -21,7 +21,7 @@ from mixtura.inference.em import ExpectationMaximization
 from mixtura.inference.stopping import remaining_gain
 from mixtura.model.mixture import Mixture
 from mixtura.model.scorer import Scorer
-from mixtura.sweep import Swept, accumulate, soft
+from mixtura.sweep import Swept, moments_of_all, soft
 from mixtura.sweep.features import Features
 from mixtura.sweep.kernels import FeatureKernel, Kernel, Member, WhitenedKernel, cancellation
 from mixtura.sweep.passes import LARGEST_CANCELLATION, MOST_FEATURES
@@ -173,7 +173,7 @@ class _Reader:
 
     def __init__(self, source: ArraySource) -> None:
         self._source, self._scratch, self._shares = source, Scratch(), _WeightedShares()
-        whole = accumulate(source, np.zeros(source.n_rows, np.int64), 1, diagonal=True)
+        whole = moments_of_all(source, diagonal=True)
         self._pivot, self._variances = whole.means()[0], whole.second[0] / whole.count[0]
 
     def __call__(self, scorers: Sequence[Scorer], row_weights: Array) -> list[Swept]:

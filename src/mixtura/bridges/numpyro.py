@@ -34,7 +34,7 @@ from mixtura.model.covariance.structure import SharedBlocks
 from mixtura.model.draws import Draws
 from mixtura.model.mixture import Mixture
 from mixtura.model.prior import NormalInverseWishart
-from mixtura.sweep import accumulate
+from mixtura.sweep import moments_of_all
 
 try:
     import jax
@@ -163,7 +163,7 @@ def _default_priors(source: ArraySource, n_components: int, structure: SharedBlo
 
 
 def _centre_and_variances(source: ArraySource) -> tuple[Array, Array]:
-    moments = accumulate(source, np.zeros(source.n_rows, dtype=int), 1, diagonal=True)
+    moments = moments_of_all(source, diagonal=True)
     variances = (moments.scatter() / moments.count[:, None])[0]
     if not (variances > 0).all():
         raise DataError(f"column {int(variances.argmin())} is constant. Leave it out.")

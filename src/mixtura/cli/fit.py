@@ -116,9 +116,15 @@ def fit(
         settings = {"criterion": criterion, "n_init": restarts, "max_iter": max_iter, "reg_covar": reg_covar}
         mixture, facts = _likeliest(table, sizes, structures, seed, settings)
     else:
-        settings = {"n_init": restarts, "max_iter": max_iter, "reg_covar": reg_covar}
-        settings |= {"n_draws": draws, "n_chains": chains, "target_accept": target_accept}
-        settings |= {"verbose": int(sys.stderr.isatty())}
+        settings = {
+            "n_init": restarts,
+            "max_iter": max_iter,
+            "reg_covar": reg_covar,
+            "n_draws": draws,
+            "n_chains": chains,
+            "target_accept": target_accept,
+            "verbose": int(sys.stderr.isatty()),
+        }
         mixture, facts = fit_posterior(table, solver, sizes, structures, seed, settings)
     write_document(model_file, mixture, facts)
     if picture_file is not None:

@@ -29,7 +29,7 @@ from mixtura.model.log_priors import ConjugatePrior, LogPrior, SemiConjugatePrio
 from mixtura.model.mixture import Mixture
 from mixtura.model.prior import NormalInverseWishart
 from mixtura.model.semi_conjugate import SemiConjugateComponents
-from mixtura.sweep import accumulate
+from mixtura.sweep import moments_of_all
 
 MODES = 4
 """Restarts of EM, at least, that look for the modes at which chains begin."""
@@ -60,7 +60,7 @@ def modes(source: ArraySource, settings: dict[str, Any]) -> list[Mixture]:
 
 def independent_prior(source: ArraySource, n_components: int, concentration: float | None) -> IndependentPrior:
     """The default prior of NUTS, with another concentration of the weights if one is given."""
-    moments = accumulate(source, np.zeros(source.n_rows, dtype=int), 1, diagonal=True)
+    moments = moments_of_all(source, diagonal=True)
     prior = IndependentPrior.from_data_moments(
         moments.means()[0], moments.scatter()[0] / moments.count[0], n_components
     )

@@ -11,7 +11,7 @@ from mixtura.ground.linalg import EPS, raise_eigenvalues
 from mixtura.model.covariance.structure import SharedBlocks
 from mixtura.model.prior import NormalInverseWishart
 from mixtura.model.weight_posterior import Dirichlet, StickBreaking, WeightPosterior
-from mixtura.sweep import accumulate
+from mixtura.sweep import moments_of_all
 
 TINY = float(np.finfo(np.float64).tiny) ** 0.5
 
@@ -28,7 +28,7 @@ def conjugate_prior(
 ) -> NormalInverseWishart:
     """The prior of means and covariances; the default covariance, that of the data, has no eigenvalue below ``floor``."""
     n_features = source.n_features
-    moments = accumulate(source, np.zeros(source.n_rows, dtype=int), 1, diagonal=structure.diagonal)
+    moments = moments_of_all(source, diagonal=structure.diagonal)
     location = moments.means()[0] if mean is None else np.asarray(mean, dtype=np.float64)
     if location.shape != (n_features,):
         raise InvalidParameterError(f"mean_prior must have shape ({n_features},); got {location.shape}.")

@@ -48,7 +48,7 @@ from mixtura.model.covariance import STRUCTURES, CovarianceStructure, covariance
 from mixtura.model.mixture import Mixture
 from mixtura.model.moments import Moments
 from mixtura.model.prior import NormalInverseWishart
-from mixtura.sweep import Assignment, accumulate, hard, soft
+from mixtura.sweep import Assignment, accumulate, hard, moments_of_all, soft
 
 _ASSIGNMENTS: dict[str, Assignment] = {"soft": soft, "hard": hard}
 _PARTS = ("weights_", "means_", "covariances_")
@@ -326,7 +326,7 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
                     f"covariance_prior is for {len(self.covariance_prior.mean)} features; the data have {source.n_features}."
                 )
             return self.covariance_prior
-        moments = accumulate(source, np.zeros(source.n_rows, dtype=int), 1, diagonal=structure.diagonal)
+        moments = moments_of_all(source, diagonal=structure.diagonal)
         covariance = moments.scatter()[0] / moments.count[0]
         scale = single_gaussian(covariance, moments.means(), structure, float(self.reg_covar))
         return NormalInverseWishart.from_data_moments(moments.means()[0], scale, self.n_components)

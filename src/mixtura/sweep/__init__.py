@@ -1,6 +1,6 @@
 """Floor 2: the only place where model meets data."""
 
 from mixtura.sweep.assign import Assignment, Sampled, Slices, hard, soft
-from mixtura.sweep.passes import Sweep, Swept, accumulate
+from mixtura.sweep.passes import Sweep, Swept, accumulate, moments_of_all
 
-__all__ = ["Assignment", "Sampled", "Slices", "Sweep", "Swept", "accumulate", "hard", "soft"]
+__all__ = ["Assignment", "Sampled", "Slices", "Sweep", "Swept", "accumulate", "hard", "moments_of_all", "soft"]

@@ -281,6 +281,11 @@ def accumulate(
     return Moments(count, first, second, means)
 
 
+def moments_of_all(source: ArraySource, *, diagonal: bool) -> Moments:
+    """Moments of all rows as those of a single component, about their mean."""
+    return accumulate(source, np.zeros(source.n_rows, dtype=int), 1, diagonal=diagonal)
+
+
 def _given_shares(
     source: ArraySource, responsibilities: Array | NDArray[np.integer], n_components: int
 ) -> Iterator[tuple[Array, Array]]:
