@@ -12,10 +12,14 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaincinv, betaln, digamma, gammaln, polygamma
+from scipy.special import betaincinv, betaln, gammaln
 
 from mixtura.ground.errors import InvalidParameterError
-from mixtura.ground.linalg import Array
+from mixtura.ground.linalg import EPS, Array
+from mixtura.ground.special import digamma, log_gamma_excess, trigamma
+
+LEAST_SHAPE = 1e-300
+"""Logs of draws of a smaller shape are too large for a number."""
 
 
 class GeneralisedDirichlet(NamedTuple):
@@ -107,7 +111,7 @@ class Dirichlet:
 
     @property
     def covariance_of_logs(self) -> Array:
-        return np.diag(polygamma(1, self.concentrations)) - polygamma(1, self.concentrations.sum())
+        return np.diag(trigamma(self.concentrations)) - trigamma(self.concentrations.sum())
 
     @property
     def mode(self) -> Array:
@@ -121,9 +125,8 @@ class Dirichlet:
 
     @property
     def divergence(self) -> float:
-        a, n_components = self.concentrations, len(self.concentrations)
-        normalisers = gammaln(a.sum()) - gammaln(a).sum() - gammaln(n_components * self.prior)
-        return float(normalisers + n_components * gammaln(self.prior) + ((a - self.prior) * self.expected_logs).sum())
+        a = self.concentrations
+        return float(log_gamma_excess(self.prior, a).sum() - log_gamma_excess(len(a) * self.prior, a.sum()))
 
     @property
     def law(self) -> GeneralisedDirichlet:
@@ -145,7 +148,7 @@ class Dirichlet:
 
 @dataclass(frozen=True, eq=False)
 class StickBreaking:
-    """Beta posteriors of the sticks of a truncated Dirichlet process, the largest component breaking off the first.
+    """Beta posteriors of the sticks of a truncated Dirichlet process, in the order in which the counts are most probable.
 
     The last component takes all that is left, so the weights sum to one.
 
@@ -164,10 +167,10 @@ class StickBreaking:
     order: NDArray[np.intp]
 
     def updated(self, counts: Array) -> StickBreaking:
-        order = np.argsort(-counts, kind="stable")
-        sorted_counts = counts[order]
-        beyond = sorted_counts[::-1].cumsum()[::-1] - sorted_counts
-        return StickBreaking(self.prior, np.stack([1 + sorted_counts, self.prior + beyond], axis=1), order)
+        order = best_order(counts, self.prior)
+        taken = counts[order]
+        beyond = np.append(taken[:0:-1].cumsum()[::-1], 0.0)
+        return StickBreaking(self.prior, np.stack([1 + taken, self.prior + beyond], axis=1), order)
 
     @property
     def expectations(self) -> Array:
@@ -182,13 +185,13 @@ class StickBreaking:
     @property
     def covariance_of_logs(self) -> Array:
         first, second = self.sticks[:-1].T
-        whole = polygamma(1, first + second)
+        whole = trigamma(first + second)
         n_components = len(self.order)
         # ln π_j = ln v_j + Σ_{i<j} ln(1 − v_i): what the logs of a stick and of the rest add to each component, in the order of sticks.
         broken = np.eye(n_components, n_components - 1)
         left = np.tri(n_components, n_components - 1, -1)
         both = (broken + left) * whole @ (broken + left).T
-        by_stick = broken * polygamma(1, first) @ broken.T + left * polygamma(1, second) @ left.T - both
+        by_stick = broken * trigamma(first) @ broken.T + left * trigamma(second) @ left.T - both
         covariance = np.empty_like(by_stick)
         covariance[np.ix_(self.order, self.order)] = by_stick
         return covariance
@@ -204,9 +207,8 @@ class StickBreaking:
     @property
     def divergence(self) -> float:
         first, second = self.sticks[:-1].T
-        broken, left = self._expected_log_parts()
-        normalisers = gammaln(first + second) - gammaln(first) - gammaln(second) - np.log(self.prior)
-        return float((normalisers + (first - 1) * broken + (second - self.prior) * left).sum())
+        parts = log_gamma_excess(1.0, first) + log_gamma_excess(self.prior, second)
+        return float((parts - log_gamma_excess(1 + self.prior, first + second)).sum())
 
     @property
     def law(self) -> GeneralisedDirichlet:
@@ -242,9 +244,41 @@ class StickBreaking:
         return values
 
 
+def best_order(counts: Array, prior: float) -> NDArray[np.intp]:
+    """The order of sticks under which the counts are most probable, ``(K,)``: what coordinate ascent maximises over.
+
+    With ``b_j`` for what counts beyond the ``j``-th stick, and ``ℓ`` for the component that takes what is left,
+
+        Π_j B(1 + n_j, α + b_j)/B(1, α) = c · Γ(α + n_ℓ)/Γ(1 + n_ℓ) · Π_{j ≤ K−2} 1/(α + b_j),
+
+    where ``c`` knows no order. So whatever comes last, the others come largest first, which makes every ``b_j`` as small as it can be. For
+    ``α ≤ 1`` the smallest comes last; a larger ``α`` expects much beyond the last stick, and each is tried there.
+
+    Parameters
+    ----------
+    counts : (K,) array
+    prior : float
+        ``α``.
+    """
+    order = np.argsort(-counts, kind="stable")
+    if prior <= 1:
+        return order
+    last, n_components = counts[order], len(order)
+    beyond = last[::-1].cumsum()[::-1]
+    # What is beyond stick j with ℓ put last: before ℓ's own place that of the whole order, from there on one place further and ℓ itself.
+    place, stick = np.arange(n_components)[:, None], np.arange(1, n_components - 1)
+    left = np.where(stick <= place, beyond[1:-1], beyond[2:] + last[:, None])
+    gains = last * (digamma(prior + last) - digamma(1 + last)) - np.log1p(left / prior).sum(axis=1)
+    gains += log_gamma_excess(1.0, 1 + last) - log_gamma_excess(prior, prior + last)
+    # Of those that only rounding tells apart the smallest, so that equal counts stay in their order.
+    rounding = 8 * EPS * (n_components + beyond[0] * np.log(prior + beyond[0]))
+    chosen = np.flatnonzero(gains >= gains.max() - rounding)[-1]
+    return np.append(np.delete(order, chosen), order[chosen])
+
+
 def _log_gamma_draws(shapes: Array, rng: np.random.Generator) -> Array:
     """Logs of gamma draws: one of a shape that is one larger, times a uniform number to the power of one over the shape."""
-    return np.log(rng.gamma(shapes + 1)) - rng.standard_exponential(shapes.shape) / shapes
+    return np.log(rng.gamma(shapes + 1)) - rng.standard_exponential(shapes.shape) / np.maximum(shapes, LEAST_SHAPE)
 
 
 def _stick_weights(broken: Array) -> Array:
