@@ -23,6 +23,8 @@ from mixtura.model.moments import Moments
 
 TRIAL_PASSES = 8
 """Passes that a move has to raise the bound."""
+MOST_LEAPS = 100
+"""Each raises the bound, so there is an end to them; a fit is not to wait for it for ever."""
 MOST_OF_A_KIND = 6
 """Merges, deletions and splits that are tried at a time."""
 EMPTY = 1.0
@@ -38,27 +40,34 @@ def leap(
 ) -> Run:
     """Climb on from a run by moves, for as long as one of them raises the bound.
 
+    Moves lead from optimum to optimum: each has ``max_iter`` passes to come to one, as a restart has, or is not made.
+
     Parameters
     ----------
     source : ArraySource
     run : Run
+        That has converged.
     algorithm : CoordinateAscent
     stopping : Stopping
     observe : Observer, optional
     """
     trial = replace(stopping, max_iter=TRIAL_PASSES)
-    while run.n_passes < stopping.max_iter and run.moments is not None:
+    for _ in range(MOST_LEAPS):
+        assert run.moments is not None
         proposals = [algorithm.maximise(moments) for moments in proposed(run.moments, algorithm)]
         if not proposals:
-            break
+            return run
         tried = climb(source, proposals, algorithm, trial)
         spent = run.n_passes + max(attempt.n_passes for attempt in tried)
         best = max(tried, key=lambda attempt: attempt.bounds[-1])
         if best.bounds[-1] <= run.bounds[-1] + stopping.goal:
             return replace(run, n_passes=spent)
-        left = replace(stopping, max_iter=max(stopping.max_iter - spent, 1))
-        (following,) = climb(source, [best.mixture], algorithm, left, observe)
+        (following,) = climb(source, [best.mixture], algorithm, stopping, observe)
+        if following.stop.reason == "max_iter" and not following.stop.converged:
+            return replace(run, n_passes=spent + following.n_passes)
         run = _joined(run, following, spent)
+        if not run.stop.converged:
+            return run
     return run
 
 
@@ -112,7 +121,7 @@ def split(moments: Moments, k: int, place: int) -> Moments:
     half = 0.5 * own
     if own.diagonal:
         axis = np.zeros(len(second))
-        axis[second.argmax()] = math.sqrt(second.max() / count)
+        axis[second.argmax()] = math.sqrt(max(second.max(), 0.0) / count)
         inner = half.second[0] - count / math.pi * axis**2
     else:
         values, vectors = np.linalg.eigh(second)

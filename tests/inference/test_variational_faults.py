@@ -1,0 +1,71 @@
+"""What variational Bayes says of itself is so: whether it has converged, how far it may still go, that its bound never falls."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+
+import mixtura as mx
+from mixtura.inference import moves
+from mixtura.model import weight_posterior
+
+
+def test_a_fall_of_the_bound_is_said_and_ends_the_run(faithful, monkeypatch):
+    """The order of sticks that was best for ``α ≤ 1`` alone lowered the bound by 150 nats, and the fit called that converged."""
+    monkeypatch.setattr(weight_posterior, "best_order", lambda counts, prior: np.argsort(-counts, kind="stable"))
+    settings = {"weight_concentration_prior": 1e5, "moves": False, "tol": 1e-9, "max_iter": 500, "random_state": 5}
+    with (
+        pytest.warns(RuntimeWarning, match=r"the bound fell by \S+ nats, a fault of mixtura"),
+        pytest.warns(ConvergenceWarning, match=r"stopped: the bound fell by \S+ nats"),
+    ):
+        gm = mx.BayesianGaussianMixture(3, **settings).fit(faithful)
+    assert not gm.converged_
+    assert gm.restarts_.best.stop.reason == "fell"
+
+
+def test_a_split_of_rows_without_any_spread():
+    gm = mx.BayesianGaussianMixture(3, covariance_type="diag", random_state=0).fit(np.full((5, 1), 2.3))
+    assert gm.converged_
+    assert gm.means_ == pytest.approx(2.3)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 3, 5, 16, 19])
+def test_moves_do_not_take_back_that_a_fit_has_converged(seed, iris):
+    """From some of these seeds a move raises the bound but would need more passes than ``max_iter`` to come to an end."""
+    stay, go = (mx.BayesianGaussianMixture(6, random_state=seed, moves=m).fit(iris) for m in (False, True))
+    assert stay.converged_
+    assert go.converged_
+    assert go.lower_bound_ > stay.lower_bound_ + 1
+    assert go.restarts_.best.n_passes > stay.restarts_.best.n_passes
+
+
+def test_a_move_that_does_not_come_to_an_end_is_not_made(iris, monkeypatch):
+    """Climbs that follow a move are held to three passes here; whatever they bring, the optimum before stands."""
+    stay = mx.BayesianGaussianMixture(6, random_state=3, moves=False).fit(iris)
+    following = moves.climb
+    monkeypatch.setattr(
+        moves,
+        "climb",
+        lambda source, starts, algorithm, stopping, *rest: following(
+            source, starts, algorithm, replace(stopping, max_iter=min(stopping.max_iter, 3), tol=1e-9), *rest
+        ),
+    )
+    go = mx.BayesianGaussianMixture(6, random_state=3).fit(iris)
+    assert go.converged_
+    assert go.lower_bound_ == stay.lower_bound_
+    assert go.restarts_.best.n_passes > stay.restarts_.best.n_passes
+
+
+def test_a_fit_that_ran_out_of_passes_names_those_that_were_asked_for(iris):
+    with pytest.warns(ConvergenceWarning, match="stopped at max_iter=4: "):
+        mx.BayesianGaussianMixture(6, random_state=3, max_iter=4, tol=1e-6).fit(iris)
+
+
+def test_moves_come_to_an_end(iris, monkeypatch):
+    settings = {"n_components": 6, "random_state": 0}
+    whole = mx.BayesianGaussianMixture(**settings).fit(iris)
+    monkeypatch.setattr(moves, "MOST_LEAPS", 1)
+    one = mx.BayesianGaussianMixture(**settings).fit(iris)
+    assert one.converged_
+    assert one.lower_bound_ < whole.lower_bound_
