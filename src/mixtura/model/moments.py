@@ -87,10 +87,15 @@ class Moments:
         return Moments(self.count[components], self.first[components], self.second[components], self.origin[components])
 
     def means(self) -> Array:
-        """``(K, D)`` weighted means. Every count must be positive."""
-        return self.origin + self.first / self.count[:, None]
+        """``(K, D)`` weighted means; the origin of a component without rows."""
+        return self.origin + self.first / self._divisors[:, None]
 
     def scatter(self) -> Array:
         """``Σ w r (x − x̄)(x − x̄)ᵀ`` about each component's own mean, shaped like ``second``."""
-        root = self.first / np.sqrt(self.count)[:, None]
+        root = self.first / np.sqrt(self._divisors)[:, None]
         return self.second - (root * root if self.diagonal else outer(root))
+
+    @property
+    def _divisors(self) -> Array:
+        """The counts, one for a component without rows."""
+        return self.count if self.count.all() else np.where(self.count > 0, self.count, 1.0)

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mixtura.ground.linalg import Array, read_only
 from mixtura.model.moments import Moments
@@ -60,6 +61,10 @@ class Scorer:
         )
 
     def __getitem__(self, components: slice) -> Scorer:
+        return Scorer(self.constants[components], self.centres[components], self.whitening[components])
+
+    def among(self, components: NDArray[np.intp]) -> Scorer:
+        """These of the components alone."""
         return Scorer(self.constants[components], self.centres[components], self.whitening[components])
 
     @property

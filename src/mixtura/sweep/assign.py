@@ -32,9 +32,18 @@ class Assignment(Protocol):
     def share_bounded(self, log_joint: Array) -> Array | None:
         """The same where no log joint is far above zero, or ``None``, with ``log_joint`` spoilt, if that cannot be done exactly."""
 
+    def among(self, components: NDArray[np.intp]) -> Assignment:
+        """The same where only these of a mixture's components are there to share among."""
+
 
 class Soft:
     """Posterior probabilities; the bound is the log-likelihood."""
+
+    def __reduce__(self) -> str:
+        return "soft"  # there is one: a copy, or what is read from a file, is that one
+
+    def among(self, components: NDArray[np.intp]) -> Soft:
+        return self
 
     def __call__(self, log_joint: Array) -> Array:
         return normalise(log_joint)
@@ -52,6 +61,12 @@ class Soft:
 
 class Hard:
     """All of a row to its most probable component (exact ties are shared evenly); the bound is the complete log-likelihood."""
+
+    def __reduce__(self) -> str:
+        return "hard"
+
+    def among(self, components: NDArray[np.intp]) -> Hard:
+        return self
 
     def __call__(self, log_joint: Array) -> Array:
         peak: Array = log_joint.max(axis=-2, keepdims=True)
@@ -95,16 +110,23 @@ class Sampled:
     slices : Slices or None
     start : int
         Position of the first of the rows at hand.
+    components : (K,) integer array or None
+        What the components are called in ``labels``; by default their places.
     """
 
     key: NDArray[np.uint64]
     labels: NDArray[np.integer] | None = None
     slices: Slices | None = None
     start: int = 0
+    components: NDArray[np.intp] | None = None
 
     def at(self, start: int) -> Self:
         """The same for rows that begin at this position."""
         return replace(self, start=start)
+
+    def among(self, components: NDArray[np.intp]) -> Self:
+        slices = self.slices and self.slices._replace(weights=self.slices.weights[components])
+        return replace(self, slices=slices, components=components)
 
     def __call__(self, log_joint: Array) -> Array:
         barred = None if self.slices is None else log_joint + self._bars(self.slices, log_joint.shape[-1])
@@ -141,7 +163,8 @@ class Sampled:
         shares = np.greater(cumulative, thresholds[..., None, :], out=cumulative)
         shares[..., 1:, :] -= shares[..., :-1, :].copy()
         if self.labels is not None:
-            self.labels[rows] = np.matmul(np.arange(n_components, dtype=shares.dtype), shares)
+            names = np.arange(n_components) if self.components is None else self.components
+            self.labels[rows] = np.matmul(names.astype(shares.dtype), shares)
 
 
 def _accumulated(shares: Array) -> Array:

@@ -46,6 +46,8 @@ LEAST_THREADED = 2**16
 LEAST_SHARED = 2**22
 """Multiplications of a pass from which threads are worth waking."""
 PIVOT_ROWS = 2**16
+TRACE = 1e-32
+"""A component whose rows weigh less than this beside those of another has none: in float32 ``exp(−80)`` stands for nothing at all."""
 
 Prepared = dict[np.dtype | None, Array]
 """A block in each form that kernels read."""
@@ -107,16 +109,17 @@ class Sweep:
             In the order of the scorers.
         """
         each = assignments if isinstance(assignments, Sequence) else repeat(assignments, len(scorers))
-        kernels = self._kernels([Member(i, s, a) for i, (s, a) in enumerate(zip(scorers, each, strict=True))])
+        members = [_of_the_living(i, *pair) for i, pair in enumerate(zip(scorers, each, strict=True))]
+        kernels = self._kernels(members)
         swept: dict[int, Swept] = {}
         for kernel, totals in zip(kernels, self._totals(kernels), strict=True):
-            moments = kernel.moments(totals)
+            moments = without_traces(kernel.moments(totals), kernel.scorer.centres)
             sums = kernel.log_normalisers(totals, self.source.total_weight).tolist()
             for member, log_normaliser, start, size in zip(
                 kernel.members, sums, kernel.starts, kernel.sizes, strict=True
             ):
                 swept[member.place] = Swept(log_normaliser, moments[start : start + size])
-        return [swept[i] for i in range(len(scorers))]
+        return [_with_the_dead(swept[i], scorer) for i, scorer in enumerate(scorers)]
 
     def along(self, scorers: Sequence[Scorer], directions: Sequence[Scorer]) -> list[Moments]:
         """Derivatives of the moments, about the same origin, when each scorer moves in its direction: one visit, two products of scores.
@@ -228,6 +231,37 @@ class Sweep:
         return all_totals
 
 
+def _of_the_living(place: int, scorer: Scorer, assignment: Assignment) -> Member:
+    """A mixture without its components of no weight: nothing infinite enters a product, and no row is theirs."""
+    if scorer.constants.min() > -np.inf:
+        return Member(place, scorer, assignment)
+    living = np.flatnonzero(scorer.constants > -np.inf)
+    return Member(place, scorer.among(living), assignment.among(living))
+
+
+def _with_the_dead(swept: Swept, scorer: Scorer) -> Swept:
+    """Moments of all components, those without weight among them."""
+    living, moments = scorer.constants > -np.inf, swept.moments
+    if living.all():
+        return swept
+    count, first, origin = np.zeros(len(living)), np.zeros(scorer.centres.shape), scorer.centres.copy()
+    second = np.zeros((len(living), *moments.second.shape[1:]))
+    count[living], first[living], second[living] = moments.count, moments.first, moments.second
+    origin[living] = moments.origin
+    return Swept(swept.log_normaliser, Moments(count, first, second, origin))
+
+
+def without_traces(moments: Moments, centres: Array) -> Moments:
+    """Moments in which a component that has no rows but for traces has none, about its own centre: so that is where it stays."""
+    lost = moments.count <= TRACE * moments.count.max(initial=0.0)
+    if not lost.any():
+        return moments
+    kept = ~lost
+    second = moments.second * kept.reshape(-1, *[1] * (moments.second.ndim - 1))
+    origin = np.where(lost[:, None], centres, moments.origin)
+    return Moments(moments.count * kept, moments.first * kept[:, None], second, origin)
+
+
 def _needed_features(kernels: list[Kernel]) -> list[tuple[np.dtype, bool]]:
     """Precisions in which features are needed, and whether diagonal ones are enough there."""
     diagonal: dict[np.dtype, bool] = {}
@@ -257,7 +291,7 @@ def _centre_and_spread(source: ArraySource) -> tuple[Array, Array]:
 def accumulate(
     source: ArraySource, responsibilities: Array | NDArray[np.integer], n_components: int, *, diagonal: bool
 ) -> Moments:
-    """Moments for given responsibilities, about each component's own mean: two passes, no digits lost.
+    """Moments for given responsibilities, about each component's own mean (that of all rows, if it has none): two passes, no digits lost.
 
     Parameters
     ----------
@@ -273,7 +307,8 @@ def accumulate(
     for rows, shares in _given_shares(source, responsibilities, n_components):
         counts += shares.sum(axis=1)
         sums += shares @ rows
-    means = sums / np.maximum(counts, np.finfo(np.float64).tiny)[:, None]
+    filled = counts > 0
+    means = np.where(filled[:, None], sums / np.where(filled, counts, 1.0)[:, None], sums.sum(axis=0) / counts.sum())
     totals = zero_totals(shape, diagonal)
     for rows, shares in _given_shares(source, responsibilities, n_components):
         add_block(rows - means[:, None, :], shares, totals)
