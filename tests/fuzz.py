@@ -36,6 +36,8 @@ MOST_WAIT = 3 * MOST_SECONDS
 MEANT_FOR_USERS = (ConvergenceWarning, mx.CollapseWarning)
 WORDS = {"data", "x", "column", "columns", "row", "rows", "sample", "samples", "n_samples", "feature", "features"}
 """Any of these, or the name of a parameter, makes a sentence that says what it is about."""
+PARTS = ("weights", "means", "covariances", "responsibilities")
+"""What a sentence must not begin with: these are parameters of ``Mixture``, and no user of an estimator has set them."""
 NAMES = [name for structure in STRUCTURES for name in (structure.name, structure.code)]
 SOURCES = Path(mx.__file__).parent
 
@@ -178,7 +180,7 @@ def draw_rows(rng: Rng, n_features: int | None = None) -> Rows:
 
 
 def _width(rows: Rows) -> int:
-    return int(np.shape(rows.values)[1]) if np.ndim(rows.values) == 2 else 1
+    return max(int(np.shape(rows.values)[1]), 1) if np.ndim(rows.values) == 2 else 1
 
 
 def _clusters(rng: Rng, n_rows: int, n_features: int) -> np.ndarray:
@@ -356,12 +358,9 @@ def _sometimes(rng: Rng, settings: Settings, share: float) -> Settings:
 
 
 def _n_components(rng: Rng, rows: Rows) -> int:
-    n_rows = np.shape(rows.values)[0]
-    drawn = rng.choice(
-        [rng.integers(1, 6), rng.integers(1, max(min(n_rows, 30), 1) + 1), n_rows, n_rows + 1],
-        p=[0.85, 0.1, 0.03, 0.02],
-    )
-    return int(min(drawn, 60))
+    n_rows = max(len(np.atleast_1d(rows.values)), 1)
+    drawn = rng.choice([rng.integers(1, 6), rng.integers(1, 31), n_rows, n_rows + 1], p=[0.85, 0.1, 0.04, 0.01])
+    return int(drawn if drawn == n_rows + 1 else min(drawn, n_rows, 60))
 
 
 def _reg_covar(rng: Rng, estimator: type) -> Any:
@@ -379,7 +378,7 @@ def _init_params(rng: Rng, n_rows: int, n_components: int) -> Any:
         np.zeros(n_rows, dtype=int),
         np.arange(n_rows) % n_components,
         shares,
-        shares * (np.arange(n_components) > 0),
+        _without_the_first(shares),
         np.eye(n_components)[rng.integers(n_components, size=n_rows)],
         np.full((n_rows, n_components), 1 / n_components),
         rng.integers(n_components + 1, size=n_rows),
@@ -388,6 +387,14 @@ def _init_params(rng: Rng, n_rows: int, n_components: int) -> Any:
         "random from data",
         [["a", 1]],
     ][rng.choice(12, p=[0.12] * 7 + [0.032] * 5)]
+
+
+def _without_the_first(shares: np.ndarray) -> np.ndarray:
+    """Responsibilities that leave the first component without rows, if there is another."""
+    left = shares * (np.arange(shares.shape[1]) > 0)
+    return np.divide(
+        left, left.sum(axis=1, keepdims=True), out=shares.copy(), where=left.sum(axis=1, keepdims=True) > 0
+    )
 
 
 def _weights_init(rng: Rng, n_components: int) -> Any:
@@ -663,7 +670,8 @@ def judge(case: Case, seed: int = 0) -> Outcome:
     ]
     if seconds > MOST_SECONDS:
         findings.append(Finding("slow", case.kind, f"{seconds:.0f} s"))
-    return Outcome(list(dict.fromkeys(findings)), refusal, seconds)
+    first = {finding[:2]: finding for finding in reversed(findings)}
+    return Outcome(list(first.values())[::-1], refusal, seconds)
 
 
 class Hanging(BaseException):
@@ -714,8 +722,12 @@ def refused(error: Exception, case: Case) -> Iterator[Finding]:
         yield Finding("nameless", place(error), sentence)
     elif not _meant(error, deepest):
         yield Finding("another's words", place(error), sentence)
+    if str(error).partition(" ")[0] in PARTS:
+        yield Finding("a name that the user did not give", place(error), sentence)
     if isinstance(error, mx.CollapseError) and _cannot_collapse(case):
         yield Finding("collapse", place(error), sentence)
+    if isinstance(error, mx.CollapseError) and "covariance_prior" in str(error) and _has_a_prior(case):
+        yield Finding("advice already taken", place(error), sentence)
 
 
 def _meant(error: Exception, deepest: traceback.FrameSummary) -> bool:
@@ -724,15 +736,34 @@ def _meant(error: Exception, deepest: traceback.FrameSummary) -> bool:
     return isinstance(error, mx.MixturaError) or "sklearn" in deepest.filename or by_hand
 
 
+NEGLIGIBLE = 1e-8
+"""A floor below this share of the largest variance may be too low to keep components from collapsing."""
+
+
 def _cannot_collapse(case: Case) -> bool:
-    """Whether a prior, or a floor that is not negligible in the units of every column, keeps components from collapsing."""
-    settings = [case.settings, *(case.settings | changes for changes, _ in case.refits)]
+    """Whether priors, or floors that are relative or high enough, keep components from collapsing."""
     if case.kind == "BayesianGaussianMixture":
         return True
-    if any(isinstance(s.get("covariance_prior"), str) for s in settings):
-        return True
-    floors = [s.get("reg_covar", signature(getattr(mx, case.kind)).parameters["reg_covar"].default) for s in settings]
-    return all(isinstance(floor, str) for floor in floors)
+    default = signature(getattr(mx, case.kind)).parameters["reg_covar"].default
+    spread = max((_largest_variance(rows) for rows in (case.rows, *(rows for _, rows in case.refits))), default=0.0)
+    floors = [settings.get("reg_covar", default) for settings in _all_settings(case)]
+    return all(isinstance(floor, str) or floor > NEGLIGIBLE * spread for floor in floors)
+
+
+def _has_a_prior(case: Case) -> bool:
+    return all(settings.get("covariance_prior") is not None for settings in _all_settings(case))
+
+
+def _all_settings(case: Case) -> list[Settings]:
+    settings = [case.settings]
+    for changes, _ in case.refits:
+        settings.append(settings[-1] | changes)
+    return settings
+
+
+def _largest_variance(rows: Rows) -> float:
+    with np.errstate(all="ignore"):
+        return float(np.asarray(rows.values, dtype=float).var(axis=0).max())
 
 
 def place(error: BaseException) -> str:
