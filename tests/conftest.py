@@ -23,6 +23,34 @@ TESTS = Path(__file__).parent
 ROOT = TESTS.parent
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--seed-shift",
+        type=int,
+        default=0,
+        metavar="N",
+        help="run stochastic tests with the N-th set of seeds (default: 0)",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whoever takes the seed is stochastic: ``-m stochastic`` runs those alone."""
+    for item in items:
+        parametrised = getattr(getattr(item, "callspec", None), "params", {})
+        if "seed" in getattr(item, "fixturenames", ()) and "seed" not in parametrised:
+            item.add_marker(pytest.mark.stochastic)
+
+
+@pytest.fixture(scope="session")
+def seed(pytestconfig: pytest.Config) -> int:
+    """From which every stochastic test begins: ``seed``, ``seed + 1`` and so on; ``--seed-shift N`` moves all of them to others.
+
+    Such a test is right or fails with a probability of at most 1e-6: see ``chance.py``.
+    """
+    return 1000 * int(pytestconfig.getoption("seed_shift"))
+
+
 def read_columns(path: Path) -> np.ndarray:
     """The numeric columns of a data set; a last column ``class`` is left out."""
     names = path.read_text().partition("\n")[0].split(",")

@@ -41,8 +41,9 @@ def test_diagnostics_are_those_of_arviz(name):
     np.testing.assert_allclose(energy_fractions(values), reference.bfmi(values), rtol=1e-10)
 
 
-def test_an_autoregressive_chain_is_worth_what_theory_says():
-    values = autoregressive((4, 20_000), 0.8, 0)
+def test_an_autoregressive_chain_is_worth_what_theory_says(seed):
+    """Over many seeds the estimate spreads by 1.5 %: to six of that and a little more."""
+    values = autoregressive((4, 20_000), 0.8, seed)
     assert bulk_size(values) == pytest.approx(80_000 * (1 - 0.8) / (1 + 0.8), rel=0.1)
 
 

@@ -9,6 +9,7 @@ from scipy.integrate import quad
 from scipy.stats import dirichlet, f, gamma, invgamma, invwishart, kstest, multivariate_normal, multivariate_t, norm
 
 import mixtura as mx
+from chance import SERIES, deviations, kolmogorov, spread_limits
 from enumeration import Exact, finite_urn
 from mixtura.assess.bridge_sampling import AllocationProposal, bridge, bridge_sampling
 from mixtura.assess.convergence import bulk_size
@@ -46,6 +47,9 @@ FIVE_MODES = {
 SEVEN = np.array([[0.1, 0.3], [1.0, -0.2], [-0.4, 0.8], [0.6, 1.1], [3.0, 2.4], [2.2, 3.1], [3.6, 3.3]])
 SEVEN_PRIOR = NormalInverseWishart([1.0, 1.2], 0.5, [[6.0, 1.5], [1.5, 4.5]], 10.0)
 LOOSE_PRIOR = NormalInverseWishart([1.0, 1.2], 0.5, [[2.0, 0.5], [0.5, 1.5]], 5.0)
+
+MOST = deviations(2, SERIES)
+"""Standard errors that an estimate of the evidence may lie off, where a test has two of them or one; how large those are is tested too."""
 
 every_structure = pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s: s.name)
 
@@ -87,45 +91,45 @@ def every(draws):
 
 
 @pytest.mark.parametrize("n_components", [1, 2, 3])
-def test_bridge_sampling_on_five_points(n_components):
+def test_bridge_sampling_on_five_points(n_components, seed):
     prior, modes = five_points(n_components)
-    draws = gibbs_draws(FIVE, modes[0], prior, n_components, n_draws=400)
-    found = bridge_sampling(draws, ArraySource(FIVE), prior, np.random.default_rng(0))
+    draws = gibbs_draws(FIVE, modes[0], prior, seed + n_components, n_draws=400)
+    found = bridge_sampling(draws, ArraySource(FIVE), prior, np.random.default_rng(seed))
     exact = FIVE_EVIDENCE[n_components]
-    assert abs(found.value - exact) < 4 * found.standard_error + 1e-10
+    assert abs(found.value - exact) < MOST * found.standard_error + 1e-10
     assert found.standard_error < 0.05
     assert found.pareto_k < 0.7
 
 
 @pytest.mark.parametrize("n_components", [1, 2, 3])
-def test_mode_sampling_on_five_points(n_components):
+def test_mode_sampling_on_five_points(n_components, seed):
     prior, modes = five_points(n_components)
-    found = mode_sampling(modes, ArraySource(FIVE), prior, np.random.default_rng(0), n_draws=4000)
-    assert abs(found.value - FIVE_EVIDENCE[n_components]) < 4 * found.standard_error < 0.25
+    found = mode_sampling(modes, ArraySource(FIVE), prior, np.random.default_rng(seed), n_draws=4000)
+    assert abs(found.value - FIVE_EVIDENCE[n_components]) < MOST * found.standard_error < 0.35
     assert found.pareto_k < 0.7
 
 
 @every_structure
-def test_all_partitions_of_seven_rows(structure):
+def test_all_partitions_of_seven_rows(structure, seed):
     exact = Exact.of(SEVEN, structure.name, SEVEN_PRIOR, {2: (1.0, finite_urn(2, 0.8))}).log_evidence
     identities = np.broadcast_to(np.eye(2), (2, 2, 2))
     covariances = structure.from_matrices(identities, np.full(2, 0.5))
     start = mx.Mixture([0.55, 0.45], [[0.3, 0.5], [2.9, 2.9]], covariances, structure.name)
     prior, source = conjugate(structure, SEVEN_PRIOR, 0.8), ArraySource(SEVEN)
-    draws = gibbs_draws(SEVEN, start, prior, 1, n_draws=250)
-    bridged = bridge_sampling(draws, source, prior, np.random.default_rng(2))
-    assert abs(bridged.value - exact) < 4 * bridged.standard_error < 0.4
-    about_mode = mode_sampling([start], source, prior, np.random.default_rng(3))
-    assert abs(about_mode.value - exact) < 4 * about_mode.standard_error < 0.6
+    draws = gibbs_draws(SEVEN, start, prior, seed + 1, n_draws=250)
+    bridged = bridge_sampling(draws, source, prior, np.random.default_rng(seed + 2))
+    assert abs(bridged.value - exact) < MOST * bridged.standard_error < 0.55
+    about_mode = mode_sampling([start], source, prior, np.random.default_rng(seed + 3))
+    assert abs(about_mode.value - exact) < MOST * about_mode.standard_error < 0.85
 
 
-def test_three_components_that_overlap():
+def test_three_components_that_overlap(seed):
     exact = Exact.of(SEVEN, "full", LOOSE_PRIOR, {3: (1.0, finite_urn(3, 0.8))}).log_evidence
     prior = conjugate(covariance_structure("full"), LOOSE_PRIOR, 0.8)
     start = mx.Mixture([0.3, 0.3, 0.4], SEVEN[[0, 2, 5]], np.broadcast_to(np.eye(2), (3, 2, 2)), "full")
-    draws = gibbs_draws(SEVEN, start, prior, 4, n_draws=300)
-    found = bridge_sampling(draws, ArraySource(SEVEN), prior, np.random.default_rng(5))
-    assert abs(found.value - exact) < 4 * found.standard_error < 0.3
+    draws = gibbs_draws(SEVEN, start, prior, seed + 4, n_draws=300)
+    found = bridge_sampling(draws, ArraySource(SEVEN), prior, np.random.default_rng(seed + 5))
+    assert abs(found.value - exact) < MOST * found.standard_error < 0.45
 
 
 def one_normal(rows, prior):
@@ -156,36 +160,36 @@ def one_normal(rows, prior):
 
 
 @pytest.mark.parametrize("scales", [HalfCauchy(2.0), HalfNormal(3.0), LogNormal(1.0, 0.7)], ids=str)
-def test_one_component_under_an_independent_prior(scales):
+def test_one_component_under_an_independent_prior(scales, seed):
     rows = np.array([[0.3], [1.9], [-0.4], [2.2], [0.8], [1.1]])
     prior = IndependentPrior([1.0], [5.0], scales)
     exact, draw = one_normal(rows, prior)
-    rng, source = np.random.default_rng(6), ArraySource(rows)
+    rng, source = np.random.default_rng(seed + 6), ArraySource(rows)
     bridged = bridge_sampling(draw((2, 1000), rng), source, prior, rng)
-    assert abs(bridged.value - exact) < 4 * bridged.standard_error < 0.2
+    assert abs(bridged.value - exact) < MOST * bridged.standard_error < 0.3
     mode = mx.Mixture([1.0], [[1.0]], [1.0], "spherical")
     about_mode = mode_sampling([mode], source, prior, rng)
-    assert abs(about_mode.value - exact) < 4 * about_mode.standard_error < 0.1
+    assert abs(about_mode.value - exact) < MOST * about_mode.standard_error < 0.15
 
 
-def test_weighted_rows_count_as_repeated_ones():
+def test_weighted_rows_count_as_repeated_ones(seed):
     prior, modes = five_points(2)
-    weights, rng = np.array([1.0, 2.0, 1.0, 2.0, 1.0]), np.random.default_rng(7)
+    weights, rng = np.array([1.0, 2.0, 1.0, 2.0, 1.0]), np.random.default_rng(seed + 7)
     repeated = FIVE.repeat(weights.astype(int), axis=0)
     exact = Exact.of(repeated, "full", FIVE_PRIOR, {2: (1.0, finite_urn(2, 1.0))}).log_evidence
-    draws = gibbs_draws(repeated, modes[0], prior, 8, n_draws=300)
+    draws = gibbs_draws(repeated, modes[0], prior, seed + 8, n_draws=300)
     for found in (
         bridge_sampling(draws, ArraySource(FIVE, weights), prior, rng),
         mode_sampling(modes, ArraySource(FIVE, weights), prior, rng),
     ):
-        assert abs(found.value - exact) < 4 * found.standard_error < 0.2
+        assert abs(found.value - exact) < MOST * found.standard_error < 0.3
 
 
 @pytest.mark.parametrize("kind", ["conjugate", "semi-conjugate", pytest.param("independent", marks=pytest.mark.slow)])
-def test_both_ways_agree_on_acidity(kind, acidity):
+def test_both_ways_agree_on_acidity(kind, acidity, seed):
     structure = covariance_structure("spherical")
     mode = mx.Mixture([0.6, 0.4], [[4.33], [6.25]], [0.14, 0.27], "spherical")
-    rng, source = np.random.default_rng(9), ArraySource(acidity)
+    rng, source = np.random.default_rng(seed + 9), ArraySource(acidity)
     niw = NormalInverseWishart([5.0], 0.05, [[0.5]], 4.0)
     prior = conjugate(structure, niw)
     if kind == "semi-conjugate":
@@ -196,14 +200,14 @@ def test_both_ways_agree_on_acidity(kind, acidity):
         prior = IndependentPrior([5.0], [3.0], HalfNormal(1.0))
         draws = nuts.sample(source, [mode], prior, rng=rng, n_draws=200, n_tune=150, n_chains=2).draws
     else:
-        draws = gibbs_draws(acidity, mode, prior, 10, n_draws=300)
+        draws = gibbs_draws(acidity, mode, prior, seed + 10, n_draws=300)
     bridged, about_mode = bridge_sampling(draws, source, prior, rng), mode_sampling([mode], source, prior, rng)
-    assert abs(bridged.value - about_mode.value) < 4 * np.hypot(bridged.standard_error, about_mode.standard_error)
+    assert abs(bridged.value - about_mode.value) < MOST * np.hypot(bridged.standard_error, about_mode.standard_error)
     assert max(bridged.standard_error, about_mode.standard_error) < 0.1
 
 
 @pytest.mark.slow
-def test_galaxies_in_the_setting_of_richardson_and_green(galaxies):
+def test_galaxies_in_the_setting_of_richardson_and_green(galaxies, seed):
     """Under their flat prior of ``K`` the posterior has 0.061 of ``K = 3`` and 0.128 of ``K = 4``."""
     rows = np.where(np.isclose(galaxies, 26.690), 26.960, galaxies)  # the variant that they had
     structure, found = covariance_structure("spherical"), []
@@ -211,12 +215,12 @@ def test_galaxies_in_the_setting_of_richardson_and_green(galaxies):
     for n_components in (3, 4):
         means = np.quantile(rows, np.linspace(0.02, 0.98, n_components), axis=0)
         start = mx.Mixture(np.full(n_components, 1 / n_components), means, np.ones(n_components), "spherical")
-        draws = gibbs_draws(rows, start, prior, 22, n_draws=800, n_chains=4)
-        found.append(bridge_sampling(draws, ArraySource(rows), prior, np.random.default_rng(23)))
+        draws = gibbs_draws(rows, start, prior, seed + 22, n_draws=800, n_chains=4)
+        found.append(bridge_sampling(draws, ArraySource(rows), prior, np.random.default_rng(seed + 23)))
     three, four = found
     error = np.hypot(three.standard_error, four.standard_error)
     assert error < 0.1
-    assert abs(four.value - three.value - np.log(0.128 / 0.061)) < 4 * error
+    assert abs(four.value - three.value - np.log(0.128 / 0.061)) < MOST * error
 
 
 # ---- densities by definition ---------------------------------------------------------------------------------------------------
@@ -285,11 +289,11 @@ def test_the_proposal_of_allocations_by_a_sum_over_all_orders(structure):
 
 
 @every_structure
-def test_draws_of_the_proposal_have_its_density(structure):
+def test_draws_of_the_proposal_have_its_density(structure, seed):
     """The mean ratio of a part of the proposal to all of it, over draws, is one: only if they have the density that is stated."""
     laws = []
-    for seed, firmness in ((0, 3.0), (1, 5.0)):
-        rows = np.random.default_rng(seed).normal(size=(9, 2)) + 0.5 * np.arange(9)[:, None] // 3
+    for group, firmness in ((0, 3.0), (1, 5.0)):
+        rows = np.random.default_rng(group).normal(size=(9, 2)) + 0.5 * np.arange(9)[:, None] // 3
         one_hot = np.repeat(np.eye(3), 3, axis=1) * firmness
         second = np.einsum("kn,ni,nj->kij", one_hot, rows, rows)
         moments = Moments(one_hot.sum(axis=1), one_hot @ rows, second, np.zeros((3, 2)))
@@ -298,9 +302,9 @@ def test_draws_of_the_proposal_have_its_density(structure):
         laws.append(AllocationProposal([belief]))
     wide, _ = laws
     both = AllocationProposal([law.beliefs[0] for law in laws])
-    draws = both.draw(4000, np.random.default_rng(12))
+    draws = both.draw(4000, np.random.default_rng(seed + 12))
     ratios = np.exp(wide.log_densities(draws) - both.log_densities(draws))  # at most two
-    assert abs(ratios.mean() - 1) < 4 * ratios.std() / np.sqrt(len(ratios))
+    assert abs(ratios.mean() - 1) < deviations() * ratios.std() / np.sqrt(len(ratios))
     assert 0.1 < ratios.std() < 1.1
 
 
@@ -333,11 +337,14 @@ def test_the_proposal_about_a_mode_by_a_sum_over_all_orders(structure):
     np.testing.assert_allclose(proposal.log_densities(mixtures), expected, rtol=1e-9)
 
 
-def test_draws_about_a_mode_have_the_law_that_is_stated():
-    """Squared lengths over ``p`` have F laws, and directions are those of no one coordinate."""
+def test_draws_about_a_mode_have_the_law_that_is_stated(seed):
+    """Squared lengths over ``p`` have F laws, and directions are those of no one coordinate.
+
+    Products of two coordinates of a direction, times ``p``, have a variance of one at most, squares of two at most.
+    """
     proposal = student_about(covariance_structure("full"), 2)
     size, n_draws = len(proposal.centre), 4000
-    mixtures = proposal.draw(n_draws, np.random.default_rng(14))
+    mixtures = proposal.draw(n_draws, np.random.default_rng(seed + 14))
     vectors = np.array([proposal.about.reduced(proposal.about.vector(m)) for m in mixtures])
     standard = np.linalg.solve(proposal.root, (vectors - proposal.centre).T)
 
@@ -345,10 +352,12 @@ def test_draws_about_a_mode_have_the_law_that_is_stated():
         narrow, wide = (f.cdf(squares / width**2, size, DEGREES_OF_FREEDOM) for width in (1.0, WIDENING))
         return (1 - WIDE_SHARE) * narrow + WIDE_SHARE * wide
 
-    assert kstest(np.square(standard).mean(axis=0), distribution).pvalue > 0.01
-    directions = standard / np.linalg.norm(standard, axis=0)
-    np.testing.assert_allclose(size * directions @ directions.T / n_draws, np.eye(size), atol=0.15)
-    np.testing.assert_allclose(directions.mean(axis=1), 0, atol=4 / np.sqrt(size * n_draws))
+    assert kstest(np.square(standard).mean(axis=0), distribution).statistic < kolmogorov(n_draws, 3)
+    directions, most = standard / np.linalg.norm(standard, axis=0), deviations(size**2 + size)
+    np.testing.assert_allclose(
+        size * directions @ directions.T / n_draws, np.eye(size), atol=most * np.sqrt(2 / n_draws)
+    )
+    np.testing.assert_allclose(directions.mean(axis=1), 0, atol=most / np.sqrt(size * n_draws))
 
 
 # ---- the scale of a semi-conjugate prior ---------------------------------------------------------------------------------------
@@ -390,10 +399,13 @@ def test_any_scale_gives_the_same_density(structure, monkeypatch):
 # ---- errors that are honest ----------------------------------------------------------------------------------------------------
 
 
-def test_the_error_of_a_bridge_knows_that_draws_depend_on_each_other():
-    """A normal posterior by chains of correlation 0.9, a narrower proposal to one side: the error is that of many repetitions."""
-    rng, scores, errors = np.random.default_rng(16), [], []
-    for _ in range(150):
+def test_the_error_of_a_bridge_knows_that_draws_depend_on_each_other(seed):
+    """A normal posterior by chains of correlation 0.9, a narrower proposal to one side: the error is that of many repetitions.
+
+    To a tenth: effective sizes of chains as short are estimates.
+    """
+    rng, scores, errors = np.random.default_rng(seed + 16), [], []
+    for _ in range(300):
         chains = np.empty((4, 250))
         chains[:, 0] = rng.normal(size=4)
         for t in range(1, 250):
@@ -403,9 +415,10 @@ def test_the_error_of_a_bridge_knows_that_draws_depend_on_each_other():
         found = bridge(of_proposals, of_posterior)
         scores.append((found.value - 0.5 * np.log(2 * np.pi)) / found.standard_error)
         errors.append(found.standard_error)
-    assert 0.85 < np.sqrt(np.mean(np.square(scores))) < 1.15
-    assert abs(np.mean(scores)) < 0.3
-    assert max(errors) < 0.1
+    low, high = spread_limits(len(scores), 2)
+    assert 0.9 * low < np.sqrt(np.mean(np.square(scores))) < 1.1 * high
+    assert abs(np.mean(scores)) < 1.1 * deviations(2) / np.sqrt(len(scores))
+    assert np.mean(errors) < 0.1
 
 
 def test_a_bridge_solves_its_equation():
@@ -431,23 +444,24 @@ def test_draws_that_teach_the_proposal_take_no_further_part(monkeypatch):
     assert sorted(taught) == sorted(draws.means[:, :20, 0, 0].ravel())
 
 
-def test_errors_on_five_points_are_honest():
+def test_errors_on_five_points_are_honest(seed):
     prior, modes = five_points(2)
     source, exact = ArraySource(FIVE), FIVE_EVIDENCE[2]
-    draws = gibbs_draws(FIVE, modes[0], prior, 18, n_draws=100, n_chains=20)
+    draws = gibbs_draws(FIVE, modes[0], prior, seed + 18, n_draws=100, n_chains=20)
     bridged, about_mode = [], []
     for c in range(20):
         own = Draws(draws.structure, draws.weights[c : c + 1], draws.means[c : c + 1], draws.covariances[c : c + 1])
-        found = bridge_sampling(own, source, prior, np.random.default_rng(c))
+        found = bridge_sampling(own, source, prior, np.random.default_rng(seed + c))
         bridged.append((found.value - exact) / found.standard_error)
-        found = mode_sampling(modes, source, prior, np.random.default_rng(c), n_draws=300)
+        found = mode_sampling(modes, source, prior, np.random.default_rng(seed + c), n_draws=300)
         about_mode.append((found.value - exact) / found.standard_error)
-    for scores in (bridged, about_mode):
-        assert 0.6 < np.sqrt(np.mean(np.square(scores))) < 1.5
-        assert abs(np.mean(scores)) < 0.9
+    low, high = spread_limits(20, 4)
+    for scores in (bridged, about_mode):  # of few draws: their errors are known to a tenth
+        assert 0.9 * low < np.sqrt(np.mean(np.square(scores))) < 1.1 * high
+        assert abs(np.mean(scores)) < 1.1 * deviations(4) / np.sqrt(20)
 
 
-def test_a_mode_that_is_left_out_is_given_away():
+def test_a_mode_that_is_left_out_is_given_away(seed):
     """Two separate clouds of which one component is told to take one: the other mode holds most of the posterior."""
     prior = conjugate(covariance_structure("spherical"), NormalInverseWishart([0.0], 0.01, [[0.5]], 20.0))
     rows = np.array([[-6.0], [-5.9], [0.0], [0.1], [6.0], [5.9]])
@@ -455,11 +469,11 @@ def test_a_mode_that_is_left_out_is_given_away():
         mx.Mixture([0.4, 0.6], [[-6.0], [3.0]], [1.0, 9.0], "spherical"),
         mx.Mixture([0.4, 0.6], [[6.0], [-3.0]], [1.0, 9.0], "spherical"),
     ]
-    source, rng = ArraySource(rows), np.random.default_rng(19)
+    source, rng = ArraySource(rows), np.random.default_rng(seed + 19)
     exact = Exact.of(rows, "full", prior.components.prior, {2: (1.0, finite_urn(2, 1.0))}).log_evidence
     half = mode_sampling(modes[:1], source, prior, rng)
     whole = mode_sampling(modes, source, prior, rng)
-    assert abs(whole.value - exact) < 4 * whole.standard_error < 0.3
+    assert abs(whole.value - exact) < MOST * whole.standard_error < 0.45
     assert half.pareto_k > 0.7 or half.value < exact - 0.5
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import mixtura as mx
+from chance import deviations, spread_limits
 from mixtura.assess import replicates
 from mixtura.assess.alignment import align
 from mixtura.assess.information import flattened, information, jacobian, scores
@@ -190,39 +191,40 @@ def test_the_observed_information_agrees_with_the_reference_jackknife(two_of_fai
     assert relative[:6].max() < 0.05  # weights and means are near normal: κ is small, and the agreement close
 
 
-def test_the_bootstrap_agrees_with_the_reference_jackknife(two_of_faithful, faithful):
-    """To p/n, and the Monte Carlo error 1/√(2R) of R replicates, four of them for the largest of 14; twice that for heavy tails."""
-    errors = standard_errors(two_of_faithful, faithful, method="bootstrap", n_replicates=2000, random_state=0)
+def test_the_bootstrap_agrees_with_the_reference_jackknife(two_of_faithful, faithful, seed):
+    """To p/n, and the Monte Carlo error 1/√(2R) of R replicates, 5.4 of them for the largest of 14; 1.7 times that for heavy tails."""
+    errors = standard_errors(two_of_faithful, faithful, method="bootstrap", n_replicates=2000, random_state=seed)
     assert (errors.n_replicates, errors.n_dropped) == (2000, 0)
-    np.testing.assert_allclose(everything(errors), JACKKNIFE, rtol=11 / 272 + 8 / np.sqrt(2 * 2000))
+    np.testing.assert_allclose(everything(errors), JACKKNIFE, rtol=11 / 272 + 1.7 * deviations(14) / np.sqrt(2 * 2000))
 
 
 # ---- where the model holds, all three agree ------------------------------------------------------------------------------------
 
 
 @every_structure
-def test_all_methods_agree_on_many_rows_from_the_model(structure):
-    """Relative errors: of the sandwich ½√((κ − 1)/n) with κ ≤ 30, five of them; of 200 replicates 1/√400, four of them."""
+def test_all_methods_agree_on_many_rows_from_the_model(structure, seed):
+    """Relative errors: of the sandwich ½√((κ − 1)/n) with κ ≤ 30, five of them; of 200 replicates 1/√400, and a first-order formula's."""
     truth, X = drawn(structure, 5000)
     fit = climbed(truth, X)
     observed, sandwich, bootstrap = (
-        everything(standard_errors(fit, X, method=method, n_replicates=200, random_state=0)) for method in METHODS
+        everything(standard_errors(fit, X, method=method, n_replicates=200, random_state=seed)) for method in METHODS
     )
     np.testing.assert_allclose(sandwich, observed, rtol=2.5 * np.sqrt(29 / 5000))
-    np.testing.assert_allclose(bootstrap, sandwich, rtol=4 / np.sqrt(400))
+    low, high = spread_limits(200, len(sandwich))
+    assert ((0.97 * low < bootstrap / sandwich) & (bootstrap / sandwich < 1.03 * high)).all()
 
 
-def test_intervals_of_the_truth_cover():
+def test_intervals_of_the_truth_cover(seed):
     """Many rows, all intervals at 99.99 %: a wrong scale or a wrong sign would miss."""
     truth, X = drawn(covariance_structure("full"), 50_000)
     fit = climbed(truth, X)
     for method in METHODS:
-        lower, upper = standard_errors(fit, X, method=method, n_replicates=50, random_state=0).interval(0.9999)
+        lower, upper = standard_errors(fit, X, method=method, n_replicates=50, random_state=seed).interval(0.9999)
         for low, true, high in zip(lower, (truth.weights, truth.means, truth.covariances), upper, strict=True):
             assert ((low < true) & (true < high)).all()
 
 
-def test_weighted_rows_are_draws_that_carry_weight_to_sandwich_and_bootstrap():
+def test_weighted_rows_are_draws_that_carry_weight_to_sandwich_and_bootstrap(seed):
     """Rows of weight two vary by twice as much, not by √2: the mean of one normal shows it, √(Σ w² (x − x̄)²)/Σ w."""
     rng = np.random.default_rng(0)
     X, w = rng.normal(size=(1000, 1)), rng.uniform(0.2, 3, 1000)
@@ -231,8 +233,8 @@ def test_weighted_rows_are_draws_that_carry_weight_to_sandwich_and_bootstrap():
     expected = np.sqrt((w**2) @ (X - mean) ** 2) / w.sum()
     sandwich = standard_errors(fit, X, w, method="sandwich")
     np.testing.assert_allclose(sandwich.means[0], expected, rtol=1e-9)
-    bootstrap = standard_errors(fit, X, w, method="bootstrap", n_replicates=1000, random_state=0)
-    np.testing.assert_allclose(bootstrap.means[0], expected, rtol=4 / np.sqrt(2000))
+    bootstrap = standard_errors(fit, X, w, method="bootstrap", n_replicates=1000, random_state=seed)
+    np.testing.assert_allclose(bootstrap.means[0], expected, rtol=deviations() / np.sqrt(2000))
 
 
 # ---- what must and must not matter ---------------------------------------------------------------------------------------------

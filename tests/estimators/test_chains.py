@@ -7,6 +7,7 @@ import pytest
 from sklearn.base import clone
 
 import mixtura as mx
+from chance import SERIES, deviations, largest_r_hat
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -29,10 +30,10 @@ def two_clouds(n_rows=150, seed=0):
 
 
 @pytest.fixture(scope="module", params=SOLVERS)
-def fitted(request):
+def fitted(request, seed):
     if request.param == "nuts":
         pytest.importorskip("nutpie")
-    settings = {"n_chains": 2, "covariance_type": "diag", "random_state": 0, **SOLVERS[request.param]}
+    settings = {"n_chains": 2, "covariance_type": "diag", "random_state": seed, **SOLVERS[request.param]}
     return mx.BayesianGaussianMixture(2, **settings).fit(two_clouds())
 
 
@@ -46,7 +47,9 @@ def test_the_point_is_the_mean_of_relabelled_draws(fitted):
     np.testing.assert_allclose(fitted.weights_[order], [0.4, 0.6], atol=0.12)
     assert fitted.relabelling_.failure_rate == 0
     assert fitted.mixture_.weights.tolist() == fitted.weights_.tolist()
-    assert fitted.diagnostics_.worst.r_hat < 1.05
+    for found in fitted.diagnostics_.quantities:
+        size = min(found.bulk_size, found.tail_size)
+        assert found.r_hat < largest_r_hat(2, size, len(fitted.diagnostics_.quantities)), found.name
     assert fitted.converged_ == fitted.diagnostics_.sound
 
 
@@ -61,13 +64,15 @@ def test_rows_are_labelled_and_scored_by_all_draws(fitted):
 
 def test_what_else_is_asked_of_it(fitted):
     X = two_clouds()
-    together = fitted.coclustering_
+    together = fitted.coclustering(X)
     assert together.shape == (150, 150)
     labels = fitted.predict(X)
     assert together[labels[:, None] == labels].mean() > 0.9 > 0.1 > together[labels[:, None] != labels].mean()
-    found = fitted.estimate_partition()
+    found = fitted.estimate_partition(X)
     assert found.n_clusters == 2
-    assert len({(one, other) for one, other in zip(found.labels, labels, strict=True)}) == 2
+    swapped = (found.labels != labels).mean() > 0.5
+    differing = (found.labels != labels) ^ swapped
+    assert fitted.predict_proba(X)[differing].max(initial=0.5) < 0.75  # rows that either could have
     assert fitted.n_components_posterior_.tolist() == [0, 0, 1]
     assert fitted.log_posterior_.shape == fitted.log_likelihood_.shape == (2, fitted.n_draws)
     best = np.unravel_index(fitted.log_likelihood_.argmax(), (2, fitted.n_draws))
@@ -94,17 +99,20 @@ def test_arviz_reads_it(fitted):
 
 
 def test_what_variational_bayes_has_is_gone_after_sampling_and_back_again():
-    gm = mx.BayesianGaussianMixture(2, random_state=0, **(SOLVERS["gibbs"] | {"n_draws": 50}))
+    gm = mx.BayesianGaussianMixture(2, random_state=0)
     X = two_clouds()
     gm.set_params(solver="cavi").fit(X)
     assert hasattr(gm, "posterior_")
     assert not hasattr(gm, "draws_")
-    gm.set_params(solver="gibbs").fit(X)
+    gm.set_params(**(SOLVERS["gibbs"] | {"n_draws": 50})).fit(X)
     assert hasattr(gm, "draws_")
     assert not hasattr(gm, "posterior_")
     assert not hasattr(gm, "lower_bound_")
-    gm.set_params(solver="cavi").fit(X)
-    assert not hasattr(gm, "coclustering_")
+    with pytest.raises(ValueError, match="n_draws is nothing that solver='cavi' knows"):
+        gm.set_params(solver="cavi").fit(X)
+    assert hasattr(gm, "draws_")
+    gm.set_params(n_draws=1000, n_tune=500).fit(X)
+    assert not hasattr(gm, "draws_")
 
 
 def test_nuts_keeps_nothing_of_the_conjugate_prior():
@@ -116,9 +124,9 @@ def test_nuts_keeps_nothing_of_the_conjugate_prior():
         assert not hasattr(gm, name)
 
 
-def test_a_higher_target_makes_shorter_steps():
+def test_a_higher_target_makes_shorter_steps(seed):
     pytest.importorskip("nutpie")
-    settings = SOLVERS["nuts"] | {"n_draws": 100, "n_chains": 1, "random_state": 0}
+    settings = SOLVERS["nuts"] | {"n_draws": 100, "n_chains": 1, "random_state": seed}
     steps = [
         mx.BayesianGaussianMixture(1, target_accept=target, **settings)
         .fit(two_clouds())
@@ -131,7 +139,7 @@ def test_a_higher_target_makes_shorter_steps():
         mx.BayesianGaussianMixture(1, target_accept=1.0, **settings).fit(two_clouds())
 
 
-def test_an_unknown_number_of_components():
+def test_an_unknown_number_of_components(seed):
     X = np.concatenate([two_clouds(100), two_clouds(100) + 20])[:, :1]
     gm = mx.BayesianGaussianMixture(
         3,
@@ -140,7 +148,7 @@ def test_an_unknown_number_of_components():
         n_components_law=mx.ComponentCountLaw.uniform(8),
         n_draws=600,
         n_tune=200,
-        random_state=0,
+        random_state=seed,
         degrees_of_freedom_prior=4,
         covariance_prior=2.0,
         mean_precision_prior=0.01,
@@ -153,10 +161,10 @@ def test_an_unknown_number_of_components():
     assert set(np.unique(gm.predict(X))) == {0, 1, 2, 3}
 
 
-def test_components_that_cannot_be_told_apart_are_not_summarised():
+def test_components_that_cannot_be_told_apart_are_not_summarised(seed):
     X = np.random.default_rng(0).normal(size=(60, 1))
     settings = SOLVERS["gibbs"] | {"n_draws": 300}
-    gm = mx.BayesianGaussianMixture(3, covariance_type="tied", random_state=0, **settings).fit(X)
+    gm = mx.BayesianGaussianMixture(3, covariance_type="tied", random_state=seed, **settings).fit(X)
     with pytest.raises(ValueError, match="cannot be told apart"):
         gm.relabelling_.expectations()
     best = np.unravel_index(gm.log_posterior_.argmax(), gm.log_posterior_.shape)
@@ -196,12 +204,12 @@ def test_nuts_says_its_default_prior(capsys):
     assert "half-Cauchy" in str(gm.prior_)
 
 
-def test_solvers_agree_on_the_evidence():
+def test_solvers_agree_on_the_evidence(seed):
     """Gibbs draws by bridge sampling, the variational posterior by importance sampling: one prior, one number."""
     X = two_clouds(60)
     shared = {
         "covariance_type": "diag",
-        "random_state": 0,
+        "random_state": seed,
         "degrees_of_freedom_prior": 6,
         "covariance_prior": [5.0, 5.0],
     }
@@ -209,11 +217,12 @@ def test_solvers_agree_on_the_evidence():
     variational = mx.BayesianGaussianMixture(
         2, weight_concentration_prior=1.0, weight_concentration_prior_type="dirichlet_distribution", **shared
     ).fit(X)
-    one, other = sampled.log_evidence(X, random_state=0), variational.log_evidence(X, random_state=0)
-    assert one.value == pytest.approx(other.value, abs=4 * np.hypot(one.standard_error, other.standard_error))
+    most = deviations(2, SERIES)
+    one, other = sampled.log_evidence(X, random_state=seed), variational.log_evidence(X, random_state=seed)
+    assert one.value == pytest.approx(other.value, abs=most * np.hypot(one.standard_error, other.standard_error))
     assert one.standard_error < 0.1
-    third = sampled.log_evidence(X, method="modes", random_state=0)
-    assert third.value == pytest.approx(other.value, abs=4 * np.hypot(third.standard_error, other.standard_error))
+    third = sampled.log_evidence(X, method="modes", random_state=seed)
+    assert third.value == pytest.approx(other.value, abs=most * np.hypot(third.standard_error, other.standard_error))
     with pytest.raises(ValueError, match="'bridge' or 'modes'"):
         sampled.log_evidence(X, method="chib")
     open_number = mx.BayesianGaussianMixture(2, solver="gibbs", n_draws=30, n_tune=30, random_state=0).fit(X)

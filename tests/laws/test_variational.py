@@ -11,6 +11,7 @@ from scipy.stats import beta as beta_law
 from scipy.stats import dirichlet, multivariate_t, wishart
 
 import mixtura as mx
+from chance import deviations
 from mixtura.data.array import ArraySource
 from mixtura.inference.variational import CoordinateAscent
 from mixtura.model.covariance import STRUCTURES, covariance_structure
@@ -213,7 +214,7 @@ def test_the_bound_is_the_sum_of_all_its_terms(weights, iris):
     assert gm.lower_bound_ == pytest.approx(total, rel=1e-10)
 
 
-def test_divergences_of_weights_by_their_definition():
+def test_divergences_of_weights_by_their_definition(seed):
     """Against entropies and densities of scipy: a divergence is minus the entropy minus the expected log prior."""
     posterior = Dirichlet(0.5, np.array([3.0, 1.2, 0.6]))
     prior_normaliser = gammaln(1.5) - 3 * gammaln(0.5)
@@ -226,8 +227,9 @@ def test_divergences_of_weights_by_their_definition():
         log_left = digamma(b) - digamma(a + b)
         expected -= beta_law(a, b).entropy() + math.log(0.5) + (0.5 - 1) * log_left
     assert sticks.divergence == pytest.approx(expected, rel=1e-12)
-    draws = np.array([sticks.draw(np.random.default_rng(s)) for s in range(4000)])
-    np.testing.assert_allclose(np.log(draws[:, 1]).mean(), sticks.expected_logs[1], atol=0.05)
+    draws = np.array([sticks.draw(np.random.default_rng(seed + s)) for s in range(4000)])
+    logs = np.log(draws[:, 1])
+    assert logs.mean() == pytest.approx(sticks.expected_logs[1], abs=deviations() * logs.std() / math.sqrt(4000))
 
 
 def test_the_predictive_density_is_students(iris):
@@ -240,14 +242,15 @@ def test_the_predictive_density_is_students(iris):
 
 
 @every_structure
-def test_the_predictive_density_is_the_average_over_draws(structure):
+def test_the_predictive_density_is_the_average_over_draws(structure, seed):
+    """Densities of draws have a long tail above: their mean and its error are those of fewer."""
     rows = np.random.default_rng(3).normal(size=(12, 2))
     gm = mx.BayesianGaussianMixture(2, covariance_type=structure.name, random_state=0, max_iter=500).fit(rows)
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     points = np.array([[0.0, 0.0], [1.0, -1.0], [3.0, 2.0]])
     draws = np.array([gm.posterior_.draw(rng).pdf(points) for _ in range(4000)])
     error = draws.std(axis=0) / math.sqrt(len(draws))
-    assert (np.abs(draws.mean(axis=0) - np.exp(gm.score_samples(points))) < 5 * error).all()
+    assert (np.abs(draws.mean(axis=0) - np.exp(gm.score_samples(points))) < deviations(3, 30) * error).all()
 
 
 @pytest.mark.parametrize("n_components", [2, 3])

@@ -9,6 +9,7 @@ from scipy.special import betaln, gammaln, multigammaln
 from scipy.stats import beta, dirichlet, gamma, multivariate_normal, wishart
 
 import mixtura as mx
+from chance import SERIES, deviations
 from mixtura.ground.errors import DataError, InvalidParameterError
 from mixtura.model.covariance import STRUCTURES, covariance_structure
 from mixtura.model.evidence import DrawnMixtures, log_permutation_sum
@@ -19,6 +20,9 @@ from mixtura.model.weight_posterior import GeneralisedDirichlet, StickBreaking
 FIVE = np.array([[0.0], [1.0], [10.0], [11.0], [12.0]])
 FIVE_EVIDENCE = [-21.802099237667, -15.513655943397, -15.406090711916, -15.454065926747, -15.533037074030]
 WEIGHTS = ["dirichlet_distribution", "dirichlet_process"]
+MOST = deviations(1, SERIES)
+"""Standard errors that an estimate of the evidence may lie off; how large those are is tested too."""
+
 every_structure = pytest.mark.parametrize("name", [structure.name for structure in STRUCTURES])
 every_weight_prior = pytest.mark.parametrize("weights", WEIGHTS)
 
@@ -94,15 +98,15 @@ def enumerated(rows, n_components, name, weights, alpha, prior):
 
 
 @pytest.mark.parametrize("n_components", [1, 2, 3, 4, 5])
-def test_five_points(n_components):
+def test_five_points(n_components, seed):
     prior = NormalInverseWishart([6.0], 0.1, [[4.0]], 4.0)
     exact = FIVE_EVIDENCE[n_components - 1]
     if n_components < 5:
         assert enumerated(FIVE, n_components, "full", WEIGHTS[0], 1.0, prior) == pytest.approx(exact, abs=1e-9)
     gm = fitted(FIVE, n_components, alpha=1.0, prior=prior)
-    found = gm.posterior_.log_evidence(FIVE, n_draws=10_000, random_state=0)
+    found = gm.posterior_.log_evidence(FIVE, n_draws=10_000, random_state=seed)
     assert gm.lower_bound_ <= exact + 1e-11
-    assert abs(found.value - exact) < 4 * found.standard_error + 1e-11
+    assert abs(found.value - exact) < MOST * found.standard_error + 1e-11
     assert found.standard_error < 0.02
     if n_components == 1:
         assert found.standard_error < 1e-14
@@ -117,31 +121,31 @@ def two_groups(distance):
 @every_structure
 @every_weight_prior
 @pytest.mark.parametrize("distance", [0.0, 8.0])
-def test_all_labellings_of_seven_rows(name, weights, distance):
+def test_all_labellings_of_seven_rows(name, weights, distance, seed):
     rows = two_groups(distance)
     exact = enumerated(rows, 2, name, weights, 0.8, FIRM)
     gm = fitted(rows, 2, name, weights, prior=FIRM)
-    found = gm.posterior_.log_evidence(rows, n_draws=10_000, random_state=1)
+    found = gm.posterior_.log_evidence(rows, n_draws=10_000, random_state=seed + 1)
     assert exact - 4 < gm.lower_bound_ < exact
-    assert abs(found.value - exact) < 4 * found.standard_error
+    assert abs(found.value - exact) < MOST * found.standard_error
     assert found.standard_error < 0.15
 
 
 @every_weight_prior
-def test_three_components_and_weighted_rows(weights):
+def test_three_components_and_weighted_rows(weights, seed):
     rows = np.random.default_rng(5).normal(size=(3, 2)) * 2
     counts = np.array([1, 3, 2])
     exact = enumerated(np.repeat(rows, counts, axis=0), 3, "full", weights, 0.8, FIRM)
     gm = fitted(np.repeat(rows, counts, axis=0), 3, weights=weights, prior=FIRM)
-    found = gm.posterior_.log_evidence(rows, counts, n_draws=10_000, random_state=2)
+    found = gm.posterior_.log_evidence(rows, counts, n_draws=10_000, random_state=seed + 2)
     assert gm.lower_bound_ < exact
-    assert abs(found.value - exact) < 4 * found.standard_error < 0.4
+    assert abs(found.value - exact) < MOST * found.standard_error < 0.55
 
 
-def test_a_poor_proposal_is_given_away_by_its_tail():
+def test_a_poor_proposal_is_given_away_by_its_tail(seed):
     """A weak prior and two groups that nearly touch: the posterior has modes that the belief knows nothing of."""
     rows = two_groups(4.0)
-    found = fitted(rows, 2).posterior_.log_evidence(rows, random_state=0)
+    found = fitted(rows, 2).posterior_.log_evidence(rows, random_state=seed)
     assert found.pareto_k > 0.7
 
 
@@ -214,15 +218,15 @@ def test_the_permutation_sum_one_by_one(n_components):
         assert found[s] == pytest.approx(np.logaddexp.reduce(terms), rel=1e-12)
 
 
-def test_weights_too_small_for_numbers_leave_the_evidence_finite():
+def test_weights_too_small_for_numbers_leave_the_evidence_finite(seed):
     """An empty component under a sparse prior has weights like e^−2000: with it, the evidence is all but that of one component."""
     rows = np.random.default_rng(8).normal(size=(30, 2))
-    one = fitted(rows, 1).posterior_.log_evidence(rows, random_state=0)
+    one = fitted(rows, 1).posterior_.log_evidence(rows, random_state=seed)
     for weights in WEIGHTS:
         belief = fitted(rows, 2, weights=weights, alpha=1e-4).posterior_
-        assert belief.draw_parameters(100, np.random.default_rng(0)).log_weights.min() < -2000
-        found = belief.log_evidence(rows, random_state=0)
-        assert abs(found.value - one.value) < 4 * found.standard_error < 0.2
+        assert belief.draw_parameters(100, np.random.default_rng(seed)).log_weights.min() < -2000
+        found = belief.log_evidence(rows, random_state=seed)
+        assert abs(found.value - one.value) < MOST * found.standard_error < 0.3
 
 
 def test_the_prior_is_what_a_belief_was_before():
@@ -235,13 +239,13 @@ def test_the_prior_is_what_a_belief_was_before():
         np.testing.assert_array_equal(before.effective_counts, 0.0)
 
 
-def test_draws_made_in_parts_are_as_good(monkeypatch):
+def test_draws_made_in_parts_are_as_good(monkeypatch, seed):
     rows = np.random.default_rng(10).normal(size=(10, 2))
     belief = fitted(rows, 2).posterior_
-    whole = belief.log_evidence(rows, n_draws=4000, random_state=0)
+    whole = belief.log_evidence(rows, n_draws=4000, random_state=seed)
     monkeypatch.setattr("mixtura.model.evidence.NUMBERS", 300)
-    parts = belief.log_evidence(rows, n_draws=4000, random_state=1)
-    assert abs(whole.value - parts.value) < 4 * math.hypot(whole.standard_error, parts.standard_error)
+    parts = belief.log_evidence(rows, n_draws=4000, random_state=seed + 1)
+    assert abs(whole.value - parts.value) < MOST * math.hypot(whole.standard_error, parts.standard_error)
 
 
 def test_what_cannot_be_done_is_named():

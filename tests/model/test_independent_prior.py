@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 import mixtura as mx
+from chance import deviations, kolmogorov
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.model.coordinates import Coordinates
@@ -131,28 +132,28 @@ def test_the_law_of_correlations_integrates_to_one(eta: float) -> None:
 
 
 @every_law
-def test_draws_follow_the_marginal_laws(law: ScaleLaw) -> None:
-    """Kolmogorov–Smirnov distances of 2000 draws, of which one in a thousand would be above 0.044 by chance."""
-    prior, rng = prior_with(law), np.random.default_rng(0)
+def test_draws_follow_the_marginal_laws(law: ScaleLaw, seed: int) -> None:
+    prior, rng, most = prior_with(law), np.random.default_rng(seed), kolmogorov(2000, 5)
     drawn = [prior.draw(2, covariance_structure("diag"), rng) for _ in range(2000)]
     for d, scale in enumerate(np.broadcast_to(law.scale, 3)):
         taus = np.sqrt([m.covariances[1, d] for m in drawn])
-        assert stats.kstest(taus, scipy_law(law, scale).cdf).statistic < 0.044
-    assert stats.kstest([m.weights[0] for m in drawn], stats.beta(ALPHA, ALPHA).cdf).statistic < 0.044
-    assert stats.kstest([m.means[0, 2] for m in drawn], stats.norm(2.0, 0.5).cdf).statistic < 0.044
+        assert stats.kstest(taus, scipy_law(law, scale).cdf).statistic < most
+    assert stats.kstest([m.weights[0] for m in drawn], stats.beta(ALPHA, ALPHA).cdf).statistic < most
+    assert stats.kstest([m.means[0, 2] for m in drawn], stats.norm(2.0, 0.5).cdf).statistic < most
 
 
-def test_drawn_correlations_are_alike_and_beta() -> None:
+def test_drawn_correlations_are_alike_and_beta(seed: int) -> None:
     prior = IndependentPrior(np.zeros(3), np.ones(3), HalfNormal(1.0), correlation_concentration=1.0)
-    full, rng = covariance_structure("full"), np.random.default_rng(0)
+    full, rng = covariance_structure("full"), np.random.default_rng(seed)
     matrices = np.array([prior.draw(1, full, rng).covariances[0] for _ in range(2000)])
-    deviations = np.sqrt(np.diagonal(matrices, axis1=1, axis2=2))
-    correlations = matrices / deviations[:, :, None] / deviations[:, None, :]
+    spreads = np.sqrt(np.diagonal(matrices, axis1=1, axis2=2))
+    correlations = matrices / spreads[:, :, None] / spreads[:, None, :]
     marginal = stats.beta(1.5, 1.5, loc=-1, scale=2)  # Beta(η − 1 + D/2, η − 1 + D/2)
     for i, j in ((0, 1), (0, 2), (1, 2)):
         own = correlations[:, i, j]
-        assert stats.kstest(own, marginal.cdf).statistic < 0.044
-        assert np.mean(own**2) == pytest.approx(marginal.var(), rel=0.08)
+        assert stats.kstest(own, marginal.cdf).statistic < kolmogorov(2000, 6)
+        error = np.std(own**2) / np.sqrt(2000)
+        assert np.mean(own**2) == pytest.approx(marginal.var(), abs=deviations(6) * error)
 
 
 @every_structure

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from scipy.stats import beta, dirichlet, invgamma, invwishart, multivariate_normal, norm
+from scipy.stats import beta, dirichlet, invgamma, invwishart, multivariate_normal, norm, wishart
 from scipy.stats import t as student
 
 import mixtura as mx
+from chance import deviations, share_limits
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.model.covariance import STRUCTURES, covariance_structure
 from mixtura.model.weight_posterior import Dirichlet, StickBreaking
@@ -32,27 +33,29 @@ def belief(name="full", weights=WEIGHTS[0], n_components=2, alpha=0.5):
 @every_structure
 @pytest.mark.parametrize("weights", WEIGHTS)
 @pytest.mark.parametrize("level", [0.5, 0.95])
-def test_intervals_hold_their_share_of_draws_and_half_of_the_rest_on_each_side(name, weights, level):
-    posterior, rng, n_draws = belief(name, weights), np.random.default_rng(1), 4000
+def test_intervals_hold_their_share_of_draws_and_half_of_the_rest_on_each_side(name, weights, level, seed):
+    posterior, rng, n_draws = belief(name, weights), np.random.default_rng(seed + 1), 4000
     drawn = posterior.draw_parameters(n_draws, rng)
     blocks = posterior.structure.block_from_roots(drawn.roots.reshape(-1, *drawn.roots.shape[2:]))
     variances = posterior.structure.block_variances(blocks, 2).reshape(n_draws, -1, 2)
     intervals = posterior.intervals(level)
     tail = 0.5 - 0.5 * level
     for values, (lower, upper) in zip((np.exp(drawn.log_weights), drawn.means, variances), intervals, strict=True):
-        error = 5 * np.sqrt(tail * (1 - tail) / n_draws) * (2 if weights == WEIGHTS[1] and values.ndim == 2 else 1)
-        np.testing.assert_allclose((values < lower).mean(axis=0), tail, atol=error)
-        np.testing.assert_allclose((values > upper).mean(axis=0), tail, atol=error)
+        # Weights of sticks have intervals that are draws' own: their ends are as uncertain as the shares beyond them.
+        n_independent = n_draws / 2 if weights == WEIGHTS[1] and values.ndim == 2 else n_draws
+        for beyond in (values < lower, values > upper):
+            low, high = share_limits(beyond.mean(axis=0), n_independent, 20)
+            assert ((low < tail) & (tail < high)).all()
 
 
 @every_structure
-def test_a_single_draw_follows_the_same_law(name):
-    posterior, rng = belief(name), np.random.default_rng(2)
+def test_a_single_draw_follows_the_same_law(name, seed):
+    posterior, rng = belief(name), np.random.default_rng(seed + 2)
     lower, upper = posterior.intervals(0.5).variances
     mixtures = [posterior.draw(rng) for _ in range(800)]
     shape = mixtures[0].means.shape
     inside = [(lower < v) & (v < upper) for v in (m.structure.variances(m.covariances, *shape) for m in mixtures)]
-    np.testing.assert_allclose(np.mean(inside, axis=0), 0.5, atol=5 * 0.5 / np.sqrt(800))
+    np.testing.assert_allclose(np.mean(inside, axis=0), 0.5, atol=deviations(4) * 0.5 / np.sqrt(800))
     for mixture in mixtures[:20]:
         again = mx.Mixture(mixture.weights, mixture.means, mixture.covariances, name)
         np.testing.assert_allclose(mixture.log_pdf(ROWS), again.log_pdf(ROWS), rtol=1e-10)
@@ -69,37 +72,40 @@ def test_intervals_by_scipys_laws():
     np.testing.assert_allclose(variances[1], invgamma(nu[:, None] / 2, scale=scales / 2).ppf(0.95), rtol=1e-10)
 
 
-def test_covariance_draws_are_inverse_wishart():
+def test_covariance_draws_are_inverse_wishart(seed):
     scale, degrees, n_draws = np.array([[2.0, 0.7], [0.7, 1.0]]), 7.3, 20_000
     structure = covariance_structure("full")
     blocks = structure.draw_blocks(
-        np.repeat(scale[None], n_draws, 0), np.full(n_draws, degrees), 2, np.random.default_rng(3)
+        np.repeat(scale[None], n_draws, 0), np.full(n_draws, degrees), 2, np.random.default_rng(seed + 3)
     )
-    error = 5 * blocks.std(axis=0) / np.sqrt(n_draws)
+    error = deviations(12) * blocks.std(axis=0) / np.sqrt(n_draws)
     assert (np.abs(blocks.mean(axis=0) - invwishart(degrees, scale).mean()) < error).all()
-    expected = invwishart(degrees, scale).var()
-    np.testing.assert_allclose(blocks.var(axis=0), expected, rtol=0.2)
-    precisions = np.linalg.inv(blocks)
-    np.testing.assert_allclose(precisions.mean(axis=0), degrees * np.linalg.inv(scale), rtol=0.03)
+    # Spreads are those of precisions, which have all moments: known to 1.4 % at worst, six of that.
+    precisions, law = np.linalg.inv(blocks), wishart(degrees, np.linalg.inv(scale))
+    error = deviations(12) * precisions.std(axis=0) / np.sqrt(n_draws)
+    assert (np.abs(precisions.mean(axis=0) - law.mean()) < error).all()
+    np.testing.assert_allclose(precisions.var(axis=0), law.var(), rtol=0.085)
 
 
 @pytest.mark.parametrize(
     "law", [Dirichlet(0.5, 0.5 + COUNTS), StickBreaking(0.5, np.zeros((0, 2)), np.zeros(0, int)).updated(COUNTS)]
 )
-def test_logs_of_weights(law):
-    draws = law.draw_logs(40_000, np.random.default_rng(4))
+def test_logs_of_weights(law, seed):
+    draws = law.draw_logs(40_000, np.random.default_rng(seed + 4))
     np.testing.assert_allclose(np.exp(draws).sum(axis=1), 1.0, rtol=1e-12)
-    np.testing.assert_allclose(np.exp(draws).mean(axis=0), law.expectations, atol=0.005)
-    np.testing.assert_allclose(draws.mean(axis=0), law.expected_logs, atol=5 * draws.std(axis=0).max() / 200)
+    np.testing.assert_allclose(np.exp(draws).mean(axis=0), law.expectations, atol=0.005)  # six errors
+    np.testing.assert_allclose(
+        draws.mean(axis=0), law.expected_logs, atol=deviations(6) * draws.std(axis=0).max() / 200
+    )
     found, exact = np.cov(draws.T), law.covariance_of_logs
-    np.testing.assert_allclose(found, exact, atol=0.06 * exact.max())
+    np.testing.assert_allclose(found, exact, atol=0.09 * exact.max())  # seven errors
 
 
-def test_sparse_weights_are_drawn_in_logs():
-    logs = Dirichlet(1e-4, np.array([20.0, 1e-4])).draw_logs(500, np.random.default_rng(5))
+def test_sparse_weights_are_drawn_in_logs(seed):
+    logs = Dirichlet(1e-4, np.array([20.0, 1e-4])).draw_logs(2000, np.random.default_rng(seed + 5))
     assert np.isfinite(logs).all()
     assert np.exp(logs).min() == 0.0
-    np.testing.assert_allclose(-logs[:, 1].mean(), 1e4, rtol=0.2)
+    np.testing.assert_allclose(-logs[:, 1].mean(), 1e4, rtol=0.2)  # nine errors
 
 
 @every_structure
@@ -142,8 +148,10 @@ def test_the_mode_of_weights():
         assert dirichlet.logpdf(moved, full.concentrations) < dirichlet.logpdf(full.mode, full.concentrations)
     with pytest.raises(InvalidParameterError, match="no mode"):
         _ = Dirichlet(0.5, np.array([0.5, 0.7])).mode
-    sticks = StickBreaking(2.0, np.zeros((0, 2)), np.zeros(0, int)).updated(np.array([3.0, 6.0, 0.0]))
+    sticks = StickBreaking(2.0, np.array([[7.0, 5.0], [4.0, 2.0], [1.0, 2.0]]), np.array([1, 0, 2]))
     np.testing.assert_allclose(sticks.mode, [0.4 * 3 / 4, 6 / 10, 0.4 / 4])
+    # Where much is expected beyond the last stick, the largest component is what is left.
+    np.testing.assert_allclose(sticks.updated(np.array([3.0, 6.0, 0.0])).mode, [3 / 10, 7 / 10, 0.0])
     sparse = StickBreaking(0.5, np.zeros((0, 2)), np.zeros(0, int)).updated(np.array([3.0, 6.0, 0.0, 0.0]))
     np.testing.assert_allclose(sparse.mode, [2.5 / 8.5, 6 / 8.5, 0.0, 0.0])
 
