@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 WORKERS ?= 2
+MACHINES ?=
+PART ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,10 +15,10 @@ OLDEST_READY := $(OLDEST)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types wheel test-oldest bench clean
+.PHONY: help demo test test-machines lint format types wheel test-oldest bench clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 demo: $(READY)  ## fit Old Faithful with one to six components
 	@echo '$$ mixtura fit examples/faithful.csv --components 1:6'
@@ -24,6 +26,9 @@ demo: $(READY)  ## fit Old Faithful with one to six components
 
 test: lint types  ## check style and types, then run all tests
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal
+
+test-machines: $(READY)  ## run all tests as other machines would: older processors, one thread, another hash seed
+	$(BIN)/python tests/machines.py $(if $(MACHINES),--only $(MACHINES)) -n $(WORKERS) --dist worksteal $(if $(PART),-m "$(PART)")
 
 lint: $(READY)  ## check style and layout
 	$(BIN)/ruff check
