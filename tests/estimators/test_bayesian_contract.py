@@ -28,7 +28,7 @@ def test_estimator_checks(estimator, check):
 def test_every_parameter_of_scikit_learn_with_its_default():
     theirs = sklearn.mixture.BayesianGaussianMixture().get_params()
     ours = mx.BayesianGaussianMixture().get_params()
-    assert {name: ours[name] for name in theirs} == theirs
+    assert {name: ours[name] for name in theirs} == theirs | {"reg_covar": "auto"}
 
 
 @pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])

@@ -96,8 +96,16 @@ def test_given_means_are_where_it_begins(faithful):
     gm = mx.GaussianMixture(2, means_init=means).fit(faithful)
     np.testing.assert_array_equal(gm.restarts_.best.start.means, means)
     weights = np.array([0.3, 0.7])
-    gm = mx.GaussianMixture(2, weights_init=weights, random_state=0).fit(faithful)
+    gm = mx.GaussianMixture(2, weights_init=weights, means_init=means).fit(faithful)
     np.testing.assert_array_equal(gm.restarts_.best.start.weights, weights)
+
+
+def test_every_start_of_a_race_has_the_weights_that_were_given(faithful):
+    """A weight of zero stays zero in EM, however long it runs."""
+    with pytest.warns(mx.CollapseWarning, match="no row belongs to component 1"):
+        gm = mx.GaussianMixture(2, weights_init=[1.0, 0.0], random_state=0).fit(faithful)
+    np.testing.assert_array_equal(gm.weights_, [1, 0])
+    np.testing.assert_allclose(gm.means_[0], faithful.mean(axis=0), rtol=1e-12)
 
 
 def test_given_responsibilities_are_followed_by_an_m_step(faithful):

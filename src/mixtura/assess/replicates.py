@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mixtura.assess.alignment import align
 from mixtura.assess.information import information, scores
@@ -139,7 +140,9 @@ def refit(starts: Sequence[Mixture], source: ArraySource, row_weights: Array) ->
         for i in set(range(len(places))).difference(climbing):
             fitted[places[i]] = current[i]
         updated = algorithm.maximise_stack([swept[i].moments for i in climbing]) if climbing else []
-        going = [(i, m) for i, m in zip(climbing, updated, strict=True) if not isinstance(m, Collapsed)]
+        going = [
+            (i, m) for i, m in zip(climbing, updated, strict=True) if not isinstance(m, Collapsed) and m.weights.all()
+        ]
         if not going:
             break
         if len(going) < len(places):
@@ -154,6 +157,9 @@ class _WeightedShares:
     """Posterior probabilities times row weights that differ from mixture to mixture: ``weights``, ``(R, B)``, of the block at hand."""
 
     weights: Array
+
+    def among(self, components: NDArray[np.intp]) -> _WeightedShares:
+        return self
 
     def __call__(self, log_joint: Array) -> Array:
         return self._weighted(log_joint, soft(log_joint))

@@ -11,10 +11,11 @@ from mixtura.assess.criteria import Criteria, criteria
 from mixtura.data.array import ArraySource
 from mixtura.ground.errors import CollapseError
 from mixtura.inference.em import ExpectationMaximization
+from mixtura.inference.floor import Floor
 from mixtura.inference.loop import Progress
 from mixtura.inference.race import SHORT_RUNS, Pool, Shortlist, pool_size, race
 from mixtura.inference.restarts import Restarts, finish
-from mixtura.inference.seeding import seeding_sample
+from mixtura.inference.seeding import SeedingSample
 from mixtura.inference.solvers import AUTO
 from mixtura.inference.starts import kmeans_starts
 from mixtura.inference.stopping import Stopping
@@ -48,8 +49,8 @@ class Candidate:
 
     @property
     def sound(self) -> bool:
-        """Whether it was fitted without a component held at the floor."""
-        return self.restarts is not None and not self.restarts.best.collapses
+        """Whether it was fitted without a component on too few rows to be a group."""
+        return self.restarts is not None and not self.restarts.best.is_spiked
 
     @property
     def log_likelihood(self) -> float | None:
@@ -97,7 +98,7 @@ class Search:
         return self.ranked()[0]
 
     def ranked(self) -> list[Candidate]:
-        """Sound candidates by the criterion, then those held at the floor, then those that could not be fitted."""
+        """Sound candidates by the criterion, then those with a collapsed component, then those that could not be fitted."""
         return sorted(self.candidates, key=self._merit)
 
     def _merit(self, candidate: Candidate) -> tuple[bool, bool, float]:
@@ -107,12 +108,13 @@ class Search:
 
 def search(
     source: ArraySource,
+    sample: SeedingSample,
     candidates: Sequence[tuple[int, CovarianceStructure]],
     stopping: Stopping,
     *,
     criterion: str,
     n_init: int,
-    floor: float,
+    floor: Floor,
     rng: np.random.Generator,
     progress: Progress | None = None,
 ) -> Search:
@@ -121,14 +123,15 @@ def search(
     Parameters
     ----------
     source : ArraySource
+    sample : SeedingSample
+        That starts look at.
     candidates : sequence of (int, CovarianceStructure)
         Numbers of components and structures.
     stopping : Stopping
     criterion : {"bic", "aic", "icl"}
     n_init : int
         Restarts of each candidate.
-    floor : float
-        Smallest variance allowed.
+    floor : Floor
     rng : Generator
     progress : Progress, optional
 
@@ -137,9 +140,12 @@ def search(
     CollapseError
         If no candidate could be fitted.
     """
-    algorithms = {structure: ExpectationMaximization(structure, floor) for _, structure in candidates}
+    algorithms = {
+        structure: ExpectationMaximization(structure, floor.variances, collapsed=floor.collapsed)
+        for _, structure in candidates
+    }
     tasks = [(k, algorithms[structure]) for k, structure in candidates]
-    shortlists = _shortlists(source, tasks, n_init, rng)
+    shortlists = _shortlists(sample, tasks, n_init, rng)
     begun = [
         (task, shortlist) for task, shortlist in zip(tasks, shortlists, strict=True) if isinstance(shortlist, Shortlist)
     ]
@@ -156,10 +162,9 @@ def search(
 
 
 def _shortlists(
-    source: ArraySource, tasks: Sequence[tuple[int, ExpectationMaximization]], n_init: int, rng: np.random.Generator
+    sample: SeedingSample, tasks: Sequence[tuple[int, ExpectationMaximization]], n_init: int, rng: np.random.Generator
 ) -> list[Shortlist | CollapseError]:
     """The starts that each candidate goes on with, or why it has none."""
-    sample = seeding_sample(source, max(k for k, _ in tasks))
     pools: list[Pool | CollapseError] = []
     for (k, algorithm), starts in zip(
         tasks, kmeans_starts(sample, tasks, rng, pool_size(2, n_init, SHORT_RUNS)), strict=True

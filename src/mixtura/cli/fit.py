@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from mixtura.cli.arguments import parse_columns, parse_components, parse_covariances
 from mixtura.cli.outputs import can_draw, check_output, check_picture, save_picture
@@ -15,6 +16,16 @@ from mixtura.cli.posterior import POSTERIORS, fit_posterior, largest_first
 if TYPE_CHECKING:
     from mixtura.cli.tables import Table
     from mixtura.model.mixture import Mixture
+
+
+OPTIONS_OF = {
+    "criterion": ("em",),
+    "max_iter": ("em", "cavi", "svi"),
+    "draws": ("gibbs", "nuts"),
+    "chains": ("gibbs", "nuts"),
+    "target_accept": ("nuts",),
+}
+"""Options that only some solvers know, and which those are."""
 
 
 @click.command()
@@ -66,9 +77,7 @@ if TYPE_CHECKING:
 @click.option(
     "--reg-covar",
     type=click.FloatRange(0),
-    default=1e-6,
-    show_default=True,
-    help="Floor on variances, which keeps components from collapsing onto repeated rows.",
+    help="Floor on variances, which keeps components from collapsing onto repeated rows.  [default: one in each column's unit]",
 )
 @click.option("--out", metavar="FILE", help="Model file.  [default: <name of DATA>.mixture.json here]")
 @click.option("--plot", metavar="FILE", help="Picture, .png, .pdf or .svg.  [default: <name of DATA>.mixture.png here]")
@@ -85,7 +94,7 @@ def fit(
     columns: str | None,
     seed: int,
     max_iter: int,
-    reg_covar: float,
+    reg_covar: float | None,
     out: str | None,
     plot: str | None,
 ) -> None:
@@ -103,6 +112,7 @@ def fit(
       mixtura fit faithful.csv --components 2 --solver nuts --draws 1000 --chains 4
       mixtura fit big.parquet --columns height,weight --covariance full,tied
     """
+    _check_options(solver)
     sizes, structures, names = parse_components(components), parse_covariances(covariance), parse_columns(columns)
     model_file, picture_file = _targets(data, out, plot)
 
@@ -112,19 +122,18 @@ def fit(
 
     table = read_table(data, names)
     _check_fit(table, sizes, default=components == "1:9")
+    settings: dict[str, Any] = {"n_init": restarts} | ({} if reg_covar is None else {"reg_covar": reg_covar})
     if solver == "em":
-        settings = {"criterion": criterion, "n_init": restarts, "max_iter": max_iter, "reg_covar": reg_covar}
+        settings |= {"criterion": criterion, "max_iter": max_iter}
         mixture, facts = _likeliest(table, sizes, structures, seed, settings)
     else:
-        settings = {
-            "n_init": restarts,
-            "max_iter": max_iter,
-            "reg_covar": reg_covar,
-            "n_draws": draws,
-            "n_chains": chains,
-            "target_accept": target_accept,
-            "verbose": int(sys.stderr.isatty()),
-        }
+        settings["verbose"] = int(sys.stderr.isatty())
+        if solver in ("cavi", "svi"):
+            settings["max_iter"] = max_iter
+        else:
+            settings |= {"n_draws": draws, "n_chains": chains}
+        if solver == "nuts":
+            settings["target_accept"] = target_accept
         mixture, facts = fit_posterior(table, solver, sizes, structures, seed, settings)
     write_document(model_file, mixture, facts)
     if picture_file is not None:
@@ -155,9 +164,20 @@ def _likeliest(
         data=Path(table.source).name,
         left_out=table.left_out,
         seed=seed,
-        certificate=str(found.best_estimator_.certificate_),
+        certificate=str(found.best_estimator_.certificate(table.rows)),
     )
     return largest_first(found.mixture_).with_feature_names(table.columns), facts
+
+
+def _check_options(solver: str) -> None:
+    """Raise if an option was given that the solver knows nothing of."""
+    given = click.get_current_context().get_parameter_source
+    for name, solvers in OPTIONS_OF.items():
+        if solver not in solvers and given(name) is ParameterSource.COMMANDLINE:
+            option = "--" + name.replace("_", "-")
+            raise click.ClickException(
+                f"{option} is nothing that --solver {solver} knows; leave it out, or use --solver {' or '.join(solvers)}."
+            )
 
 
 def _targets(data: str, out: str | None, plot: str | None) -> tuple[Path, Path | None]:

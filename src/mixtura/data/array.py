@@ -56,7 +56,17 @@ class ArraySource:
     @cached_property
     def magnitude(self) -> Array:
         """Largest absolute value of each column, ``(D,)``: what the spacing of floating-point numbers is relative to."""
-        return np.maximum(self.rows.max(axis=0), -self.rows.min(axis=0)).astype(np.float64)
+        return np.maximum(self.highest, -self.lowest)
+
+    @cached_property
+    def lowest(self) -> Array:
+        """Smallest value of each column, ``(D,)``."""
+        return self.rows.min(axis=0).astype(np.float64)
+
+    @cached_property
+    def highest(self) -> Array:
+        """Largest value of each column, ``(D,)``."""
+        return self.rows.max(axis=0).astype(np.float64)
 
     def blocks(self, size: int, start: int = 0, stop: int | None = None) -> Iterator[Block]:
         """Consecutive blocks of ``size`` rows between two positions, the last one shorter."""

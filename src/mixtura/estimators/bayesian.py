@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -22,7 +23,6 @@ from mixtura.assess.mode_sampling import mode_sampling
 from mixtura.assess.relabelling import METHODS
 from mixtura.assess.standard_errors import StandardErrors
 from mixtura.data.array import ArraySource
-from mixtura.data.arrow import as_table
 from mixtura.estimators.chains import (
     ChainSettings,
     SampledBelief,
@@ -35,8 +35,8 @@ from mixtura.estimators.chains import (
     partition_prior,
 )
 from mixtura.estimators.conjugate import conjugate_prior, weight_prior
-from mixtura.estimators.fitted import Belief, FittedMixture
-from mixtura.estimators.inputs import as_partition, as_source
+from mixtura.estimators.fitted import Belief, FittedMixture, parts_of, replaced_fit
+from mixtura.estimators.inputs import as_partition, as_rows, as_source, check_warm_start, variance_floor
 from mixtura.estimators.sampled import SummarisesDraws
 from mixtura.estimators.streaming import LearnsFromBatches
 from mixtura.ground.errors import CollapseError, InvalidParameterError
@@ -66,26 +66,17 @@ from mixtura.model.semi_conjugate import SemiConjugateComponents
 from mixtura.model.weight_posterior import Dirichlet
 from mixtura.sweep import Sweep, accumulate
 
-SET_BY_SOME_SOLVERS = (
-    "posterior_",
-    "chains_",
-    "draws_",
-    "coclustering_",
-    "losses_",
-    "lower_bound_",
-    "lower_bounds_",
-    "restarts_",
-    "prior_",
-    "_log_prior",
-    "weight_concentration_",
-    "mean_precision_",
-    "degrees_of_freedom_",
-    "weight_concentration_prior_",
-    "mean_precision_prior_",
-    "mean_prior_",
-    "degrees_of_freedom_prior_",
-    "covariance_prior_",
-)
+CONJUGATE = ("mean_precision_prior", "mean_prior", "degrees_of_freedom_prior", "covariance_prior")
+CLIMBS = ("tol", "max_iter", "batch_size", "warm_start")
+SAMPLES = ("n_draws", "n_tune", "n_chains", "relabelling", "prior")
+KNOWN_TO = {
+    "cavi": {*CONJUGATE, *CLIMBS, "weight_concentration_prior_type", "moves"},
+    "svi": {*CONJUGATE, *CLIMBS, "weight_concentration_prior_type", "guide"},
+    "gibbs": {*CONJUGATE, *SAMPLES, "weight_concentration_prior_type", "n_components_law"},
+    "nuts": {*SAMPLES, "target_accept"},
+    "guide": {"n_draws", "guide"},
+}
+"""Parameters that only some solvers know; a guide is a solver of its own here."""
 
 
 class BayesianGaussianMixture(SummarisesDraws, LearnsFromBatches, FittedMixture, BaseEstimator):
@@ -103,9 +94,9 @@ class BayesianGaussianMixture(SummarisesDraws, LearnsFromBatches, FittedMixture,
     covariance_type : {"full", "tied", "diag", "tied_diag", "spherical", "tied_spherical"} or code, default="full"
     tol : float, default=1e-3
         Bound per row still to come, as in ``GaussianMixture``.
-    reg_covar : float, default=1e-6
-        Floor under the default ``covariance_prior``, for data that lie in a subspace. Covariances themselves need none: the prior keeps
-        them away from singular ones.
+    reg_covar : "auto" or float, default="auto"
+        Floor under the default ``covariance_prior``, for data that lie in a subspace; "auto" is one for each column, in its unit, as in
+        ``GaussianMixture``. Covariances themselves need none: the prior keeps them away from singular ones.
     max_iter : int, default=100
     n_init : int, default=1
     init_params : {"kmeans", "k-means++", "random", "random_from_data"}, (N,) integer array or (N, K) array, default="kmeans"
@@ -191,8 +182,6 @@ class BayesianGaussianMixture(SummarisesDraws, LearnsFromBatches, FittedMixture,
     sample_stats_ : dict of (C, S) arrays
     n_components_posterior_ : (K + 1,) array
         Probabilities of the number of components that hold rows; ``n_components_prior_`` are those before the rows were seen ("gibbs").
-    coclustering_ : (n, n) array
-        Probability that two rows belong together, of at most 2000 evenly spaced rows.
     prior_ : IndependentPrior, SemiConjugateComponents or NormalInverseWishart
         The prior that was sampled under.
     n_features_in_ : int
@@ -213,7 +202,7 @@ class BayesianGaussianMixture(SummarisesDraws, LearnsFromBatches, FittedMixture,
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "covariance_type": [StrOptions({name for s in STRUCTURES for name in (s.name, s.code)})],
         "tol": [Interval(Real, 0.0, None, closed="left")],
-        "reg_covar": [Interval(Real, 0.0, None, closed="left")],
+        "reg_covar": [StrOptions({"auto"}), Interval(Real, 0.0, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "n_init": [Interval(Integral, 1, None, closed="left")],
         "init_params": [StrOptions(set(SEEDINGS)), "array-like"],
@@ -246,7 +235,7 @@ class BayesianGaussianMixture(SummarisesDraws, LearnsFromBatches, FittedMixture,
         *,
         covariance_type: str = "full",
         tol: float = 1e-3,
-        reg_covar: float = 1e-6,
+        reg_covar: float | str = "auto",
         max_iter: int = 100,
         n_init: int = 1,
         init_params: str | ArrayLike = "kmeans",
@@ -302,7 +291,7 @@ class BayesianGaussianMixture(SummarisesDraws, LearnsFromBatches, FittedMixture,
         self.guide = guide
 
     _batch_solver = "svi"
-    _log_prior: LogPrior | None
+    _log_prior_: LogPrior | None
     prior_: IndependentPrior | SemiConjugateComponents | NormalInverseWishart
 
     # ---- fitting ---------------------------------------------------------------------------------------------------------------
@@ -322,39 +311,67 @@ class BayesianGaussianMixture(SummarisesDraws, LearnsFromBatches, FittedMixture,
             If more than ``tol`` per row is still to come when ``max_iter`` is reached.
         """
         self._validate_params()
-        self._stream = None
-        rows: Array = validate_data(self, as_table(X), dtype=[np.float64, np.float32], ensure_min_samples=2)
-        source, kept = as_source(rows, sample_weight, self.n_components)
-        self._forget()
-        if self.guide is not None:
-            self._follow(self.guide, source, rows.dtype)
-        elif self.solver == "nuts":
-            self._draw_by_nuts(source, rows.dtype)
-        elif self.solver == "gibbs":
-            self._draw_by_gibbs(source, rows.dtype)
-        else:
-            self._climb(source, kept, len(rows), rows.dtype)
+        self._check_known()
+        earlier = self._earlier()
+        with replaced_fit(self):
+            rows: Array = validate_data(self, as_rows(X), dtype=[np.float64, np.float32], ensure_min_samples=2)
+            source, kept = as_source(rows, sample_weight, self.n_components)
+            if self.guide is not None:
+                self._follow(self.guide, source, rows.dtype)
+            elif self.solver == "nuts":
+                self._draw_by_nuts(source, rows.dtype)
+            elif self.solver == "gibbs":
+                self._draw_by_gibbs(source, rows.dtype)
+            else:
+                self._climb(source, kept, len(rows), rows.dtype, earlier)
+        self._warn()
         return self
 
-    def _climb(self, source: ArraySource, kept: Array | None, n_rows: int, dtype: np.dtype) -> None:
+    def _check_known(self) -> None:
+        """Raise if a parameter that the solver does not know is not at its default."""
+        solver = "guide" if self.guide is not None and self.solver == "svi" else self.solver
+        signature = inspect.signature(type(self)).parameters
+        for name in sorted(set().union(*KNOWN_TO.values()) - KNOWN_TO[solver]):
+            value, default = getattr(self, name), signature[name].default
+            if value is not default and not (np.ndim(value) == 0 and value == default):
+                knowing = [f"solver={other!r}" for other in KNOWN_TO if name in KNOWN_TO[other] and other != "guide"]
+                asked = "a guide" if solver == "guide" else f"solver={solver!r}"
+                raise InvalidParameterError(
+                    f"{name} is nothing that {asked} knows; leave it at {default!r}, or use {' or '.join(knowing)}."
+                )
+
+    def _earlier(self) -> Posterior | Mixture | None:
+        """What a warm start goes on from: the posterior, or what its arrays were changed to by hand."""
+        if not self.warm_start or "posterior_" not in vars(self):
+            return None
+        return self.posterior_ if self._followed().as_fitted else self.mixture_
+
+    def _climb(
+        self,
+        source: ArraySource,
+        kept: Array | None,
+        n_rows: int,
+        dtype: np.dtype,
+        earlier: Posterior | Mixture | None,
+    ) -> None:
         algorithm, stopping = self._algorithm(source), Stopping(float(self.tol), self.max_iter, source.total_weight)
-        shortlist = self._shortlist(source, kept, n_rows, algorithm)
+        shortlist = self._shortlist(source, kept, n_rows, algorithm, earlier)
         climb = self._by_batches if self.solver == "svi" else self._by_passes
         self._adopt_prior(algorithm)
         self._adopt(climb(source, shortlist, algorithm, stopping), dtype)
-        if not self.converged_:
-            warnings.warn(
-                f"The best of {self.restarts_.n_runs} restarts did not converge: {self.restarts_.best.stop.sentence}. "
-                "Increase max_iter, or try other starts.",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
 
-    def _forget(self) -> None:
-        """What the last fit has left that this one may not set again."""
-        for name in SET_BY_SOME_SOLVERS:
-            if not (self.warm_start and name == "posterior_"):
-                self.__dict__.pop(name, None)
+    def _warn(self) -> None:
+        if self.converged_:
+            return
+        if "chains_" in vars(self):
+            warnings.warn(self.chains_.diagnostics.verdict, ConvergenceWarning, stacklevel=3)
+            return
+        which = "the fit" if self.n_init == 1 else f"the best of n_init={self.n_init} restarts"
+        warnings.warn(
+            f"{which} did not converge: {self.restarts_.best.stop.sentence}. Increase max_iter, or try other starts.",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
 
     def _draw_by_nuts(self, source: ArraySource, dtype: np.dtype) -> None:
         if self.n_components_law is not None or isinstance(self.prior, SemiConjugateComponents):
@@ -365,7 +382,7 @@ class BayesianGaussianMixture(SummarisesDraws, LearnsFromBatches, FittedMixture,
         prior = self.prior or independent_prior(source, self.n_components, concentration)
         chains = by_nuts(source, self._modes(source), prior, self._chain_settings(), as_generator(self.random_state))
         # With a common factor of all spreads, the density of the parameters alone has no formula.
-        self.prior_, self._log_prior = prior, None if prior.common_log_spread else prior
+        self.prior_, self._log_prior_ = prior, None if prior.common_log_spread else prior
         self._adopt_draws(chains, source, dtype)
 
     def _draw_by_gibbs(self, source: ArraySource, dtype: np.dtype) -> None:
@@ -376,7 +393,7 @@ class BayesianGaussianMixture(SummarisesDraws, LearnsFromBatches, FittedMixture,
         settings, rng = self._chain_settings(), as_generator(self.random_state)
         chains = by_gibbs(source, self._modes(source), components, partition, settings, rng)
         self._adopt_prior(algorithm)
-        self.prior_, self._log_prior = self.prior or algorithm.prior, log_prior(components, partition)
+        self.prior_, self._log_prior_ = self.prior or algorithm.prior, log_prior(components, partition)
         self._adopt_draws(chains, source, dtype)
 
     def _modes(self, source: ArraySource) -> list[Mixture]:
@@ -388,18 +405,12 @@ class BayesianGaussianMixture(SummarisesDraws, LearnsFromBatches, FittedMixture,
         return ChainSettings(verbose=bool(self.verbose), **{name: getattr(self, name) for name in names})
 
     def _adopt_draws(self, chains: Chains, source: ArraySource, dtype: np.dtype) -> None:
-        self._adopt_chains(chains, source)
+        self.chains_ = chains
         self._adopt_point(chains.point, dtype)
         self.n_iter_, self.converged_ = self.n_tune + self.n_draws, chains.diagnostics.sound
-        if not self.converged_:
-            warnings.warn(chains.diagnostics.verdict, ConvergenceWarning, stacklevel=4)
 
     def _follow(self, guide: str | Callable[..., Any], source: ArraySource, dtype: np.dtype) -> None:
         """NumPyro's stochastic variational inference, with one of its guides about a mode of EM."""
-        if self.solver != "svi" or self.prior is not None:
-            raise InvalidParameterError(
-                "guide needs solver='svi' and prior=None; with priors of your own, use mixtura.bridges.numpyro.fit_guide."
-            )
         from mixtura.bridges.numpyro import fit_guide
 
         found = fit_guide(
@@ -458,9 +469,10 @@ class BayesianGaussianMixture(SummarisesDraws, LearnsFromBatches, FittedMixture,
     def _begin_stream(
         self, source: ArraySource, kept: Array | None, n_rows: int
     ) -> tuple[CoordinateAscent, Step, Posterior]:
+        self._check_known()
         algorithm = self._algorithm(source)
         self._adopt_prior(algorithm)
-        start: Posterior = self._shortlist(source, kept, n_rows, algorithm).starts[0].mixture
+        start: Posterior = self._shortlist(source, kept, n_rows, algorithm, self._earlier()).starts[0].mixture
         return algorithm, Blend(algorithm), start
 
     def _adopt_stream(self, stream: Stream, source: ArraySource) -> None:
@@ -468,6 +480,9 @@ class BayesianGaussianMixture(SummarisesDraws, LearnsFromBatches, FittedMixture,
         self.converged_, self.n_iter_ = False, stream.n_steps
         self.lower_bounds_ = [-loss * stream.weight for loss in self.losses_]
         self.lower_bound_ = self.lower_bounds_[-1]
+
+    def _floor(self, source: ArraySource) -> Array | float:
+        return variance_floor(self.reg_covar, source, seeding_sample(source, self.n_components)).variances
 
     def _algorithm(self, source: ArraySource) -> CoordinateAscent:
         structure = covariance_structure(self.covariance_type)
@@ -479,7 +494,7 @@ class BayesianGaussianMixture(SummarisesDraws, LearnsFromBatches, FittedMixture,
             mean_precision=self.mean_precision_prior,
             covariance=self.covariance_prior,
             degrees_of_freedom=self.degrees_of_freedom_prior,
-            floor=float(self.reg_covar),
+            floor=self._floor(source),
         )
         process = self.weight_concentration_prior_type == "dirichlet_process"
         return CoordinateAscent(structure, prior, weight_prior(self.n_components, self._concentration(), process))
@@ -493,16 +508,25 @@ class BayesianGaussianMixture(SummarisesDraws, LearnsFromBatches, FittedMixture,
         self.covariance_prior_ = float(block) if block.ndim == 0 else block
 
     def _shortlist(
-        self, source: ArraySource, kept: Array | None, n_rows: int, algorithm: CoordinateAscent
+        self,
+        source: ArraySource,
+        kept: Array | None,
+        n_rows: int,
+        algorithm: CoordinateAscent,
+        earlier: Posterior | Mixture | None,
     ) -> Shortlist:
-        if self.warm_start and hasattr(self, "posterior_"):
-            return Shortlist([Start(self.posterior_)])
         k, diagonal = self.n_components, algorithm.structure.diagonal
+        if earlier is not None:
+            check_warm_start(earlier.means.shape, (k, source.n_features))
+            if isinstance(earlier, Posterior) and earlier.structure is algorithm.structure:
+                return Shortlist([Start(earlier)])
+            shares = earlier.responsibilities(source.rows)
+            return Shortlist([Start(algorithm.maximise(accumulate(source, shares, k, diagonal=diagonal)))])
         if not isinstance(self.init_params, str):
             partition = as_partition(self.init_params, kept, n_rows, k)
             return Shortlist([Start(algorithm.maximise(accumulate(source, partition, k, diagonal=diagonal)))])
         sample = seeding_sample(source, k)
-        finder = ExpectationMaximization(algorithm.structure, floor=float(self.reg_covar), prior=algorithm.prior)
+        finder = ExpectationMaximization(algorithm.structure, floor=self._floor(source), prior=algorithm.prior)
         points = seeded(sample, k, finder, as_generator(self.random_state), self.n_init, self.init_params)
         with Sweep(sample.source) as sweep:
             beliefs = algorithm.maximise_stack([s.moments for s in sweep([point.scorer for point in points])])
@@ -537,11 +561,9 @@ class BayesianGaussianMixture(SummarisesDraws, LearnsFromBatches, FittedMixture,
         self.degrees_of_freedom_ = posterior.degrees_of_freedom
 
     def _adopt_point(self, point: Mixture, dtype: np.dtype) -> None:
-        self._point = point
-        self.weights_, self.means_ = point.weights.astype(dtype), point.means.astype(dtype)
-        self.covariances_ = np.array(point.covariances, dtype=dtype)
-        self.precisions_ = np.array(point.precisions, dtype=dtype)
-        self.precisions_cholesky_ = np.array(point.precision_factors, dtype=dtype)
+        named = point.with_feature_names(getattr(self, "feature_names_in_", None))
+        for name, part in parts_of(named, dtype).items():
+            setattr(self, name, part)
 
     def standard_errors(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> StandardErrors:
         """Posterior standard deviations of weights, means and covariances, the dependence of labels and parameters included.
@@ -568,16 +590,13 @@ class BayesianGaussianMixture(SummarisesDraws, LearnsFromBatches, FittedMixture,
     # ---- the fitted posterior --------------------------------------------------------------------------------------------------
 
     @property
-    def mixture_(self) -> Mixture:
-        """The point that stands for the posterior."""
-        check_is_fitted(self, "weights_")
-        return self._point.with_feature_names(getattr(self, "feature_names_in_", None))
-
-    @property
     def _belief(self) -> Belief:
-        if "chains_" in self.__dict__:
+        known = self._followed()
+        if not known.as_fitted:  # whoever changed the arrays means them, and not what is believed around them
+            return known.mixture
+        if "chains_" in vars(self):
             return SampledBelief.of(self.chains_)
-        return SampledBelief(self.draws_, self.draws_) if "draws_" in self.__dict__ else self.posterior_
+        return SampledBelief(self.draws_, self.draws_) if "draws_" in vars(self) else self.posterior_
 
     def log_evidence(
         self,
@@ -617,7 +636,7 @@ class BayesianGaussianMixture(SummarisesDraws, LearnsFromBatches, FittedMixture,
         rows = self._rows(X)
         if hasattr(self, "posterior_"):
             return self.posterior_.log_evidence(rows, sample_weight, random_state=random_state)
-        prior: LogPrior | None = getattr(self, "_log_prior", None)
+        prior: LogPrior | None = getattr(self, "_log_prior_", None)
         if prior is None:
             raise InvalidParameterError(
                 "log_evidence is that of a known number of components under a proper prior of our own; fit with solver='nuts', or with "

@@ -6,14 +6,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mixtura.data.array import ArraySource
+from mixtura.estimators.inputs import as_numbers
 from mixtura.ground.errors import InvalidParameterError
-from mixtura.ground.linalg import EPS, raise_eigenvalues
+from mixtura.ground.linalg import EPS, Array, outer, raise_eigenvalues, well_conditioned
 from mixtura.model.covariance.structure import SharedBlocks
 from mixtura.model.prior import NormalInverseWishart
 from mixtura.model.weight_posterior import Dirichlet, StickBreaking, WeightPosterior
 from mixtura.sweep import moments_of_all
 
 TINY = float(np.finfo(np.float64).tiny) ** 0.5
+"""What stands for the variance of a column of zeros, where there is no floor."""
 
 
 def conjugate_prior(
@@ -24,27 +26,29 @@ def conjugate_prior(
     mean_precision: float | None,
     covariance: ArrayLike | None,
     degrees_of_freedom: float | None,
-    floor: float,
+    floor: Array | float,
 ) -> NormalInverseWishart:
-    """The prior of means and covariances; the default covariance, that of the data, has no eigenvalue below ``floor``."""
+    """The prior of means and covariances; the default covariance, that of the data, has no variance below ``floor``."""
     n_features = source.n_features
     moments = moments_of_all(source, diagonal=structure.diagonal)
-    location = moments.means()[0] if mean is None else np.asarray(mean, dtype=np.float64)
-    if location.shape != (n_features,):
-        raise InvalidParameterError(f"mean_prior must have shape ({n_features},); got {location.shape}.")
+    location = moments.means()[0] if mean is None else as_numbers(mean, "mean_prior")
+    if location.shape != (n_features,) or not np.isfinite(location).all():
+        raise InvalidParameterError(f"mean_prior must be {n_features} finite numbers; got {mean!r}.")
     if covariance is None:
         # scikit-learn's default: the unbiased covariance, its diagonal or the mean of that.
-        spread = moments.scatter()[0] / max(moments.count[0] - 1, 1)
+        count = moments.count[0]
+        spread = moments.scatter()[0] / (count - 1 if count >= 2 else count)
         spread = spread if spread.ndim == 2 else np.diag(spread)
-        rounding = 64 * n_features * EPS * np.diagonal(spread).max()
-        given = structure.prior_block(raise_eigenvalues(spread[None], max(floor, rounding, TINY))[0])[0]
+        least = np.maximum(np.maximum(floor, (8 * EPS * source.magnitude) ** 2), TINY)
+        given = structure.prior_block(well_conditioned(raise_eigenvalues(spread[None], least))[0])[0]
     else:
-        given = np.asarray(covariance, dtype=np.float64)
+        given = as_numbers(covariance, "covariance_prior")
         expected = structure.block_shape(n_features)
         if given.shape != expected:
             raise InvalidParameterError(
                 f"covariance_prior of covariance type {structure.name!r} must have shape {expected}; got {given.shape}."
             )
+        check_covariance_prior(given)
     scale = given if given.ndim == 2 else np.eye(n_features) * given
     degrees = float(n_features if degrees_of_freedom is None else degrees_of_freedom)
     if not degrees > n_features - 1:
@@ -52,6 +56,18 @@ def conjugate_prior(
             f"degrees_of_freedom_prior must exceed D − 1 = {n_features - 1}; got {degrees_of_freedom!r}."
         )
     return NormalInverseWishart(location, 1.0 if mean_precision is None else float(mean_precision), scale, degrees)
+
+
+def check_covariance_prior(given: Array) -> None:
+    """Raise if the covariance that a prior was given is none."""
+    variances = np.diagonal(given) if given.ndim == 2 else given
+    if not np.isfinite(given).all() or not (variances > 0).all():
+        raise InvalidParameterError(f"covariance_prior must be finite, with positive variances; got {given!r}.")
+    if given.ndim == 2 and not (
+        np.allclose(given, given.T, rtol=1e-8, atol=0.0)
+        and np.linalg.eigvalsh(given / outer(np.sqrt(variances)))[0] > 0
+    ):
+        raise InvalidParameterError(f"covariance_prior must be symmetric and positive definite; got {given!r}.")
 
 
 def weight_prior(n_components: int, concentration: float, process: bool) -> WeightPosterior:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, Self
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from mixtura.assess.criteria import criteria
 from mixtura.data.array import ArraySource
-from mixtura.data.arrow import as_table
-from mixtura.estimators.inputs import as_source
+from mixtura.estimators.inputs import as_rows, as_source, covariances_from_precisions
 from mixtura.ground.linalg import Array
 from mixtura.ground.random import RandomState
+from mixtura.model.covariance import CovarianceStructure, covariance_structure
 from mixtura.model.mixture import Mixture
 
 
@@ -31,15 +33,68 @@ class Belief(Protocol):
         """Log density of each row, ``(N,)``."""
 
 
+PARTS = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_")
+"""Attributes that stand for the fitted mixture, in scikit-learn's shapes."""
+
+
+class Known(NamedTuple):
+    """The mixture that ``PARTS`` stand for, copies of them as they were then, and whether nobody has changed them since the fit."""
+
+    mixture: Mixture
+    parts: dict[str, Array]
+    as_fitted: bool
+
+
+def parts_of(mixture: Mixture, dtype: DTypeLike) -> dict[str, Any]:
+    """The attributes with which an estimator predicts like a mixture."""
+    arrays = (mixture.weights, mixture.means, mixture.covariances, mixture.precisions, mixture.precision_factors)
+    parts = {name: np.array(array, dtype=dtype) for name, array in zip(PARTS, arrays, strict=True)}
+    return {**parts, "_known_": Known(mixture, {name: part.copy() for name, part in parts.items()}, True)}
+
+
+@contextmanager
+def replaced_fit(estimator: BaseEstimator) -> Iterator[None]:
+    """Take away all that the last fit has left; where the new one fails, put it back."""
+    before = {name: value for name, value in vars(estimator).items() if name.endswith("_") and name[:2] != "__"}
+    for name in before:
+        del vars(estimator)[name]
+    try:
+        yield
+    except BaseException:
+        for name in [name for name in vars(estimator) if name.endswith("_") and name[:2] != "__"]:
+            del vars(estimator)[name]
+        estimator.__dict__.update(before)
+        raise
+
+
 class FittedMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin):
     """The methods of an estimator that has ``mixture_`` once it is fitted."""
 
     random_state: RandomState
+    covariance_type: Any
+    _known_: Known
 
     @property
     def mixture_(self) -> Mixture:
-        """The fitted mixture."""
-        raise NotImplementedError
+        """The fitted mixture; it follows ``weights_``, ``means_`` and the covariances or precisions when those are changed by hand."""
+        return self._followed().mixture
+
+    def _followed(self) -> Known:
+        """What the fitted arrays stand for as they are now."""
+        check_is_fitted(self, list(PARTS[:3]))
+        known: Known | None = vars(self).get("_known_")
+        parts = {name: np.asarray(vars(self)[name]) for name in PARTS if name in vars(self)}
+        changed = [
+            name for name in parts if known is None or not np.array_equal(parts[name], known.parts.get(name, ()))
+        ]
+        if known is None or changed:
+            mixture = _from_parts(parts, changed, covariance_structure(self.covariance_type))
+            names = getattr(self, "feature_names_in_", None)
+            follows = parts_of(mixture.with_feature_names(names), parts["means_"].dtype)
+            self.__dict__.update({name: part for name, part in follows.items() if name not in changed})
+            copies = {name: np.array(vars(self)[name]) for name in PARTS}
+            known = self._known_ = Known(follows["_known_"].mixture, copies, False)
+        return known
 
     @property
     def _belief(self) -> Belief:
@@ -184,7 +239,7 @@ class FittedMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
 
     def _rows(self, X: ArrayLike) -> Array:
         check_is_fitted(self)
-        return validate_data(self, as_table(X), dtype=[np.float64, np.float32], reset=False)
+        return validate_data(self, as_rows(X), dtype=[np.float64, np.float32], reset=False)
 
     @property
     def _n_features_out(self) -> int:
@@ -194,3 +249,22 @@ class FittedMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _from_parts(parts: dict[str, Array], changed: list[str], structure: CovarianceStructure) -> Mixture:
+    """The mixture that the fitted arrays stand for; of covariances and precisions those count that were changed."""
+    weights, means = parts["weights_"].astype(float), parts["means_"]
+    n_components, n_features = means.shape
+    if abs(weights.sum() - 1) < 1e-5:  # as far as single precision goes
+        weights = weights / weights.sum()
+    covariances = parts["covariances_"]
+    if "covariances_" not in changed:
+        if "precisions_cholesky_" in changed:
+            precisions = structure.precisions(parts["precisions_cholesky_"].astype(float))
+            covariances = covariances_from_precisions(
+                precisions, structure, n_components, n_features, "precisions_cholesky_"
+            )
+        elif "precisions_" in changed:
+            precisions = parts["precisions_"]
+            covariances = covariances_from_precisions(precisions, structure, n_components, n_features, "precisions_")
+    return Mixture(weights, means, covariances, structure.name)

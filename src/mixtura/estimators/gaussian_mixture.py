@@ -4,55 +4,61 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
-from functools import cached_property
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
 from mixtura.assess.standard_errors import StandardErrors, standard_errors
 from mixtura.data.array import ArraySource
-from mixtura.data.arrow import as_table
 from mixtura.estimators.callbacks import CallbackSupportMixin, FitTasks, with_callbacks
-from mixtura.estimators.fitted import FittedMixture
+from mixtura.estimators.fitted import FittedMixture, parts_of, replaced_fit
 from mixtura.estimators.inputs import (
     as_partition,
+    as_rows,
     as_source,
+    check_warm_start,
     covariances_from_precisions,
     given_means,
     given_weights,
     replace_parts,
+    variance_floor,
 )
 from mixtura.estimators.streaming import LearnsFromBatches
 from mixtura.ground.errors import CollapseError, CollapseWarning, InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.ground.random import RandomState, as_generator
-from mixtura.inference.certificate import Certificate, certify, thinned
-from mixtura.inference.collapse import Collapse, Collapsed
+from mixtura.inference.certificate import Certificate, certify
+from mixtura.inference.collapse import MOST_LISTED, Collapse, Collapsed, listed
 from mixtura.inference.em import ExpectationMaximization, Penalty
 from mixtura.inference.loop import Observer
 from mixtura.inference.pilot import fly, pilot_source
 from mixtura.inference.race import Pool, Shortlist, Start, race
 from mixtura.inference.restarts import Restarts, finish
-from mixtura.inference.seeding import seeding_sample
+from mixtura.inference.seeding import SeedingSample, seeding_sample
 from mixtura.inference.solvers import SOLVERS, check_has_gradients, solver_for
 from mixtura.inference.starts import REMEDY, SEEDINGS, near_centres, seeded, single_gaussian
 from mixtura.inference.stochastic import GradientStep, Step, Stream
 from mixtura.inference.stopping import Stop, Stopping
 from mixtura.model.covariance import STRUCTURES, CovarianceStructure, covariance_structure
 from mixtura.model.mixture import Mixture
-from mixtura.model.moments import Moments
 from mixtura.model.prior import NormalInverseWishart
 from mixtura.sweep import Assignment, accumulate, hard, moments_of_all, soft
 
 _ASSIGNMENTS: dict[str, Assignment] = {"soft": soft, "hard": hard}
-_PARTS = ("weights_", "means_", "covariances_")
 _COVARIANCE_TYPES = {name for s in STRUCTURES for name in (s.name, s.code)}
+
+
+class Earlier(NamedTuple):
+    """The last fit: its mixture, and the bounds of its climb."""
+
+    mixture: Mixture
+    bounds: tuple[float, ...]
 
 
 class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, BaseEstimator):
@@ -70,9 +76,11 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
     tol : float, default=1e-3
         Log-likelihood per row. A fit counts as converged when no more than ``tol`` is estimated (Aitken) to be still to come, where
         scikit-learn looks at the last step only; within ``max_iter`` it goes on until a ten-thousandth of ``tol`` is.
-    reg_covar : float, default=1e-6
+    reg_covar : "auto" or float, default="auto"
         Floor: no component's variance, in any direction, falls below it. Covariances above it are not touched (scikit-learn adds it
-        to every diagonal). With 0, a component that collapses ends that restart.
+        to every diagonal). "auto" is a floor of its own for each column, in that column's unit: a ten-millionth of its variance, or the
+        rounding of values that lie on a grid (``reg_covar_`` says what it came to). A number is one floor for all columns. With 0, a
+        component that collapses ends that restart.
     max_iter : int, default=100
         Largest number of M-steps; 0 returns the best start.
     n_init : int, default=1
@@ -85,7 +93,7 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
         Parameters to start from; what is not given is estimated from the rows nearest to the given means, or by ``init_params``.
     random_state : None, int, RandomState or Generator
     warm_start : bool, default=False
-        Whether to start from the last fit.
+        Whether to start from the last fit, if there is one: with the same number of components and columns, on these rows or others.
     verbose : int, default=0
         1 prints the bound of each restart every ``verbose_interval`` iterations, and why it ended.
     verbose_interval : int, default=10
@@ -118,8 +126,8 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
         Steps of the best restart, after its start was chosen.
     n_passes_ : int
         Reads of all rows, whatever the solver; a Hessian–vector product counts two.
-    certificate_ : Certificate
-        The gradient where the fit ended, the gain still possible, and whether it is a maximum.
+    reg_covar_ : (D,) array
+        The floor that was used.
     lower_bound_ : float
         Log-likelihood per row (log posterior per row with a prior) of the fitted mixture.
     lower_bounds_ : list of float
@@ -129,7 +137,7 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
     optima_ : tuple of Optimum
         The distinct optima that the restarts found, best first, and how often each was reached.
     n_collapsed_ : int
-        Restarts in which a component collapsed.
+        Restarts in which a component collapsed onto too few rows to be a group.
     collapses_ : tuple of Collapse
         Components of the fitted mixture that are held at the floor.
     restarts_ : Restarts
@@ -159,7 +167,7 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "covariance_type": [StrOptions(_COVARIANCE_TYPES)],
         "tol": [Interval(Real, 0.0, None, closed="left")],
-        "reg_covar": [Interval(Real, 0.0, None, closed="left")],
+        "reg_covar": [StrOptions({"auto"}), Interval(Real, 0.0, None, closed="left")],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
         "n_init": [Interval(Integral, 1, None, closed="left")],
         "init_params": [StrOptions(set(SEEDINGS)), "array-like"],
@@ -184,7 +192,7 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
         *,
         covariance_type: str = "full",
         tol: float = 1e-3,
-        reg_covar: float = 1e-6,
+        reg_covar: float | str = "auto",
         max_iter: int = 100,
         n_init: int = 1,
         init_params: str | ArrayLike = "kmeans",
@@ -226,7 +234,6 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
     # ---- fitting ---------------------------------------------------------------------------------------------------------------
 
     _batch_solver = "gradient"
-    _evidence: tuple[Moments, float, ArraySource] | None
     collapses_: tuple[Collapse, ...]
 
     @with_callbacks
@@ -255,54 +262,70 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
         ConvergenceWarning
             If more than ``tol`` per row is still to come when ``max_iter`` is reached.
         CollapseWarning
-            If a component of the result is held at ``reg_covar``.
+            If a component of the result is held at the floor ``reg_covar``, or has no rows.
         """
         self._validate_params()
-        self._stream = None
-        rows: Array = validate_data(self, as_table(X), dtype=[np.float64, np.float32], ensure_min_samples=2)
-        source, kept = as_source(rows, sample_weight, self.n_components)
-        metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
-        tasks = FitTasks(self, rows, self.max_iter, metadata)
-        self.adopt(self._climb(source, kept, len(rows), tasks), self.algorithm_, source)
-        tasks.end()
+        earlier = self._earlier()
+        with replaced_fit(self):
+            rows: Array = validate_data(self, as_rows(X), dtype=[np.float64, np.float32], ensure_min_samples=2)
+            source, kept = as_source(rows, sample_weight, self.n_components)
+            metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
+            tasks = FitTasks(self, rows, self.max_iter, metadata)
+            self.adopt(self._climb(source, kept, len(rows), tasks, earlier), self.algorithm_, source)
+            tasks.end()
         self._warn()
         return self
 
-    def _algorithm(self, source: ArraySource) -> ExpectationMaximization:
+    def _earlier(self) -> Earlier | None:
+        """What a warm start goes on from."""
+        if not self.warm_start or "weights_" not in vars(self):
+            return None
+        return Earlier(self.mixture_, vars(self).get("_bounds_", ()))
+
+    def _algorithm(self, source: ArraySource, sample: SeedingSample) -> ExpectationMaximization:
         structure = covariance_structure(self.covariance_type)
+        floor = variance_floor(self.reg_covar, source, sample)
         return ExpectationMaximization(
             structure,
-            floor=float(self.reg_covar),
-            prior=self._prior(source, structure),
+            floor=floor.variances,
+            prior=self._prior(source, structure, floor.variances),
             assignment=_ASSIGNMENTS[self.assignment],
             equal_weights=self.equal_weights,
             penalty=self.penalty,
+            collapsed=floor.collapsed,
         )
 
     def _begin_stream(
         self, source: ArraySource, kept: Array | None, n_rows: int
     ) -> tuple[ExpectationMaximization, Step, Mixture]:
-        self.algorithm_ = self._algorithm(source)
+        sample = seeding_sample(source, self.n_components)
+        self.algorithm_ = self._algorithm(source, sample)
         solver_for(self.solver, self.algorithm_)
         if self.penalty is not None:
             raise InvalidParameterError("partial_fit climbs the plain likelihood; it takes no penalty.")
-        return self.algorithm_, GradientStep(self.algorithm_), self._shortlist(source, kept, n_rows).starts[0].mixture
+        earlier = self._earlier()
+        start: Mixture = self._shortlist(source, kept, n_rows, sample, earlier).starts[0].mixture
+        return self.algorithm_, GradientStep(self.algorithm_), start
 
     def _adopt_stream(self, stream: Stream, source: ArraySource) -> None:
         bounds = tuple(-loss * source.total_weight for loss in self.losses_)
         for name, value in self._attributes(stream.belief, bounds, source).items():
             setattr(self, name, value)
-        self._evidence, self.collapses_ = None, ()
+        self.collapses_ = ()
         self.n_iter_, self.converged_ = stream.n_steps, False
-        self.stop_ = Stop("batches", False, float("nan"), f"learnt from {stream.n_steps} batches")
+        self.stop_ = Stop("batches", False, float("inf"), f"learnt from {stream.n_steps} batches")
 
-    def _climb(self, source: ArraySource, kept: Array | None, n_rows: int, tasks: FitTasks) -> Restarts:
-        self.algorithm_ = self._algorithm(source)
+    def _climb(
+        self, source: ArraySource, kept: Array | None, n_rows: int, tasks: FitTasks, earlier: Earlier | None
+    ) -> Restarts:
+        sample = seeding_sample(source, self.n_components)
+        self.algorithm_ = self._algorithm(source, sample)
         solver = solver_for(self.solver, self.algorithm_)
-        shortlist = self._shortlist(source, kept, n_rows)
+        shortlist = self._shortlist(source, kept, n_rows, sample, earlier)
         stopping = Stopping(float(self.tol), self.max_iter, source.total_weight)
         observe = self._observer(tasks, source) if tasks.watched or self.verbose else None
-        rows = pilot_source(source, shortlist.starts[0].mixture.n_parameters) if self._chooses_its_pilot() else None
+        wants_pilot = earlier is None and self._chooses_its_pilot()
+        rows = pilot_source(source, shortlist.starts[0].mixture.n_parameters) if wants_pilot else None
         if rows is not None:
             shortlist = fly(rows, shortlist, self.algorithm_, stopping, solver)
         (restarts,) = finish(source, [shortlist], [self.algorithm_], stopping, observe, solver=solver)
@@ -316,10 +339,11 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
     def _chooses_its_pilot(self) -> bool:
         """Whether a pilot is wanted, and nobody has said where to start."""
         given = (self.weights_init, self.means_init, self.precisions_init)
-        warm = self.warm_start and hasattr(self, "converged_")
-        return self.pilot and not warm and isinstance(self.init_params, str) and all(part is None for part in given)
+        return self.pilot and isinstance(self.init_params, str) and all(part is None for part in given)
 
-    def _prior(self, source: ArraySource, structure: CovarianceStructure) -> NormalInverseWishart | None:
+    def _prior(
+        self, source: ArraySource, structure: CovarianceStructure, floor: Array | float
+    ) -> NormalInverseWishart | None:
         if not isinstance(self.covariance_prior, str):
             if self.covariance_prior is not None and len(self.covariance_prior.mean) != source.n_features:
                 raise InvalidParameterError(
@@ -328,13 +352,15 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
             return self.covariance_prior
         moments = moments_of_all(source, diagonal=structure.diagonal)
         covariance = moments.scatter()[0] / moments.count[0]
-        scale = single_gaussian(covariance, moments.means(), structure, float(self.reg_covar))
+        scale = single_gaussian(covariance, moments.means(), structure, floor)
         return NormalInverseWishart.from_data_moments(moments.means()[0], scale, self.n_components)
 
-    def _shortlist(self, source: ArraySource, kept: Array | None, n_rows: int) -> Shortlist:
+    def _shortlist(
+        self, source: ArraySource, kept: Array | None, n_rows: int, sample: SeedingSample, earlier: Earlier | None
+    ) -> Shortlist:
         """The mixtures that the restarts begin from."""
-        if self.warm_start and hasattr(self, "converged_"):
-            return Shortlist([Start(self.mixture_)])
+        if earlier is not None:
+            return Shortlist([self._warm(earlier, source)])
         algorithm, n_components = self.algorithm_, self.n_components
         shape = (n_components, source.n_features)
         weights = None if self.weights_init is None else given_weights(self.weights_init, n_components)
@@ -344,25 +370,31 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
             if self.precisions_init is None
             else covariances_from_precisions(self.precisions_init, algorithm.structure, *shape)
         )
+        given = (weights, means, covariances)
         if weights is not None and means is not None and covariances is not None:
-            return Shortlist([Start(Mixture(weights, means, covariances, algorithm.structure.name))])
+            return Shortlist([Start(Mixture(weights, means, covariances, algorithm.structure.name))], is_given=True)
         if not isinstance(self.init_params, str):
             partition = as_partition(self.init_params, kept, n_rows, n_components)
             moments = accumulate(source, partition, n_components, diagonal=algorithm.structure.diagonal)
-            shortlist = Shortlist([Start(self._first_m_step(moments))])
+            starts = [self._first_m_step(moments)]
+        elif means is not None:
+            starts = [near_centres(sample, means, algorithm)]
         else:
-            sample = seeding_sample(source, n_components)
-            if means is not None:
-                shortlist = Shortlist([Start(near_centres(sample, means, algorithm))])
-            else:
-                rng = as_generator(self.random_state)
-                starts = seeded(sample, n_components, algorithm, rng, self.n_init, self.init_params)
-                (shortlist,) = race(sample, [Pool(starts, replace(algorithm, penalty=None), self.n_init)])
-        given = (weights, means, covariances)
-        return shortlist._replace(
-            starts=[Start(replace_parts(mixture, *given), times) for mixture, times in shortlist.starts],
-            reserves=[Start(replace_parts(mixture, *given), times) for mixture, times in shortlist.reserves],
-        )
+            rng = as_generator(self.random_state)
+            starts = seeded(sample, n_components, algorithm, rng, self.n_init, self.init_params)
+        pool = Pool([replace_parts(start, *given) for start in starts], replace(algorithm, penalty=None), self.n_init)
+        (shortlist,) = race(sample, [pool])
+        return shortlist
+
+    def _warm(self, earlier: Earlier, source: ArraySource) -> Start:
+        """The last fit as a start; where the structure is another one now, the M-step from its responsibilities."""
+        mixture, wanted = earlier.mixture, (self.n_components, source.n_features)
+        check_warm_start(mixture.means.shape, wanted)
+        structure = self.algorithm_.structure
+        if mixture.structure is structure:
+            return Start(mixture, history=earlier.bounds)
+        shares = mixture.responsibilities(source.rows)
+        return Start(self._first_m_step(accumulate(source, shares, self.n_components, diagonal=structure.diagonal)))
 
     def _first_m_step(self, moments: Any) -> Mixture:
         try:
@@ -388,9 +420,8 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
         best = restarts.best
         self.algorithm_, self.prior_ = algorithm, algorithm.prior
         self.n_passes_ = max(run.n_passes for run in restarts.runs)
-        self.__dict__.pop("certificate_", None)
-        assert best.moments is not None
-        self._evidence = (best.moments, best.stop.remaining, thinned(source))
+        self.reg_covar_ = np.broadcast_to(algorithm.floor, source.n_features).astype(float)
+        self._bounds_ = (*best.history, *best.bounds)
         for name, value in self._attributes(best.mixture, best.bounds, source).items():
             setattr(self, name, value)
         self.restarts_, self.optima_, self.n_collapsed_ = restarts, restarts.optima, restarts.n_collapsed
@@ -401,15 +432,7 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
     def _attributes(self, mixture: Mixture, bounds: tuple[float, ...], source: ArraySource) -> dict[str, Any]:
         """The attributes with which an estimator predicts like ``mixture``."""
         named = mixture.with_feature_names(getattr(self, "feature_names_in_", None))
-        parts = {
-            "weights_": mixture.weights,
-            "means_": mixture.means,
-            "covariances_": mixture.covariances,
-            "precisions_": mixture.precisions,
-            "precisions_cholesky_": mixture.precision_factors,
-        }
-        attributes: dict[str, Any] = {name: np.array(part, dtype=source.rows.dtype) for name, part in parts.items()}
-        attributes["_known_mixture"] = (*(attributes[name] for name in _PARTS), named)
+        attributes = parts_of(named, source.rows.dtype)
         per_row = [bound / source.total_weight for bound in bounds]
         attributes.update(n_iter_=len(bounds) - 1, lower_bound_=per_row[-1], lower_bounds_=per_row[1:])
         return attributes
@@ -417,28 +440,58 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
     def _warn(self) -> None:
         if self.collapses_:
             warnings.warn(
-                f"{'; '.join(map(str, self.collapses_))}. Held at reg_covar={self.reg_covar:g}. Try fewer components, a prior "
-                "(covariance_prior='empirical'), or a reg_covar that suits the scale of the data.",
+                f"{listed(self.collapses_)}. Held at the floor (reg_covar={self.reg_covar!r}), as is right where a column has few "
+                "values. Otherwise try fewer components, a prior (covariance_prior='empirical'), or another reg_covar.",
+                CollapseWarning,
+                stacklevel=4,
+            )
+        if without_rows := np.flatnonzero(self.weights_ == 0).tolist():
+            others = f" and {len(without_rows) - MOST_LISTED} more" if len(without_rows) > MOST_LISTED else ""
+            warnings.warn(
+                f"no row belongs to component{'s' * (len(without_rows) > 1)} "
+                f"{', '.join(map(str, without_rows[:MOST_LISTED]))}{others}: weight zero. Try fewer components or another start.",
                 CollapseWarning,
                 stacklevel=4,
             )
         if not self.converged_ and self.max_iter:
+            which = "the fit" if self.n_init == 1 else f"the best of n_init={self.n_init} restarts"
             warnings.warn(
-                f"The best of {self.restarts_.n_runs} restarts did not converge: {self.stop_.sentence}. "
-                "Increase max_iter, or try other starts.",
+                f"{which} did not converge: {self.stop_.sentence}. Increase max_iter, or try other starts.",
                 ConvergenceWarning,
                 stacklevel=4,
             )
 
-    @cached_property
-    def certificate_(self) -> Certificate:
-        """How good the answer is."""
-        check_is_fitted(self, list(_PARTS))
-        check_has_gradients(self.algorithm_, "certificate_")
-        if self._evidence is None:
-            raise InvalidParameterError("certificate_ is about all rows of a fit; partial_fit keeps none.")
-        moments, remaining, sample = self._evidence
-        return certify(self.restarts_.best.mixture, moments, remaining, sample)
+    def certificate(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> Certificate:
+        """How good the answer is: the gradient there, the gain still possible, and whether it is a maximum.
+
+        Parameters
+        ----------
+        X : (N, D) array-like
+            The rows of the fit.
+        sample_weight : (N,) array-like, optional
+            Their weights.
+
+        Returns
+        -------
+        Certificate
+
+        Raises
+        ------
+        InvalidParameterError
+            If the bound has no gradient: with a prior, hard assignment or equal weights, or a component without rows.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import mixtura as mx
+        >>> X = np.array([[1.0], [1.2], [0.8], [7.0], [7.4], [6.6]])
+        >>> mx.GaussianMixture(2, random_state=0).fit(X).certificate(X).is_maximum
+        True
+        """
+        rows = self._rows(X)
+        check_has_gradients(self.algorithm_, "certificate")
+        source, _ = as_source(rows, sample_weight, 1)
+        return certify(self.mixture_, self.stop_.remaining, source)
 
     def standard_errors(
         self,
@@ -495,16 +548,3 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
             n_replicates=n_replicates,
             random_state=random_state,
         )
-
-    # ---- the fitted mixture ----------------------------------------------------------------------------------------------------
-
-    @property
-    def mixture_(self) -> Mixture:
-        """The fitted mixture; it follows ``weights_``, ``means_`` and ``covariances_`` when those are set by hand."""
-        check_is_fitted(self, list(_PARTS))
-        parts = [getattr(self, name) for name in _PARTS]
-        *known, mixture = getattr(self, "_known_mixture", (None, None, None, None))
-        if mixture is None or any(part is not other for part, other in zip(parts, known, strict=True)):
-            mixture = Mixture(parts[0], parts[1], parts[2], self.covariance_type)
-            self._known_mixture = (*parts, mixture)
-        return mixture

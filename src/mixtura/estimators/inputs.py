@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import _check_sample_weight
 
 from mixtura.data.array import ArraySource
+from mixtura.data.arrow import as_table
 from mixtura.ground.errors import DataError, InvalidParameterError
 from mixtura.ground.linalg import Array
+from mixtura.inference.floor import Floor, default_floor
+from mixtura.inference.seeding import SeedingSample
 from mixtura.model.covariance import CovarianceStructure
 from mixtura.model.covariance.structure import check_natural_shape
 from mixtura.model.mixture import Mixture, check_positive_definite, check_responsibilities
+
+
+def as_rows(X: Any) -> Any:
+    """Rows as scikit-learn can check them; what it would read as numbers in silence is refused."""
+    if np.ma.isMaskedArray(X):
+        raise DataError(
+            "X is a masked array, and what lies under its mask would be read. Leave those rows out, or fill them in."
+        )
+    table = as_table(X)
+    kinds = [np.dtype(kind) for kind in _dtypes(table) if isinstance(kind, np.dtype | type)]
+    if any(kind.kind in "mM" for kind in kinds):
+        raise DataError("X holds dates or durations. Turn them into numbers first, such as days since a date.")
+    return table
+
+
+def _dtypes(table: Any) -> Iterable[Any]:
+    kinds = getattr(table, "dtypes", None)
+    return [getattr(table, "dtype", None)] if kinds is None else kinds
 
 
 def as_source(X: Array, sample_weight: Any, n_components: int) -> tuple[ArraySource, Array | None]:
@@ -44,7 +66,10 @@ def as_source(X: Array, sample_weight: Any, n_components: int) -> tuple[ArraySou
 
 def as_partition(given: Any, kept: Array | None, n_rows: int, n_components: int) -> Array:
     """Labels ``(N,)`` or responsibilities ``(N, K)`` to begin with, for the rows that carry weight."""
-    partition = np.asarray(given)
+    try:
+        partition = np.asarray(given)
+    except ValueError as error:
+        raise InvalidParameterError(f"init_params must be one array of labels or responsibilities; {error}.") from error
     if partition.ndim == 1:
         if partition.shape != (n_rows,) or partition.dtype.kind not in "iu":
             raise InvalidParameterError(
@@ -62,8 +87,8 @@ def as_partition(given: Any, kept: Array | None, n_rows: int, n_components: int)
 
 def given_weights(weights_init: Any, n_components: int) -> Array:
     """Checked ``weights_init``."""
-    weights = np.asarray(weights_init, dtype=np.float64)
-    if weights.shape != (n_components,) or (weights < 0).any() or not abs(weights.sum() - 1) < 1e-6:
+    weights = as_numbers(weights_init, "weights_init")
+    if weights.shape != (n_components,) or not (weights >= 0).all() or not abs(weights.sum() - 1) < 1e-6:
         raise InvalidParameterError(
             f"weights_init must be {n_components} non-negative numbers that sum to 1; got {weights_init!r}."
         )
@@ -72,7 +97,7 @@ def given_weights(weights_init: Any, n_components: int) -> Array:
 
 def given_means(means_init: Any, n_components: int, n_features: int) -> Array:
     """Checked ``means_init``."""
-    means = np.array(means_init, dtype=np.float64)
+    means = as_numbers(means_init, "means_init")
     if means.shape != (n_components, n_features) or not np.isfinite(means).all():
         raise InvalidParameterError(
             f"means_init must have shape ({n_components}, {n_features}) and be finite; got shape {means.shape}."
@@ -81,17 +106,45 @@ def given_means(means_init: Any, n_components: int, n_features: int) -> Array:
 
 
 def covariances_from_precisions(
-    precisions_init: Any, structure: CovarianceStructure, n_components: int, n_features: int
+    given: Any, structure: CovarianceStructure, n_components: int, n_features: int, name: str = "precisions_init"
 ) -> Array:
-    """Covariances (the structure's natural array) of checked ``precisions_init``."""
-    precisions = np.array(precisions_init, dtype=np.float64)
-    check_natural_shape(structure, precisions, n_components, n_features, "precisions_init")
-    factor = check_positive_definite(structure, precisions, (n_components, n_features), "precisions_init")
+    """Covariances (the structure's natural array) of checked precisions."""
+    precisions = as_numbers(given, name)
+    check_natural_shape(structure, precisions, n_components, n_features, name)
+    factor = check_positive_definite(structure, precisions, (n_components, n_features), name)
     return structure.precisions(factor)
+
+
+def as_numbers(given: Any, name: str) -> Array:
+    """A parameter as a float64 array, or an error that names it."""
+    try:
+        if np.iscomplexobj(given) or np.ma.isMaskedArray(given):
+            raise TypeError("complex and masked arrays are not")
+        return np.array(given, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidParameterError(f"{name} must be an array of real numbers; {error}.") from error
+
+
+def variance_floor(reg_covar: str | float, source: ArraySource, sample: SeedingSample) -> Floor:
+    """The floor that ``reg_covar`` stands for: one for each column by default, or a number for all of them."""
+    if not isinstance(reg_covar, str):
+        return Floor(float(reg_covar), float(reg_covar))
+    return default_floor(sample, source.magnitude, float(np.finfo(source.rows.dtype).eps))
+
+
+def check_warm_start(shape: tuple[int, ...], wanted: tuple[int, int]) -> None:
+    """Raise if a fit of ``shape = (K, D)`` cannot be gone on from where another shape is wanted."""
+    if shape != wanted:
+        raise InvalidParameterError(
+            f"warm_start goes on from a fit of {shape[0]} components in {shape[1]} columns; now n_components={wanted[0]}, and the "
+            f"data have {wanted[1]}. Set warm_start=False to begin afresh."
+        )
 
 
 def replace_parts(base: Mixture, weights: Array | None, means: Array | None, covariances: Array | None) -> Mixture:
     """A start with the parts that the user gave."""
+    if weights is None and means is None and covariances is None:
+        return base
     return Mixture(
         base.weights if weights is None else weights,
         base.means if means is None else means,

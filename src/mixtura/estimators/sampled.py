@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
 from numpy.typing import ArrayLike
@@ -11,7 +10,6 @@ from sklearn.utils.validation import check_is_fitted
 from mixtura.assess.chains import Chains
 from mixtura.assess.coclustering import coclustering
 from mixtura.assess.partitions import Partition, estimate_partition
-from mixtura.data.array import ArraySource
 from mixtura.ground.linalg import Array
 from mixtura.model.draws import evenly_spaced
 
@@ -35,28 +33,34 @@ class SummarisesDraws:
     chains_: Chains
     _rows: Any
 
-    def _adopt_chains(self, chains: Chains, source: ArraySource) -> None:
-        """Keep the chains, and the rows that ``coclustering_`` speaks of."""
-        self.chains_ = chains
-        self._rows_kept = source.rows[evenly_spaced(source.n_rows, MOST_COCLUSTERED)]
-
     def __getattr__(self, name: str) -> Any:
         part = OF_CHAINS.get(name)
         if part is None or "chains_" not in self.__dict__:
             raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
         return getattr(self.chains_, part)
 
-    @cached_property
-    def coclustering_(self) -> Array:
-        """Posterior probability that two rows belong together, of at most 2000 evenly spaced rows, ``(n, n)``."""
-        check_is_fitted(self, "chains_")
-        return coclustering(self.chains_.draws, self._rows_kept)
-
-    def estimate_partition(self, loss: str = "variation_of_information") -> Partition:
-        """The one partition of the rows of ``coclustering_`` that says best what all draws say together.
+    def coclustering(self, X: ArrayLike) -> Array:
+        """Posterior probability that two rows belong together.
 
         Parameters
         ----------
+        X : (N, D) array-like
+
+        Returns
+        -------
+        (n, n) array
+            Of all rows, or of 2000 evenly spaced ones where there are more.
+        """
+        check_is_fitted(self, "chains_")
+        rows = self._rows(X)
+        return coclustering(self.chains_.draws, rows[evenly_spaced(len(rows), MOST_COCLUSTERED)])
+
+    def estimate_partition(self, X: ArrayLike, loss: str = "variation_of_information") -> Partition:
+        """The one partition of the rows of ``coclustering`` that says best what all draws say together.
+
+        Parameters
+        ----------
+        X : (N, D) array-like
         loss : {"variation_of_information", "binder"}, default="variation_of_information"
             What it costs to be wrong (Wade and Ghahramani 2018, "Bayesian cluster analysis"; Binder 1978).
 
@@ -65,7 +69,7 @@ class SummarisesDraws:
         Partition
             With ``labels``, ``n_clusters`` and the expected loss.
         """
-        return estimate_partition(self.coclustering_, loss)
+        return estimate_partition(self.coclustering(X), loss)
 
     def to_arviz(self, X: ArrayLike, *, rows: ArrayLike | None = None, log_likelihood: bool = True) -> Any:
         """The draws as the installed ArviZ reads them, with posterior, sample_stats, log_likelihood and observed_data.

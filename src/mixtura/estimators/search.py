@@ -15,15 +15,15 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from mixtura.assess.criteria import CRITERIA
 from mixtura.assess.search import Candidate, search
-from mixtura.data.arrow import as_table
-from mixtura.estimators.fitted import FittedMixture
+from mixtura.estimators.fitted import FittedMixture, replaced_fit
 from mixtura.estimators.gaussian_mixture import GaussianMixture
-from mixtura.estimators.inputs import as_source
+from mixtura.estimators.inputs import as_rows, as_source, variance_floor
 from mixtura.estimators.progress import progress_bar
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.ground.random import RandomState, as_generator
 from mixtura.inference.em import ExpectationMaximization
+from mixtura.inference.seeding import seeding_sample
 from mixtura.inference.stopping import Stopping
 from mixtura.model.covariance import STRUCTURES, CovarianceStructure, covariance_structure
 from mixtura.model.mixture import Mixture
@@ -44,7 +44,8 @@ class GaussianMixtureSearch(FittedMixture, BaseEstimator):
         What chooses; all are ``−2ℓ`` plus a penalty, so lower is better.
     n_init : int, default=10
         Restarts of each candidate.
-    tol, reg_covar : float, default=1e-3, 1e-6
+    tol : float, default=1e-3
+    reg_covar : "auto" or float, default="auto"
         As in ``GaussianMixture``.
     max_iter : int, default=300
     random_state : None, int, RandomState or Generator
@@ -56,8 +57,8 @@ class GaussianMixtureSearch(FittedMixture, BaseEstimator):
     results_ : dict of arrays
         A row for each candidate, the best first: ``n_components``, ``covariance_type``, ``rank``, ``log_likelihood``, ``n_parameters``,
         ``bic``, ``aic``, ``icl``, ``n_iter``, ``converged``, ``error``. ``pandas.DataFrame(search.results_)`` makes a table of it.
-        Candidates with a component held at ``reg_covar`` come after the sound ones, and those that could not be fitted, with NaN and
-        the reason in ``error``, last.
+        Candidates with a component that has collapsed onto too few rows to be a group come after the sound ones, and those that could
+        not be fitted, with NaN and the reason in ``error``, last.
     best_estimator_ : GaussianMixture
         Fitted.
     best_params_ : dict
@@ -92,7 +93,7 @@ class GaussianMixtureSearch(FittedMixture, BaseEstimator):
         "criterion": [StrOptions(set(CRITERIA))],
         "n_init": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0.0, None, closed="left")],
-        "reg_covar": [Interval(Real, 0.0, None, closed="left")],
+        "reg_covar": [StrOptions({"auto"}), Interval(Real, 0.0, None, closed="left")],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
         "random_state": ["random_state", np.random.Generator],
         "verbose": ["verbose"],
@@ -106,7 +107,7 @@ class GaussianMixtureSearch(FittedMixture, BaseEstimator):
         criterion: str = "bic",
         n_init: int = 10,
         tol: float = 1e-3,
-        reg_covar: float = 1e-6,
+        reg_covar: float | str = "auto",
         max_iter: int = 300,
         random_state: RandomState = None,
         verbose: int = 0,
@@ -137,16 +138,26 @@ class GaussianMixtureSearch(FittedMixture, BaseEstimator):
         """
         self._validate_params()
         sizes, structures = self._sizes(), self._structures()
-        rows: Array = validate_data(self, as_table(X), dtype=[np.float64, np.float32], ensure_min_samples=2)
+        with replaced_fit(self):
+            self._search(X, sample_weight, sizes, structures)
+        return self
+
+    def _search(
+        self, X: ArrayLike, sample_weight: ArrayLike | None, sizes: list[int], structures: list[CovarianceStructure]
+    ) -> None:
+        rows: Array = validate_data(self, as_rows(X), dtype=[np.float64, np.float32], ensure_min_samples=2)
         source, _ = as_source(rows, sample_weight, max(sizes))
+        sample = seeding_sample(source, max(sizes))
+        floor = variance_floor(self.reg_covar, source, sample)
         with progress_bar("Fitting") if self.verbose else nullcontext() as progress:
             self.search_ = search(
                 source,
+                sample,
                 [(k, structure) for structure in structures for k in sizes],
                 Stopping(float(self.tol), self.max_iter, source.total_weight),
                 criterion=self.criterion,
                 n_init=self.n_init,
-                floor=float(self.reg_covar),
+                floor=floor,
                 rng=as_generator(self.random_state),
                 progress=progress,
             )
@@ -166,11 +177,11 @@ class GaussianMixtureSearch(FittedMixture, BaseEstimator):
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(self, name):
                 setattr(self.best_estimator_, name, getattr(self, name))
-        algorithm = ExpectationMaximization(covariance_structure(best.covariance_type), float(self.reg_covar))
+        structure = covariance_structure(best.covariance_type)
+        algorithm = ExpectationMaximization(structure, floor.variances, collapsed=floor.collapsed)
         self.best_estimator_.adopt(best.restarts, algorithm, source)
         self.n_iter_ = self.best_estimator_.n_iter_
         self.results_ = _table(self.search_.ranked())
-        return self
 
     def _sizes(self) -> list[int]:
         given = np.atleast_1d(np.asarray(self.n_components))

@@ -10,8 +10,8 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
 
 from mixtura.data.array import ArraySource
-from mixtura.data.arrow import as_table
-from mixtura.estimators.inputs import as_source
+from mixtura.estimators.fitted import replaced_fit
+from mixtura.estimators.inputs import as_rows, as_source
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.inference.ascent import Algorithm
@@ -29,7 +29,7 @@ class LearnsFromBatches:
     """An estimator one of whose solvers can learn from one batch after another."""
 
     _batch_solver: str
-    _stream: Stream | None = None
+    _stream_: Stream | None = None
     n_components: int
 
     @available_if(_learns_from_batches)
@@ -44,26 +44,32 @@ class LearnsFromBatches:
         y : ignored
         sample_weight : (B,) array-like, optional
         """
-        first = self._stream is None
         self._validate_params()  # type: ignore[attr-defined]
+        if self._stream_ is not None:
+            return self._learn(X, sample_weight)
+        with replaced_fit(self):
+            return self._learn(X, sample_weight)
+
+    def _learn(self, X: ArrayLike, sample_weight: ArrayLike | None) -> Self:
+        first = self._stream_ is None
         rows: Array = validate_data(
-            self, as_table(X), dtype=[np.float64, np.float32], ensure_min_samples=2 if first else 1, reset=first
+            self, as_rows(X), dtype=[np.float64, np.float32], ensure_min_samples=2 if first else 1, reset=first
         )
         source, kept = as_source(rows, sample_weight, self.n_components if first else 1)
-        if self._stream is None:
-            self._stream_algorithm, self._step, start = self._begin_stream(source, kept, len(rows))
-            self._stream, self.losses_ = begin(start, source), list[float]()
-        self._stream, loss = learn(self._stream, source, self._step, self._stream_algorithm)
+        if self._stream_ is None:
+            self._stream_algorithm_, self._step_, start = self._begin_stream(source, kept, len(rows))
+            self._stream_, self.losses_ = begin(start, source), list[float]()
+        self._stream_, loss = learn(self._stream_, source, self._step_, self._stream_algorithm_)
         if not np.isfinite(loss):
             raise InvalidParameterError(
                 "the batch has no density under what was learnt so far; is it on the same scale?"
             )
         self.losses_.append(loss)
-        self._adopt_stream(self._stream, source)
+        self._adopt_stream(self._stream_, source)
         return self
 
-    _step: Step
-    _stream_algorithm: Algorithm
+    _step_: Step
+    _stream_algorithm_: Algorithm
 
     def _begin_stream(self, source: ArraySource, kept: Array | None, n_rows: int) -> tuple[Algorithm, Step, Any]:
         """The algorithm, how it learns, and the belief to begin with."""

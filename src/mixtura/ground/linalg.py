@@ -69,14 +69,40 @@ def cholesky(matrices: Array) -> tuple[Array, NDArray[np.bool_]]:
     return factors, singular
 
 
-def raise_eigenvalues(matrices: Array, floor: float) -> Array:
-    """Symmetric matrices with every eigenvalue below ``floor`` raised to it; matrices that need no change stay as they are."""
-    identity = np.eye(matrices.shape[-1])
+def raise_eigenvalues(matrices: Array, floor: Array | float) -> Array:
+    """Symmetric matrices ``A`` with ``A − diag(f)`` made positive semi-definite; matrices that need no change stay as they are.
+
+    Eigenvalues below one of ``F^(−½) A F^(−½)`` are raised to one: with one floor for all variables, those of ``A`` to that.
+
+    Parameters
+    ----------
+    matrices : (G, D, D) array
+    floor : float or (D,) array
+        ``f``, positive.
+    """
+    n_features = matrices.shape[-1]
+    units = np.sqrt(np.broadcast_to(floor, n_features))
+    scaled = matrices / outer(units)
     try:
-        np.linalg.cholesky(matrices - floor * identity)
+        np.linalg.cholesky(scaled - np.eye(n_features))
     except np.linalg.LinAlgError:
-        eigenvalues, vectors = np.linalg.eigh(matrices)
-        low = eigenvalues[:, 0] < floor
-        raised = (vectors * np.maximum(eigenvalues, floor)[:, None, :]) @ vectors.swapaxes(-1, -2)
-        return np.where(low[:, None, None], 0.5 * (raised + raised.swapaxes(-1, -2)), matrices)
+        eigenvalues, vectors = np.linalg.eigh(scaled)
+        low = eigenvalues[:, 0] < 1
+        raised = (vectors * np.maximum(eigenvalues, 1.0)[:, None, :]) @ vectors.swapaxes(-1, -2)
+        return np.where(low[:, None, None], 0.5 * (raised + raised.swapaxes(-1, -2)) * outer(units), matrices)
     return matrices
+
+
+def well_conditioned(matrices: Array) -> Array:
+    """Symmetric matrices with positive diagonals, those that are singular to working precision raised just above that.
+
+    It is their correlations whose eigenvalues are raised, so units do not matter.
+    """
+    low = cholesky(matrices)[1]
+    if not low.any():
+        return matrices
+    result = matrices.copy()
+    units = np.sqrt(np.diagonal(matrices[low], axis1=-2, axis2=-1))
+    correlations = matrices[low] / outer(units)
+    result[low] = raise_eigenvalues(correlations, 64 * matrices.shape[-1] * EPS) * outer(units)
+    return result

@@ -6,6 +6,7 @@ answer; so the reads of many runs, each at its own place in its own line search,
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, Protocol
@@ -24,6 +25,8 @@ from mixtura.model.scorer import Scorer
 from mixtura.sweep import Assignment
 
 NOTHING_TO_GAIN = Stop("converged", True, 0.0, "converged: no step along the gradient raises the bound")
+SAME_BOUND = 1e-9
+"""Relative difference up to which two bounds are one."""
 LARGEST_CONDITION = 1e13
 """A trial mixture with a component worse conditioned than this is on its way to collapse: EM is to see to it."""
 
@@ -36,8 +39,12 @@ class Algorithm(Protocol):
         """Of the covariances."""
 
     @property
-    def floor(self) -> float:
-        """Smallest variance allowed; zero for none."""
+    def floor(self) -> Array | float:
+        """Smallest variance allowed, for all features or for each; zero for none."""
+
+    @property
+    def collapsed(self) -> Array | float | None:
+        """Variance of its own rows from which a component at the floor has collapsed; ``None`` for the floor itself."""
 
     @property
     def assignment(self) -> Assignment:
@@ -92,6 +99,8 @@ class Climber:
     n_passes : int
         Reads of the data so far.
     stop : Stop or None
+    history : tuple of float
+        Bounds of an earlier climb that ended where this one begins.
     """
 
     algorithm: Algorithm
@@ -102,9 +111,17 @@ class Climber:
     passes: list[int] = field(default_factory=list)
     n_passes: int = 0
     stop: Stop | None = None
+    history: tuple[float, ...] = ()
+
+    @property
+    def trail(self) -> Sequence[float]:
+        """The bounds, with those of the earlier climb before them: what says how fast it goes."""
+        return (*self.history[:-1], *self.bounds) if self.history else self.bounds
 
     def accept(self, mixture: Any, answer: Answer) -> None:
         """Take a step."""
+        if self.history and not self.bounds and not math.isclose(self.history[-1], answer.bound, rel_tol=SAME_BOUND):
+            self.history = ()  # it was about other data
         self.mixture, self.moments = mixture, answer.moments
         self.bounds.append(answer.bound)
         self.passes.append(self.n_passes)
@@ -162,11 +179,12 @@ def last_step(climber: Climber) -> Steps:
     climber.accept(mixture, answer)
 
 
-def is_sound(mixture: Mixture, floor: float) -> bool:
-    """Whether a trial mixture keeps clear of collapse: finite, no variance at the floor, none lost beside another."""
+def is_sound(mixture: Mixture, floor: Array | float) -> bool:
+    """Whether a trial mixture keeps clear of collapse: finite, no variance at the floor, none lost beside the others."""
     scorer = mixture.scorer
     if not (np.isfinite(scorer.whitening).all() and np.isfinite(scorer.constants).all()):
         return False
-    traces = np.square(scorer.whitening).sum(axis=tuple(range(1, scorer.whitening.ndim)))
-    largest = mixture.structure.variances(mixture.covariances, *mixture.means.shape).max(axis=1)
-    return bool((traces * np.maximum(floor, largest / LARGEST_CONDITION) < 1).all())
+    # tr F Σ⁻¹ and tr diag(Σ) Σ⁻¹: in units of the floor, and of each feature's own spread.
+    precisions = scorer.precision_diagonals
+    variances = mixture.structure.variances(mixture.covariances, *mixture.means.shape)
+    return bool(((precisions * np.maximum(floor, variances / LARGEST_CONDITION)).sum(axis=1) < 1).all())

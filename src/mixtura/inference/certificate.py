@@ -2,7 +2,7 @@
 
 A point where EM hardly moves may be a saddle. The Hessian tells: at a maximum all its eigenvalues are negative but for the one direction,
 all log weights growing together, that changes nothing. Its largest eigenvalue is found on a sample of the rows, by Lanczos' method on exact
-products, so the data need not be kept.
+products.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import numpy as np
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from mixtura.data.array import ArraySource
+from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.model.coordinates import Coordinates
 from mixtura.model.mixture import Mixture
-from mixtura.model.moments import Moments
 from mixtura.sweep import Sweep
 
 SAMPLE_ROWS = 5000
@@ -58,24 +58,29 @@ class Certificate:
 def thinned(source: ArraySource) -> ArraySource:
     """At most 5000 rows, evenly spaced."""
     step = -(-source.n_rows // SAMPLE_ROWS)
-    return ArraySource(source.rows[::step].copy(), None if source.weights is None else source.weights[::step].copy())
+    return ArraySource(source.rows[::step], None if source.weights is None else source.weights[::step])
 
 
-def certify(mixture: Mixture, moments: Moments, remaining: float, sample: ArraySource) -> Certificate:
+def certify(mixture: Mixture, remaining: float, source: ArraySource) -> Certificate:
     """Certify a mixture of a smooth structure.
 
     Parameters
     ----------
     mixture : Mixture
-    moments : Moments
-        At it, over all rows.
     remaining : float
-    sample : ArraySource
-        Rows for the curvature.
+    source : ArraySource
+        All rows; the curvature is that on a sample of them.
     """
-    about = Coordinates(mixture, moments.count)
-    gradient = about.gradient(np.zeros(about.size), moments)
-    return Certificate(float(np.linalg.norm(gradient)), remaining, largest_curvature(mixture, sample))
+    with Sweep(source) as sweep:
+        (swept,) = sweep([mixture.scorer])
+    if not swept.moments.count.all():
+        empty = int(np.argmin(swept.moments.count))
+        raise InvalidParameterError(
+            f"no row belongs to component {empty}, so the likelihood does not depend on where it lies. Fit fewer components."
+        )
+    about = Coordinates(mixture, swept.moments.count)
+    gradient = about.gradient(np.zeros(about.size), swept.moments)
+    return Certificate(float(np.linalg.norm(gradient)), remaining, largest_curvature(mixture, thinned(source)))
 
 
 def largest_curvature(mixture: Mixture, source: ArraySource) -> float:

@@ -2,16 +2,31 @@
 
 It is seen in the covariance alone: a variance that cannot be told from rounding, a direction with nothing left in it, or one held at the
 floor. The diagnosis names the component, how many rows it stands for, how ill-conditioned it is, and why.
+
+A component that is held at the floor may still be what its rows are like: all rows of one sex, all days without rain. It is a *spike*, and
+no group, where other than single columns have stopped to vary, or where any few rows would do: no more than ``D + 1`` of them, which lie in
+a subspace always, or less than a fifth of an even share.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mixtura.ground.linalg import EPS, Array
 from mixtura.model.covariance import CovarianceStructure
+from mixtura.model.mixture import Mixture
+from mixtura.model.moments import Moments
+
+LEAST_SHARE = 0.2
+"""Of an even share of the rows: what a component at the floor must hold to count as a group."""
+MOST_LISTED = 3
+"""Components that a sentence lists."""
+AT_THE_FLOOR = 1 + 1e-6
+"""Variances up to so many times the floor are held by it."""
 
 
 @dataclass(frozen=True)
@@ -24,15 +39,18 @@ class Collapse:
     count : float
         Effective number of rows, ``n_k``.
     condition_number : float
-        Largest over smallest eigenvalue of its covariance; infinite for a singular one.
+        Largest over smallest eigenvalue of its covariance, in units of the floor; infinite for a singular one.
     cause : str
-        A clause: "its rows coincide", "its rows lie in a 1-dimensional subspace", "no row belongs to it".
+        A clause: "its rows coincide", "its rows lie in a 1-dimensional subspace".
+    is_spike : bool
+        Whether it is no group of rows that agree in some columns, but a coincidence.
     """
 
     component: int
     count: float
     condition_number: float
     cause: str
+    is_spike: bool = True
 
     def __str__(self) -> str:
         return (
@@ -41,73 +59,132 @@ class Collapse:
         )
 
 
+def listed(collapses: Sequence[Collapse]) -> str:
+    """A clause for the largest few of some collapses, and how many more there are."""
+    largest = sorted(collapses, key=lambda collapse: -collapse.count)[:MOST_LISTED]
+    others = len(collapses) - len(largest)
+    return "; ".join(map(str, largest)) + (f"; and {others} more" if others else "")
+
+
 class Collapsed(Exception):
     """Raised by an M-step that cannot go on; the loop turns it into the end of that run."""
 
     def __init__(self, collapses: tuple[Collapse, ...]) -> None:
-        super().__init__("; ".join(map(str, collapses)))
+        super().__init__(listed(collapses))
         self.collapses = collapses
 
 
-def empty_components(counts: Array) -> tuple[Collapse, ...]:
-    """A collapse for every component that has lost all its rows."""
-    return tuple(Collapse(int(k), 0.0, float("nan"), "no row belongs to it") for k in np.flatnonzero(~(counts > 0)))
+def rounding_variances(means: Array) -> Array:
+    """Variances ``(K, D)`` that cannot be told from zero: the squared spacing of numbers as large as the mean."""
+    return (8 * EPS * means) ** 2
 
 
-def rounding_variances(means: Array, floor: float) -> Array:
-    """Variances ``(K, D)`` that cannot be told from zero: the squared spacing of numbers as large as the mean, unless a floor holds."""
-    return np.zeros_like(means) if floor else (8 * EPS * means) ** 2
+def held_components(
+    mixture: Mixture, moments: Moments, floor: Array | float, collapsed: Array | float
+) -> tuple[Collapse, ...]:
+    """A collapse for every component that the floor, or rounding, holds up, and whose rows have next to no variance of their own.
+
+    Parameters
+    ----------
+    mixture : Mixture
+    moments : Moments
+        At it.
+    floor : float or (D,) array
+    collapsed : float or (D,) array
+        Variance that counts as next to none; no more than the floor.
+    """
+    shape, structure = mixture.means.shape, mixture.structure
+    precisions, variances = mixture.scorer.precision_diagonals, structure.variances(mixture.covariances, *shape)
+    # tr F Σ⁻¹ is at least one where a direction is at the floor: most mixtures need no second look.
+    by_floor = (precisions * floor).sum(axis=1) * AT_THE_FLOOR >= 1
+    if not (by_floor | ((precisions * variances).sum(axis=1) * _rounding(shape[1]) >= 1)).any():
+        return ()
+    own = structure.maximise(moments.scatter(), moments.count, 0.0, None)
+    least = np.broadcast_to(np.asarray(collapsed, dtype=float), shape)
+    return flat_components(structure, own, moments.count, least, mixture.covariances)
 
 
 def flat_components(
-    structure: CovarianceStructure, covariances: Array, counts: Array, least: Array
+    structure: CovarianceStructure, own: Array, counts: Array, least: Array, covariances: Array | None = None
 ) -> tuple[Collapse, ...]:
     """A collapse for every component with a direction whose variance is no more than ``least`` or than rounding leaves.
 
     Parameters
     ----------
     structure : CovarianceStructure
-    covariances : array
-        Natural array.
+    own : array
+        Natural array: covariances of the rows.
     counts : (K,) array
     least : (K, D) array
-        Variance of each feature that counts as none: rounding, or the floor.
+        Variance of each feature that counts as none.
+    covariances : array, optional
+        Those that something holds up, for their condition numbers.
     """
-    shape = least.shape
-    variances = structure.variances(covariances, *shape)
-    if structure.diagonal:
-        spectra = np.sort(variances, axis=1)
-        flat = (variances <= least * (1 + 1e-6)).sum(axis=1)
-    else:
-        matrices = structure.matrices(covariances, *shape)
-        spectra = np.linalg.eigvalsh(matrices)
-        rounding = 8 * shape[1] * EPS * variances.max(axis=1)
-        flat = np.zeros(shape[0], dtype=int)
-        for k in np.flatnonzero(spectra[:, 0] <= np.maximum(rounding, least.max(axis=1) * (1 + 1e-6))):
-            flat[k] = _flat_directions(matrices[k], least[k])
+    n_components, n_features = least.shape
+    if not structure.scales_by_feature:
+        least = np.repeat(least.mean(axis=1, keepdims=True), n_features, axis=1)
+    constant = structure.variances(own, *least.shape) <= least * AT_THE_FLOOR
+    flat = constant.sum(axis=1)
+    if not structure.diagonal:
+        matrices = structure.matrices(own, *least.shape)
+        flat = np.array([_flat_directions(*parts) for parts in zip(matrices, constant, least, strict=True)])
+    spectra = _spectra(structure, own if covariances is None else covariances, least)
+    # A covariance that is shared stands for all rows.
+    standing = np.full(n_components, counts.sum()) if structure.shared else counts
+    too_few = max(n_features + 1.0, LEAST_SHARE * float(counts.sum()) / n_components)
     return tuple(
-        Collapse(int(k), float(counts[k]), _condition_number(spectra[k]), _cause(int(flat[k]), shape[1]))
-        for k in np.flatnonzero(flat)
+        Collapse(
+            int(k),
+            float(counts[k]),
+            _condition_number(spectra[k]),
+            _cause(int(flat[k]), np.flatnonzero(constant[k]), n_features),
+            bool(standing[k] <= too_few or constant[k].sum() < flat[k]),
+        )
+        for k in np.flatnonzero((flat > 0) & (counts > 0))
     )
+
+
+def _spectra(structure: CovarianceStructure, covariances: Array, least: Array) -> Array:
+    """Eigenvalues of each component in units of what counts as no variance, or of its own variances where nothing does, ``(K, D)``."""
+    variances = structure.variances(covariances, *least.shape)
+    units = np.where(least > 0, least, np.where(variances > 0, variances, 1.0))
+    if structure.diagonal:
+        return np.sort(variances / units, axis=1)
+    roots = np.sqrt(units)
+    scaled: Array = structure.matrices(covariances, *least.shape) / (roots[:, :, None] * roots[:, None, :])
+    return np.linalg.eigvalsh(scaled)
+
+
+def _rounding(n_features: int) -> float:
+    """Eigenvalue of a matrix of correlations that is nothing but rounding, or was raised just above that."""
+    return 65 * n_features * EPS
 
 
 def _condition_number(spectrum: Array) -> float:
     return float(spectrum[-1] / spectrum[0]) if spectrum[0] > 0 else float("inf")
 
 
-def _flat_directions(matrix: Array, least: Array) -> int:
+def _flat_directions(matrix: Array, constant: NDArray[np.bool_], least: Array) -> int:
     """How many directions have no variance left: features that are constant, and combinations of the others."""
-    variances = np.diagonal(matrix)
-    varies = variances > least * (1 + 1e-6)
+    varies = ~constant
+    remaining = matrix[np.ix_(varies, varies)]
+    flat = int(constant.sum())
     if not varies.any():
-        return len(least)
-    remaining, scale = matrix[np.ix_(varies, varies)], np.sqrt(variances[varies])
-    by_rounding = np.linalg.eigvalsh(remaining / np.outer(scale, scale)) <= 8 * len(least) * EPS
-    by_least = np.linalg.eigvalsh(remaining) <= least.min() * (1 + 1e-6)
-    return int((~varies).sum() + max(by_rounding.sum(), by_least.sum()))
+        return flat
+    scale = np.sqrt(np.diagonal(remaining))
+    by_rounding = np.linalg.eigvalsh(remaining / np.outer(scale, scale)) <= _rounding(len(least))
+    if not least[varies].all():
+        return flat + int(by_rounding.sum())
+    units = np.sqrt(least[varies])
+    by_least = np.linalg.eigvalsh(remaining / np.outer(units, units)) <= AT_THE_FLOOR
+    return flat + int(max(by_rounding.sum(), by_least.sum()))
 
 
-def _cause(flat: int, n_features: int) -> str:
+def _cause(flat: int, constant: NDArray[np.intp], n_features: int) -> str:
     if flat == n_features:
         return "its rows coincide"
-    return f"its rows lie in a {n_features - flat}-dimensional subspace"
+    cause = f"its rows lie in a {n_features - flat}-dimensional subspace"
+    if len(constant) != flat:
+        return cause
+    columns = ", ".join(map(str, constant[:MOST_LISTED])) + (", …" if flat > MOST_LISTED else "")
+    return f"{cause}, for column{'s' if flat > 1 else ''} {columns} {'do' if flat > 1 else 'does'} not vary"

@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from mixtura.ground.linalg import Array, read_only
-from mixtura.inference.collapse import Collapsed, empty_components, flat_components, rounding_variances
+from mixtura.inference.collapse import Collapsed, flat_components, rounding_variances
 from mixtura.model.covariance import CovarianceStructure, InverseWishartPenalty
 from mixtura.model.mixture import Mixture
 from mixtura.model.moments import Moments
@@ -41,8 +41,8 @@ class ExpectationMaximization:
     Attributes
     ----------
     structure : CovarianceStructure
-    floor : float
-        Smallest variance allowed in any direction; zero for none.
+    floor : float or (D,) array
+        Smallest variance allowed, for all features or for each (``Σ ⪰ diag(f)``); zero for none.
     prior : NormalInverseWishart or None
         With one, the posterior mode is climbed to.
     assignment : Assignment
@@ -50,14 +50,17 @@ class ExpectationMaximization:
         Whether the weights are held at ``1/K``.
     penalty : Penalty or None
         With one, the M-step here is that without it: a solver has to take over.
+    collapsed : float or (D,) array, optional
+        Variance of its own rows from which a component at the floor has collapsed; the floor itself by default.
     """
 
     structure: CovarianceStructure
-    floor: float = 0.0
+    floor: Array | float = 0.0
     prior: NormalInverseWishart | None = None
     assignment: Assignment = soft
     equal_weights: bool = False
     penalty: Penalty | None = None
+    collapsed: Array | float | None = None
 
     def maximise(self, moments: Moments, penalty: InverseWishartPenalty | None = None) -> Mixture:
         """The M-step of one mixture.
@@ -71,7 +74,7 @@ class ExpectationMaximization:
         Raises
         ------
         Collapsed
-            If a component is empty, or its covariance singular to working precision.
+            If a component's covariance is singular to working precision, which neither a floor nor a prior allows.
         """
         (result,) = self.maximise_stack([moments], penalty)
         if isinstance(result, Collapsed):
@@ -83,20 +86,14 @@ class ExpectationMaximization:
     ) -> list[Mixture | Collapsed]:
         """The M-step of several mixtures at once; what a single one would raise stands in its place.
 
+        A component without rows keeps its mean and has no weight.
+
         Parameters
         ----------
         stack : sequence of Moments
             One for each mixture.
         penalty : InverseWishartPenalty, optional
         """
-        if np.concatenate([m.count for m in stack]).min() > 0:
-            return self._maximise(stack, penalty)
-        empty = [None if (m.count > 0).all() else Collapsed(empty_components(m.count)) for m in stack]
-        kept = [m for m, collapsed in zip(stack, empty, strict=True) if collapsed is None]
-        updated = iter(self._maximise(kept, penalty) if kept else ())
-        return [next(updated) if collapsed is None else collapsed for collapsed in empty]
-
-    def _maximise(self, stack: Sequence[Moments], penalty: InverseWishartPenalty | None) -> list[Mixture | Collapsed]:
         ends = list(accumulate(len(m.count) for m in stack))
         parts = [slice(end - len(m.count), end) for end, m in zip(ends, stack, strict=True)]
         moments, prior = Moments.stacked(stack), self.prior
@@ -106,7 +103,8 @@ class ExpectationMaximization:
             scatter = scatter + prior.shrinkage_scatter(counts, means, moments.diagonal)
             means = prior.posterior_means(counts, means)
             degrees, penalty = counts + 1, prior.penalty
-        least = rounding_variances(means, self.floor)
+        bounded = prior is not None or penalty is not None or np.any(self.floor)
+        least = np.zeros_like(means) if bounded else rounding_variances(means)
         fitted = self.structure.maximise_stack(scatter, degrees, least, self.floor, penalty, parts)
         sizes = [part.stop - part.start for part in parts]
         if self.equal_weights:

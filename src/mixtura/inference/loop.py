@@ -15,7 +15,7 @@ import numpy as np
 
 from mixtura.data.array import ArraySource
 from mixtura.inference.ascent import NOTHING_TO_GAIN, PLAIN_EM, Algorithm, Answer, Climber, Direction, Solver, Steps
-from mixtura.inference.collapse import Collapse, Collapsed, flat_components
+from mixtura.inference.collapse import Collapse, Collapsed, held_components
 from mixtura.inference.stopping import Stop, Stopping
 from mixtura.model.moments import Moments
 from mixtura.sweep import Sweep
@@ -41,6 +41,8 @@ class Run:
         Components that collapsed: fatally when ``stop.reason`` is ``"collapse"``, otherwise held at the floor.
     moments : Moments or None
         At the mixture where it ended.
+    history : tuple of float
+        Bounds of the climb that this one goes on from.
     """
 
     start: Any
@@ -51,11 +53,17 @@ class Run:
     n_passes: int
     collapses: tuple[Collapse, ...] = ()
     moments: Moments | None = None
+    history: tuple[float, ...] = ()
 
     @property
     def failed(self) -> bool:
         """Whether the run could not go on."""
         return self.stop.reason == "collapse"
+
+    @property
+    def is_spiked(self) -> bool:
+        """Whether a component has collapsed onto too few rows to be a group."""
+        return any(collapse.is_spike for collapse in self.collapses)
 
     @property
     def n_iter(self) -> int:
@@ -98,6 +106,7 @@ def climb(
     observe: Observer | None = None,
     progress: Progress | None = None,
     solver: Solver = PLAIN_EM,
+    histories: Sequence[tuple[float, ...]] | None = None,
 ) -> list[Run]:
     """Climb from every start, reading the data once per round for all of them.
 
@@ -112,6 +121,8 @@ def climb(
     progress : Progress, optional
     solver : Solver
         What takes over from EM.
+    histories : sequence of tuple of float, optional
+        Bounds of an earlier climb, of the same data or of others, that ended at each start.
 
     Returns
     -------
@@ -119,8 +130,10 @@ def climb(
         In the order of the starts.
     """
     each = algorithms if isinstance(algorithms, Sequence) else repeat(algorithms, len(starts))
+    before = [()] * len(starts) if histories is None else histories
     ropes = [
-        _Rope(Climber(algorithm, stopping, start), start, solver) for start, algorithm in zip(starts, each, strict=True)
+        _Rope(Climber(algorithm, stopping, start, history=history), start, solver)
+        for start, algorithm, history in zip(starts, each, before, strict=True)
     ]
     with Sweep(source) as sweep:
         active = list(enumerate(ropes))
@@ -145,6 +158,7 @@ def _run(rope: _Rope) -> Run:
         n_passes=climber.n_passes,
         collapses=rope.collapses,
         moments=climber.moments,
+        history=climber.history,
     )
 
 
@@ -153,6 +167,9 @@ def _advance(sweep: Sweep, active: list[tuple[int, _Rope]], observe: Observer | 
     _differentiate(sweep, [rope for _, rope in active if isinstance(rope.request, Direction)])
     trials: list[tuple[int, _Rope, Any]] = []
     for index, rope in active:
+        if rope.climber.stop is not None:  # the derivative was all that its solver had waited for
+            rope.collapses = _held_at_floor(rope.climber)
+            continue
         trial = rope.climber.mixture if rope.request is None else rope.request
         if not isinstance(trial, Direction):
             trials.append((index, rope, trial))
@@ -167,7 +184,7 @@ def _advance(sweep: Sweep, active: list[tuple[int, _Rope]], observe: Observer | 
         n_accepted = len(climber.bounds)
         if rope.steps is None:
             climber.accept(trial, answer)
-            climber.stop = climber.stopping(climber.bounds, climber.n_passes)
+            climber.stop = climber.stopping(climber.trail, climber.n_passes)
             if climber.stop is not None and climber.stop.reason == "converged" and rope.solver.refines:
                 climber.stop = None
         else:
@@ -185,8 +202,9 @@ def _advance(sweep: Sweep, active: list[tuple[int, _Rope]], observe: Observer | 
 
 
 def _hand_over(rope: _Rope) -> bool:
-    """Let the solver take over, if it wants to and has something to ask."""
-    if not rope.solver.takes_over(rope.climber):
+    """Let the solver take over, if it wants to and has something to ask; without weight a component has no coordinates."""
+    climber = rope.climber
+    if climber.moments is None or not climber.moments.count.all() or not rope.solver.takes_over(climber):
         return False
     rope.steps = rope.solver.steps(rope.climber)
     try:
@@ -222,8 +240,7 @@ def _update(algorithm: Algorithm, ropes: list[_Rope]) -> None:
 
 
 def _held_at_floor(climber: Climber) -> tuple[Collapse, ...]:
-    algorithm, mixture = climber.algorithm, climber.mixture
-    if not algorithm.floor or climber.moments is None:
+    floor, collapsed = climber.algorithm.floor, climber.algorithm.collapsed
+    if not np.any(floor) or climber.moments is None:
         return ()
-    least = np.full(mixture.means.shape, algorithm.floor)
-    return flat_components(algorithm.structure, mixture.covariances, climber.moments.count, least)
+    return held_components(climber.mixture, climber.moments, floor, floor if collapsed is None else collapsed)

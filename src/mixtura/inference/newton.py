@@ -19,6 +19,8 @@ from mixtura.model.coordinates import Coordinates
 
 SMALLEST_GRADIENT = 1e-9
 """Norm of the gradient in whitened units at which it stops."""
+SMALLEST_STEP = 1e-9
+"""Radius of the trust region, relative to the gradient, from which it gives up."""
 FORCING = 0.1
 """Conjugate gradients stop once the residual is this much smaller than the gradient (and smaller still near the maximum)."""
 
@@ -37,8 +39,8 @@ class Newton:
     least_passes: int = 10
 
     def takes_over(self, climber: Climber) -> bool:
-        converged = climber.stopping(climber.bounds, 0) is not None
-        return converged or len(climber.bounds) >= self.least_passes
+        converged = climber.stopping(climber.trail, 0) is not None
+        return converged or len(climber.trail) >= self.least_passes
 
     def steps(self, climber: Climber) -> Steps:
         radius = 1.0
@@ -52,13 +54,19 @@ class Newton:
             if stop := climber.stopping.at(np.inf, climber.n_passes):
                 climber.stop = stop
                 return
+            if not is_sound(climber.mixture, climber.algorithm.floor):
+                climber.stop = climber.stopping(climber.trail, climber.n_passes)  # held at the floor, which EM alone knows
+                return
             radius = max(radius, size)
             while True:
                 step, promised = yield from _conjugate_gradients(climber, about, gradient, radius)
                 trial = about.mixture(step)
                 if not is_sound(trial, climber.algorithm.floor):
                     radius = float(np.linalg.norm(step)) / 4
-                    continue
+                    if radius > SMALLEST_STEP * size:
+                        continue
+                    climber.stop = climber.stopping(climber.trail, climber.n_passes)
+                    return
                 answer: Answer = yield trial
                 gain, length = answer.bound - climber.bounds[-1], float(np.linalg.norm(step))
                 noise = 16 * EPS * abs(answer.bound)
@@ -69,6 +77,7 @@ class Newton:
                     break
                 radius = length / 4
                 if promised <= noise or climber.n_passes > climber.stopping.max_iter:
+                    climber.stop = climber.stopping(climber.trail, climber.n_passes)
                     return
 
 

@@ -56,7 +56,8 @@ def fly(
     rule = Stopping(stopping.tol, stopping.max_iter, pilot.total_weight)
     runs = climb(pilot, [start.mixture for start in shortlist.starts], algorithm, rule, solver=solver)
     ranked = sorted(
-        zip(runs, shortlist.starts, strict=True), key=lambda pair: (bool(pair[0].collapses), -pair[0].bounds[-1])
+        zip(runs, shortlist.starts, strict=True),
+        key=lambda pair: (pair[0].failed or pair[0].is_spiked, -pair[0].bounds[-1]),
     )
     leading: list[Start] = []
     level = -np.inf

@@ -51,8 +51,8 @@ class QuasiNewton:
 
     def takes_over(self, climber: Climber) -> bool:
         if self.steadiness is None:
-            return len(climber.bounds) >= self.least_passes
-        return is_slow(climber.bounds, climber.stopping.goal, self.steadiness)
+            return len(climber.trail) >= self.least_passes
+        return is_slow(climber.trail, climber.stopping.goal, self.steadiness)
 
     def steps(self, climber: Climber) -> Steps:
         about = climber.coordinates()

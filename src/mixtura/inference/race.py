@@ -37,18 +37,24 @@ class Pool(NamedTuple):
 
 
 class Start(NamedTuple):
-    """A mixture to climb from, and how many restarts have come to it."""
+    """A mixture to climb from, how many restarts have come to it, and the bounds of the climb that it goes on from, if it does."""
 
     mixture: Any
     times: int = 1
+    history: tuple[float, ...] = ()
 
 
 class Shortlist(NamedTuple):
-    """The starts that go on, best first; those that wait in case all of them collapse; how many have collapsed already."""
+    """The starts that go on, best first; those that wait in case all of them collapse; how many have collapsed already.
+
+    A run has collapsed where it could not go on, or has a component that holds too few rows to be a group. A start that the user has
+    given in all its parts is kept wherever it leads.
+    """
 
     starts: list[Start]
     reserves: Sequence[Start] = ()
     n_collapsed: int = 0
+    is_given: bool = False
 
 
 @dataclass(eq=False)
@@ -119,6 +125,6 @@ def _run(sample: SeedingSample, fields: Sequence[_Field], n_iterations: int) -> 
     stopping = Stopping(0.0, n_iterations, source.total_weight)
     runs = climb(source, [c.mixture for c, _ in entries], [algorithm for _, algorithm in entries], stopping)
     for (contender, _), run in zip(entries, runs, strict=True):
-        contender.collapsed = bool(run.collapses)
+        contender.collapsed = run.failed or run.is_spiked
         if not run.failed:
             contender.mixture, contender.bound = run.mixture, run.bounds[-1]

@@ -1,7 +1,8 @@
 """Many starts, one answer, and an honest account of the rest.
 
-EM finds local optima. Runs side by side from different starts show how many there are and how often each is reached; runs that collapse
-are discarded and counted.
+EM finds local optima. Runs side by side from different starts show how many there are and how often each is reached. Runs in which a
+component has collapsed onto a handful of rows are discarded and counted; one that is held at the floor with a group of rows, such as all
+of one value of a 0/1 column, is as good as any other.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from mixtura.data.array import ArraySource
 from mixtura.ground.errors import CollapseError
 from mixtura.inference.ascent import PLAIN_EM, Algorithm, Solver
+from mixtura.inference.collapse import listed
 from mixtura.inference.loop import Observer, Progress, Run, climb
 from mixtura.inference.race import Shortlist, Start
 from mixtura.inference.stopping import SHARE_OF_TOL, Stopping
@@ -92,11 +94,12 @@ def finish(
     for following in ([shortlist.reserves for shortlist in shortlists], [()] * len(shortlists)):
         entries = [(i, start) for i, starts in enumerate(waiting) for start in starts]
         mixtures, climbing = [start.mixture for _, start in entries], [algorithms[i] for i, _ in entries]
-        climbed = climb(source, mixtures, climbing, stopping, observe, progress, solver)
+        histories = [start.history for _, start in entries]
+        climbed = climb(source, mixtures, climbing, stopping, observe, progress, solver, histories)
         for (i, start), run in zip(entries, climbed, strict=True):
             runs[i].append((run, start.times))
         waiting = [
-            more if all(r.collapses for r, _ in done) else () for more, done in zip(following, runs, strict=True)
+            more if all(_has_collapsed(r) for r, _ in done) else () for more, done in zip(following, runs, strict=True)
         ]
         if not any(waiting):
             break
@@ -111,7 +114,7 @@ def _summarised(runs: Sequence[tuple[Run, int]], shortlist: Shortlist, stopping:
 
 
 def summarise(runs: Sequence[tuple[Run, int]], shortlist: Shortlist, stopping: Stopping) -> Restarts:
-    """Keep the best run that did not collapse, or else the best of those held at the floor.
+    """Keep the best run that did not collapse onto a handful of rows, or else the best of those that did and the floor holds.
 
     Parameters
     ----------
@@ -127,14 +130,15 @@ def summarise(runs: Sequence[tuple[Run, int]], shortlist: Shortlist, stopping: S
         If no run could go on to its end.
     """
     n_runs = sum(start.times for start in (*shortlist.starts, *shortlist.reserves)) + shortlist.n_collapsed
-    n_collapsed = shortlist.n_collapsed + sum(times for run, times in runs if run.collapses)
-    kept = [(run, n) for run, n in runs if not run.collapses] or [(run, n) for run, n in runs if not run.failed]
+    n_collapsed = shortlist.n_collapsed + sum(times for run, times in runs if _has_collapsed(run))
+    kept = [(run, n) for run, n in runs if not _has_collapsed(run)]
+    kept = kept or [(run, n) for run, n in runs if shortlist.is_given or not run.failed]
     if not kept:
         longest = max((run for run, _ in runs), key=lambda run: run.n_iter)
         raise CollapseError(
             f"{'the fit' if n_runs == 1 else f'all {n_runs} restarts'} collapsed; "
-            f"{'; '.join(map(str, longest.collapses))}, after {longest.n_iter} iterations. The likelihood is unbounded there. "
-            "Try fewer components, a floor (reg_covar=1e-6), or a prior (covariance_prior='empirical')."
+            f"{listed(longest.collapses)}, after {longest.n_iter} iterations. The likelihood is unbounded there. "
+            "Try fewer components, a floor (reg_covar='auto'), or a prior (covariance_prior='empirical')."
         )
     ranked = sorted(kept, key=lambda pair: pair[0].bounds[-1], reverse=True)
     width = 10 * stopping.tol * SHARE_OF_TOL * stopping.total_weight
@@ -146,6 +150,10 @@ def summarise(runs: Sequence[tuple[Run, int]], shortlist: Shortlist, stopping: S
         n_dropped=n_runs - shortlist.n_collapsed - sum(times for _, times in runs),
         runs=tuple(run for run, _ in runs),
     )
+
+
+def _has_collapsed(run: Run) -> bool:
+    return run.failed or run.is_spiked
 
 
 def _optima(ranked: Sequence[tuple[Run, int]], width: float) -> tuple[Optimum, ...]:

@@ -83,15 +83,17 @@ def seeding_sample(source: ArraySource, n_components: int) -> SeedingSample:
 def _sort_keys(source: ArraySource) -> Array:
     """One number a row, equal for equal rows: a combination of the columns with irrational coefficients.
 
-    Computed column by column, so that a row's key does not depend, to the last bit, on where the row stands.
+    Columns count from their smallest value, in units of their range, so neither shifts nor units change the order. Computed column by
+    column, so that a row's key does not depend, to the last bit, on where the row stands.
     """
-    scale = np.where(source.magnitude > 0, source.magnitude, 1.0)
+    lowest, ranges = source.lowest, source.highest - source.lowest
+    scale = np.where(ranges > 0, ranges, 1.0)
     keys = np.empty(source.n_rows)
     for part, rows, _ in source.blocks(2**14):
         total = keys[part]
         total[:] = 0.0
         for j in range(source.n_features):
-            total += rows[:, j].astype(np.float64) * (math.sqrt(1 + (j + 1) * math.pi) / scale[j])
+            total += (rows[:, j].astype(np.float64) - lowest[j]) * (math.sqrt(1 + (j + 1) * math.pi) / scale[j])
     return keys
 
 

@@ -40,7 +40,7 @@ class Squarem:
     steadiness: float
 
     def takes_over(self, climber: Climber) -> bool:
-        return is_slow(climber.bounds, climber.stopping.goal, self.steadiness)
+        return is_slow(climber.trail, climber.stopping.goal, self.steadiness)
 
     def steps(self, climber: Climber) -> Steps:
         longest, slowest = LENGTHENING, 1.0

@@ -13,7 +13,7 @@ import numpy as np
 
 from mixtura.data.array import ArraySource
 from mixtura.ground.errors import CollapseError
-from mixtura.ground.linalg import EPS, Array
+from mixtura.ground.linalg import Array
 from mixtura.inference.collapse import Collapsed, rounding_variances
 from mixtura.inference.em import ExpectationMaximization
 from mixtura.inference.loop import Run, climb
@@ -48,7 +48,7 @@ def kmeans_plus_plus(
 def kmeans(
     sample: SeedingSample, n_components: int, algorithm: ExpectationMaximization, rng: np.random.Generator, n: int
 ) -> list[Mixture]:
-    """k-means from k-means++ seeds, every other one in units of each feature's spread where the structure allows that."""
+    """k-means from k-means++ seeds, in units of each feature's spread where the structure allows that."""
     (starts,) = kmeans_starts(sample, [(n_components, algorithm)], rng, n)
     if isinstance(starts, CollapseError):
         raise starts
@@ -62,11 +62,7 @@ def kmeans_starts(
     n: int,
 ) -> list[list[Mixture] | CollapseError]:
     """``n`` starts by k-means for each of several candidates, side by side; candidates of one size share their partitions."""
-    by_feature = {
-        algorithm: [algorithm.structure.scales_by_feature and i % 2 == 0 for i in range(n)]
-        for _, algorithm in candidates
-    }
-    wanted = sorted({(scaling, k, i) for k, a in candidates for i, scaling in enumerate(by_feature[a])})
+    wanted = sorted({(a.structure.scales_by_feature, k, i) for k, a in candidates for i in range(n)})
     matrices = not all(algorithm.structure.diagonal for _, algorithm in candidates)
     partitions: dict[tuple[bool, int, int], Moments] = {}
     for scaling in dict.fromkeys(key[0] for key in wanted):
@@ -80,7 +76,7 @@ def kmeans_starts(
             partitions[key] = accumulate(sample.source, partition, key[1], diagonal=not matrices)
     starts: list[list[Mixture] | CollapseError] = []
     for k, algorithm in candidates:
-        moments = [partitions[scaling, k, i] for i, scaling in enumerate(by_feature[algorithm])]
+        moments = [partitions[algorithm.structure.scales_by_feature, k, i] for i in range(n)]
         if algorithm.structure.diagonal:
             moments = [m.diagonals() for m in moments]
         try:
@@ -197,7 +193,7 @@ def from_moments(moments: Moments, algorithm: ExpectationMaximization) -> Mixtur
         raise CollapseError(f"no component can be started: {collapsed}. {REMEDY}") from collapsed
 
 
-def single_gaussian(covariance: Array, means: Array, structure: CovarianceStructure, floor: float) -> Array:
+def single_gaussian(covariance: Array, means: Array, structure: CovarianceStructure, floor: Array | float) -> Array:
     """The structure's own single covariance matrix, ``(D, D)``, near ``covariance`` and no smaller than the floor.
 
     Parameters
@@ -206,28 +202,23 @@ def single_gaussian(covariance: Array, means: Array, structure: CovarianceStruct
     means : (K, D) array
         Where the components lie, which says what is lost in rounding.
     structure : CovarianceStructure
-    floor : float
+    floor : float or (D,) array
 
     Raises
     ------
     CollapseError
-        If it is singular: so would be every component.
+        If it is singular, which a floor does not allow: so would be every component.
     """
     single = structure.maximise(covariance[None], np.ones(1), floor, None)
-    least = rounding_variances(means, floor).min(axis=0, keepdims=True)
+    least = rounding_variances(means).min(axis=0, keepdims=True) * (not np.any(floor))
     if structure.factor(single, least)[1].any():
-        raise CollapseError(f"every component would collapse: {_why_flat(covariance, least[0], floor)} {REMEDY}")
+        raise CollapseError(f"every component would collapse: {_why_flat(covariance, least[0])} {REMEDY}")
     return structure.matrices(single, 1, means.shape[1])[0]
 
 
-def _why_flat(covariance: Array, least: Array, floor: float) -> str:
+def _why_flat(covariance: Array, least: Array) -> str:
     variances = covariance if covariance.ndim == 1 else np.diagonal(covariance)
-    constant = np.flatnonzero(variances <= np.maximum(least, floor))
-    if floor and variances.max() * 4 * len(least) * EPS > floor:
-        return (
-            f"the floor reg_covar={floor:g} is lost in rounding beside the largest variance within components, "
-            f"{variances.max():.3g}."
-        )
+    constant = np.flatnonzero(variances <= least)
     if len(constant) == len(least):
         return "within components no column varies."
     if len(constant):

@@ -37,6 +37,7 @@ class CoordinateAscent:
     weights: WeightPosterior
     assignment: ClassVar[Assignment] = soft
     floor: ClassVar[float] = 0.0
+    collapsed: ClassVar[None] = None
     penalty: ClassVar[None] = None
 
     def maximise(self, moments: Moments, penalty: InverseWishartPenalty | None = None) -> Posterior:

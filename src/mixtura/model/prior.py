@@ -1,10 +1,11 @@
-"""The conjugate prior of a Gaussian mixture's components, for posterior modes (MAP).
+"""The conjugate prior of a Gaussian mixture's components, for posterior modes (MAP) and for posteriors alike.
 
     μ_k | Σ_k ~ N(m₀, Σ_k / κ₀),   Σ_k ~ InverseWishart(Ψ₀, ν₀)
 
-with the natural analogues for the other structures: an inverse gamma with shape ``ν₀/2`` and rate ``ψ/2`` on each variance of a diagonal or
-a sphere, and one prior for a block that components share. Source: Fraley and Raftery (2007), "Bayesian regularization for normal
-mixture estimation and model-based clustering".
+with the natural analogues for the other structures, and one prior for a block that components share. A prior counts as ``ν₀`` rows in all
+of them: each variance of a diagonal has an inverse gamma law of shape ``ν₀/2`` and rate ``ψ_d/2``, and a sphere is ``D`` equal variances,
+so its one variance has shape ``Dν₀/2`` and rate ``tr Ψ₀/2``. Source: Fraley and Raftery (2007), "Bayesian regularization for normal mixture
+estimation and model-based clustering"; they count single coordinates for a sphere, so that their ``ν`` is ``Dν₀`` there.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array, outer
+from mixtura.ground.special import LEAST
 from mixtura.model.covariance import InverseWishartPenalty
 from mixtura.model.mixture import Mixture
 
@@ -33,7 +35,7 @@ class NormalInverseWishart:
     scale : (D, D) array-like
         ``Ψ₀``, symmetric positive definite.
     degrees_of_freedom : float
-        ``ν₀ > D − 1``.
+        ``ν₀ > D − 1``, in units of observations.
 
     Examples
     --------
@@ -68,18 +70,24 @@ class NormalInverseWishart:
             raise InvalidParameterError(
                 f"the prior's scale must be a finite ({n_features}, {n_features}) matrix; got shape {psi.shape}: {scale!r}."
             )
-        if not np.allclose(psi, psi.T, rtol=1e-8, atol=1e-8 * np.abs(psi).max()):
+        deviations = np.sqrt(np.abs(np.diagonal(psi)))
+        if (np.abs(psi - psi.T) > 1e-8 * outer(deviations)).any():
             raise InvalidParameterError(f"the prior's scale must be symmetric; got {scale!r}.")
-        smallest = np.linalg.eigvalsh(psi)[0]
+        variances = np.diagonal(psi)
+        # Of the correlations: in mixed units the eigenvalues of the matrix itself are lost in rounding.
+        smallest = variances.min() if variances.min() <= 0 else np.linalg.eigvalsh(psi / outer(np.sqrt(variances)))[0]
         if smallest <= 0:
             raise InvalidParameterError(
-                f"the prior's scale must be positive definite; its smallest eigenvalue is {smallest:.3g}."
+                f"the prior's scale must be positive definite; the smallest eigenvalue of its correlations is {smallest:.3g}."
             )
-        if not 0 < precision < np.inf:
-            raise InvalidParameterError(f"the prior's mean_precision must be positive; got {mean_precision!r}.")
-        if not n_features - 1 < degrees < np.inf:
+        if not LEAST <= precision < np.inf:
             raise InvalidParameterError(
-                f"the prior's degrees_of_freedom must exceed D − 1 = {n_features - 1}; got {degrees_of_freedom!r}."
+                f"the prior's mean_precision must be positive, {LEAST} at least; got {mean_precision!r}."
+            )
+        if not LEAST <= degrees - (n_features - 1) < np.inf:
+            raise InvalidParameterError(
+                f"the prior's degrees_of_freedom must exceed D − 1 = {n_features - 1}, by {LEAST} at least; "
+                f"got {degrees_of_freedom!r}."
             )
         for array in (m0, psi):
             array.setflags(write=False)
@@ -90,7 +98,10 @@ class NormalInverseWishart:
 
     @classmethod
     def from_data_moments(cls, mean: Array, covariance: Array, n_components: int) -> NormalInverseWishart:
-        """The weak prior of Fraley and Raftery: ``κ₀ = 0.01``, ``ν₀ = D + 2``, ``Ψ₀ = S / K^(2/D)`` with ``S`` the data's covariance."""
+        """The weak prior of Fraley and Raftery: ``κ₀ = 0.01``, ``ν₀ = D + 2``, ``Ψ₀ = S / K^(2/D)`` with ``S`` the data's covariance.
+
+        In a sphere that counts as much as in the other structures, as ``D + 2`` rows; with them, as ``D + 2`` coordinates.
+        """
         n_features = len(mean)
         return cls(mean, 0.01, covariance / n_components ** (2 / n_features), n_features + 2)
 

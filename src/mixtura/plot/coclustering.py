@@ -6,11 +6,12 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.cluster.hierarchy import fcluster, leaves_list, linkage
 from scipy.spatial.distance import squareform
 
 from mixtura.assess.partitions import MOST_CUTS, as_similarity, information_criterion
+from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.plot.palette import PALETTE
 from mixtura.plot.sampled import drawn
@@ -22,7 +23,7 @@ LEAST_LABELLED = 0.04
 """Share of the rows from which the size of a group is written beside it."""
 
 
-def coclustering(model: Any, *, ax: Axes | None = None) -> Axes:
+def coclustering(model: Any, X: ArrayLike | None = None, *, ax: Axes | None = None) -> Axes:
     """Draw the posterior probability that two rows belong to the same component, for all pairs of rows.
 
     Rows are in the order of a tree, by average linkage of one minus the probabilities. Of the cuts of that tree into at most twenty groups,
@@ -33,6 +34,8 @@ def coclustering(model: Any, *, ax: Axes | None = None) -> Axes:
     ----------
     model : fitted BayesianGaussianMixture, or (N, N) array-like
         With ``solver="nuts"`` or ``"gibbs"``, or a matrix of probabilities.
+    X : (N, D) array-like, optional
+        The rows that a fitted model is asked about.
     ax : matplotlib Axes, optional
 
     Returns
@@ -47,7 +50,7 @@ def coclustering(model: Any, *, ax: Axes | None = None) -> Axes:
     """
     from mixtura.plot._matplotlib import new_row
 
-    matrix = as_similarity(model if np.ndim(model) else drawn(model, "coclustering_"))
+    matrix = as_similarity(model if np.ndim(model) else _of_rows(model, X))
     order, sizes = blocks(matrix)
     axes = new_row(1, 6.6, 5.2)[0] if ax is None else ax
     image = axes.imshow(matrix[np.ix_(order, order)], cmap="Blues", vmin=0.0, vmax=1.0)
@@ -66,6 +69,14 @@ def coclustering(model: Any, *, ax: Axes | None = None) -> Axes:
     axes.set_title(f"{_count(len(matrix), 'row')} in {_count(len(sizes), 'group')}", fontsize="medium")
     axes.figure.colorbar(image, ax=axes, label="probability of belonging together")
     return axes
+
+
+def _of_rows(model: Any, X: ArrayLike | None) -> Array:
+    drawn(model, "chains_")
+    if X is None:
+        raise InvalidParameterError("coclustering of a fitted model needs the rows it is asked about: coclustering(model, X).")
+    found: Array = model.coclustering(X)
+    return found
 
 
 def blocks(matrix: Array) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -4,9 +4,9 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import digamma, polygamma
 
 from mixtura.ground.linalg import Array
+from mixtura.ground.special import digamma, gamma_draws, trigamma
 from mixtura.model.covariance.structure import InverseWishartPenalty, SharedBlocks
 from mixtura.model.covariance.student import gamma_divergence, log_gamma, log_multivariate_student
 
@@ -21,7 +21,7 @@ class _DiagonalBlocks(SharedBlocks):
         return n_features
 
     def maximise_blocks(
-        self, scatter: Array, counts: Array, floor: float, penalty: InverseWishartPenalty | None
+        self, scatter: Array, counts: Array, floor: Array | float, penalty: InverseWishartPenalty | None
     ) -> Array:
         if penalty is not None:
             scatter = scatter + np.diagonal(penalty.scale)
@@ -130,7 +130,7 @@ class _DiagonalBlocks(SharedBlocks):
         return log_gamma(shapes, 0.5 * scales, factors**2)
 
     def log_determinant_variances(self, degrees: Array, n_features: int) -> Array:
-        return n_features * polygamma(1, 0.5 * degrees)
+        return n_features * trigamma(0.5 * degrees)
 
     def variance_laws(self, scales: Array, degrees: Array, n_features: int) -> tuple[Array, Array]:
         return degrees, scales
@@ -139,7 +139,7 @@ class _DiagonalBlocks(SharedBlocks):
         return scales / (degrees + n_means + 2)[:, None]
 
     def draw_roots(self, scales: Array, degrees: Array, n_features: int, rng: np.random.Generator) -> Array:
-        return np.sqrt(0.5 * scales / rng.gamma(np.broadcast_to(0.5 * degrees[:, None], scales.shape)))
+        return np.sqrt(0.5 * scales / gamma_draws(np.broadcast_to(0.5 * degrees[:, None], scales.shape), rng))
 
 
 class Diagonal(_DiagonalBlocks):

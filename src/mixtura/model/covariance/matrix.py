@@ -5,9 +5,10 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import digamma, multigammaln, polygamma
+from scipy.special import multigammaln
 
-from mixtura.ground.linalg import Array, cholesky, precision_factors, raise_eigenvalues
+from mixtura.ground.linalg import Array, cholesky, precision_factors, raise_eigenvalues, well_conditioned
+from mixtura.ground.special import digamma, gamma_draws, log_gamma_excess, trigamma
 from mixtura.model.covariance.structure import Factored, InverseWishartPenalty, SharedBlocks
 from mixtura.model.covariance.student import log_multivariate_student
 
@@ -24,25 +25,31 @@ class _MatrixBlocks(SharedBlocks):
         return n_features * (n_features + 1) // 2
 
     def maximise_blocks(
-        self, scatter: Array, counts: Array, floor: float, penalty: InverseWishartPenalty | None
+        self, scatter: Array, counts: Array, floor: Array | float, penalty: InverseWishartPenalty | None
     ) -> Array:
-        if penalty is not None:
-            scatter = scatter + penalty.scale
-            counts = counts + penalty.degrees_of_freedom + scatter.shape[-1] + 1
-        blocks = scatter / counts[:, None, None]
-        return raise_eigenvalues(blocks, floor) if floor else blocks
+        blocks = _unbounded(scatter, counts, penalty)
+        if np.any(floor):
+            blocks = raise_eigenvalues(blocks, floor)
+        return well_conditioned(blocks) if np.any(floor) or penalty is not None else blocks
 
     def maximise_and_factor_blocks(
-        self, scatter: Array, counts: Array, least: Array, floor: float, penalty: InverseWishartPenalty | None
+        self,
+        scatter: Array,
+        counts: Array,
+        least: Array,
+        floor: Array | float,
+        penalty: InverseWishartPenalty | None,
     ) -> Factored:
-        blocks = self.maximise_blocks(scatter, counts, 0.0, penalty)
+        blocks = _unbounded(scatter, counts, penalty)
         factors, singular = self.factor_blocks(blocks, least)
-        if floor:
-            # tr Σ⁻¹ = ‖R‖² is no less than one over the smallest eigenvalue: small traces need no second look.
-            low = singular | (np.einsum("gij,gij->g", factors, factors) > 1 / floor)
-            if low.any():
-                blocks[low] = raise_eigenvalues(blocks[low], floor)
-                factors[low], singular[low] = self.factor_blocks(blocks[low], least[low])
+        low = singular
+        if np.any(floor):
+            # tr F Σ⁻¹ is no less than one over the smallest eigenvalue in units of the floor: small traces need no second look.
+            floors = np.broadcast_to(floor, blocks.shape[-1])
+            low = singular | (np.einsum("gij,gij,i->g", factors, factors, floors) > 1)
+        if low.any() and (np.any(floor) or penalty is not None):
+            blocks[low] = well_conditioned(raise_eigenvalues(blocks[low], floor) if np.any(floor) else blocks[low])
+            factors[low], singular[low] = self.factor_blocks(blocks[low], least[low])
         return Factored(blocks, factors, singular)
 
     def block_log_penalty(self, blocks: Array, penalty: InverseWishartPenalty) -> float:
@@ -144,22 +151,23 @@ class _MatrixBlocks(SharedBlocks):
         return scatter
 
     def expected_log_determinants(self, scales: Array, degrees: Array, n_features: int) -> Array:
-        halves = 0.5 * (degrees[:, None] - np.arange(n_features))
-        return digamma(halves).sum(axis=1) + n_features * LOG_2 - np.linalg.slogdet(scales)[1]
+        return (
+            digamma(_half_degrees(degrees, n_features)).sum(axis=1) + n_features * LOG_2 - np.linalg.slogdet(scales)[1]
+        )
 
     def wishart_divergences(
         self, scales: Array, degrees: Array, prior_scale: Array, prior_degrees: float, n_features: int
     ) -> Array:
-        own = _log_normalisers(scales, degrees, n_features)
-        prior = _log_normalisers(prior_scale, np.full(1, prior_degrees), n_features)
+        shapes, prior_shapes = (_half_degrees(nu, n_features) for nu in (degrees, np.full(1, prior_degrees)))
+        shrinkage = np.linalg.slogdet(scales)[1] - np.linalg.slogdet(prior_scale)[1]
         traces = np.trace(np.linalg.solve(scales, np.broadcast_to(prior_scale, scales.shape)), axis1=1, axis2=2)
-        expected = self.expected_log_determinants(scales, degrees, n_features)
-        return own - prior + 0.5 * ((degrees - prior_degrees) * expected - degrees * n_features + degrees * traces)
+        on_scales = 0.5 * (prior_degrees * shrinkage + degrees * (traces - n_features))
+        return log_gamma_excess(prior_shapes, shapes).sum(axis=1) + on_scales
 
     def log_student(self, squares: Array, whitening: Array, degrees: Array, widening: Array) -> Array:
         left = degrees + 1 - squares.shape[2]
         log_root = np.log(np.diagonal(whitening, axis1=1, axis2=2)).sum(axis=1)
-        return log_multivariate_student(squares, log_root, left, widening * degrees / left)
+        return log_multivariate_student(squares, log_root, left, widening * (degrees / left))
 
     def log_wishart(self, scales: Array, degrees: Array, factors: Array, n_features: int) -> Array:
         log_determinants = 2 * np.log(np.diagonal(factors, axis1=-2, axis2=-1)).sum(axis=1)
@@ -169,7 +177,7 @@ class _MatrixBlocks(SharedBlocks):
         )
 
     def log_determinant_variances(self, degrees: Array, n_features: int) -> Array:
-        return polygamma(1, 0.5 * (degrees[:, None] - np.arange(n_features))).sum(axis=1)
+        return trigamma(_half_degrees(degrees, n_features)).sum(axis=1)
 
     def variance_laws(self, scales: Array, degrees: Array, n_features: int) -> tuple[Array, Array]:
         return degrees + 1 - n_features, np.diagonal(scales, axis1=-2, axis2=-1)
@@ -180,10 +188,23 @@ class _MatrixBlocks(SharedBlocks):
     def draw_roots(self, scales: Array, degrees: Array, n_features: int, rng: np.random.Generator) -> Array:
         # Bartlett's decomposition, last row first: U Uᵀ ~ Wishart(I, ν) for upper triangular U, so C U⁻ᵀ is a root if C Cᵀ = Ψ.
         upper = np.triu(rng.standard_normal(scales.shape), 1)
-        chi_squares = 2 * rng.gamma(0.5 * (degrees[:, None] - np.arange(n_features)[::-1]))
+        chi_squares = 2 * gamma_draws(_half_degrees(degrees, n_features)[:, ::-1], rng)
         diagonal = np.arange(n_features)
         upper[:, diagonal, diagonal] = np.sqrt(chi_squares)
         return np.linalg.cholesky(scales) @ np.linalg.inv(upper).swapaxes(-1, -2)
+
+
+def _unbounded(scatter: Array, counts: Array, penalty: InverseWishartPenalty | None) -> Array:
+    """The maximiser where no variance is too small."""
+    if penalty is not None:
+        scatter = scatter + penalty.scale
+        counts = counts + penalty.degrees_of_freedom + scatter.shape[-1] + 1
+    return scatter / counts[:, None, None]
+
+
+def _half_degrees(degrees: Array, n_features: int) -> Array:
+    """Shapes of the gamma laws that a Wishart's determinant is a product of, ``(G, D)``."""
+    return 0.5 * (degrees[:, None] - np.arange(n_features))
 
 
 def _log_normalisers(scales: Array, degrees: Array, n_features: int) -> Array:

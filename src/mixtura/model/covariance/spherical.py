@@ -4,9 +4,9 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import digamma, polygamma
 
 from mixtura.ground.linalg import Array
+from mixtura.ground.special import digamma, gamma_draws, trigamma
 from mixtura.model.covariance.structure import InverseWishartPenalty, SharedBlocks
 from mixtura.model.covariance.student import gamma_divergence, log_gamma, log_multivariate_student
 
@@ -26,18 +26,19 @@ class _SphericalBlocks(SharedBlocks):
         return 1
 
     def maximise_blocks(
-        self, scatter: Array, counts: Array, floor: float, penalty: InverseWishartPenalty | None
+        self, scatter: Array, counts: Array, floor: Array | float, penalty: InverseWishartPenalty | None
     ) -> Array:
-        # A scalar stands for D equal variances: D observations of it in each row.
-        sums, counts = scatter.sum(axis=1), counts * scatter.shape[1]
+        # A scalar stands for D equal variances: D observations of it in each row, and in each row that the prior stands for.
+        n_features = scatter.shape[1]
+        sums, counts = scatter.sum(axis=1), counts * n_features
         if penalty is not None:
-            sums = sums + _mean_variance(penalty.scale)
-            counts = counts + penalty.degrees_of_freedom + 2
-        return np.maximum(sums / counts, floor)
+            sums = sums + np.trace(penalty.scale)
+            counts = counts + n_features * penalty.degrees_of_freedom + 2
+        return np.maximum(sums / counts, np.mean(floor))
 
     def block_log_penalty(self, blocks: Array, penalty: InverseWishartPenalty) -> float:
-        degrees = penalty.degrees_of_freedom + 2
-        return float(-0.5 * np.sum(degrees * np.log(blocks) + _mean_variance(penalty.scale) / blocks))
+        degrees = len(penalty.scale) * penalty.degrees_of_freedom + 2
+        return float(-0.5 * np.sum(degrees * np.log(blocks) + np.trace(penalty.scale) / blocks))
 
     def factor_blocks(self, blocks: Array, least: Array) -> tuple[Array, NDArray[np.bool_]]:
         singular = ~(blocks > least.mean(axis=1))
@@ -134,7 +135,7 @@ class _SphericalBlocks(SharedBlocks):
         return log_gamma(half * degrees[:, None], half * scales[:, None], factors[:, None] ** 2)
 
     def log_determinant_variances(self, degrees: Array, n_features: int) -> Array:
-        return n_features**2 * polygamma(1, 0.5 * n_features * degrees)
+        return n_features**2 * trigamma(0.5 * n_features * degrees)
 
     def variance_laws(self, scales: Array, degrees: Array, n_features: int) -> tuple[Array, Array]:
         return n_features * degrees, np.repeat(n_features * scales[:, None], n_features, axis=1)
@@ -144,7 +145,7 @@ class _SphericalBlocks(SharedBlocks):
 
     def draw_roots(self, scales: Array, degrees: Array, n_features: int, rng: np.random.Generator) -> Array:
         half = 0.5 * n_features
-        return np.sqrt(half * scales / rng.gamma(half * degrees))
+        return np.sqrt(half * scales / gamma_draws(half * degrees, rng))
 
 
 class Spherical(_SphericalBlocks):

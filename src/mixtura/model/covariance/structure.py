@@ -4,8 +4,10 @@ A structure never sees a row. It is handed scatter matrices and counts, and it m
 
     −½ Σ_k [ n_k log|Σ_k| + tr(Σ_k⁻¹ S_k) ]
 
-over its family, optionally with an inverse-Wishart penalty and with no variance, in any direction, below a floor. The maximiser under
-the floor is exact (eigenvalues below it are raised to it), so an ascent algorithm stays monotone.
+over its family, optionally with an inverse-Wishart penalty and with no variance, in any direction, below a floor: ``Σ ⪰ diag(f)`` with
+a floor ``f_d`` for each feature (a sphere has the mean of those). The maximiser under the floor is exact (eigenvalues below it, in units
+of the floor, are raised to it), so an ascent algorithm stays monotone. With a floor or a penalty no covariance is singular: what
+rounding leaves of a direction beside a variance 10¹³ times as large is raised as well.
 
 ``SharedBlocks`` is the orthogonal rule behind the six classical structures: a shape of block (matrix, diagonal, scalar) times whether
 the components share one block or have one each.
@@ -32,9 +34,9 @@ class InverseWishartPenalty:
     Attributes
     ----------
     scale : (D, D) array
-        ``Ψ``. A diagonal block uses its diagonal, a scalar block the mean of that.
+        ``Ψ``. A diagonal block uses its diagonal, a scalar block its trace.
     degrees_of_freedom : float
-        ``ν``.
+        ``ν``, in rows: ``D`` times as many observations of a scalar block.
     """
 
     scale: Array
@@ -63,6 +65,8 @@ class CovarianceStructure(ABC):
     code: ClassVar[str]
     diagonal: ClassVar[bool]
     """Whether the diagonals of the second moments are enough."""
+    shared: ClassVar[bool] = False
+    """Whether all components have one covariance."""
     scales_by_feature: ClassVar[bool] = True
     """Whether rescaling one feature rescales the fit and changes nothing else."""
 
@@ -75,7 +79,9 @@ class CovarianceStructure(ABC):
         """Free parameters of the covariances."""
 
     @abstractmethod
-    def maximise(self, scatter: Array, counts: Array, floor: float, penalty: InverseWishartPenalty | None) -> Array:
+    def maximise(
+        self, scatter: Array, counts: Array, floor: Array | float, penalty: InverseWishartPenalty | None
+    ) -> Array:
         """The natural array that maximises the objective above.
 
         Parameters
@@ -83,9 +89,10 @@ class CovarianceStructure(ABC):
         scatter : (K, D, D) array, or (K, D) where ``diagonal``
             Scatter about each component's mean.
         counts : (K,) array
-            Positive effective counts.
-        floor : float
-            Smallest variance allowed in any direction.
+            Effective counts, at least one of them positive. Where a component has neither rows nor a penalty, it takes the covariance of
+            all rows about the means of their own components.
+        floor : float or (D,) array
+            Smallest variance allowed, for all features or for each; zero for none.
         penalty : InverseWishartPenalty or None
         """
 
@@ -94,7 +101,7 @@ class CovarianceStructure(ABC):
         scatter: Array,
         counts: Array,
         least: Array,
-        floor: float,
+        floor: Array | float,
         penalty: InverseWishartPenalty | None,
         parts: Sequence[slice],
     ) -> Fitted:
@@ -150,8 +157,6 @@ class CovarianceStructure(ABC):
 class SharedBlocks(CovarianceStructure):
     """One block for all components, or one each; subclasses say what a block is."""
 
-    shared: ClassVar[bool]
-
     @abstractmethod
     def block_shape(self, n_features: int) -> tuple[int, ...]:
         """Shape of one block."""
@@ -162,12 +167,17 @@ class SharedBlocks(CovarianceStructure):
 
     @abstractmethod
     def maximise_blocks(
-        self, scatter: Array, counts: Array, floor: float, penalty: InverseWishartPenalty | None
+        self, scatter: Array, counts: Array, floor: Array | float, penalty: InverseWishartPenalty | None
     ) -> Array:
         """The maximiser for each block on its own."""
 
     def maximise_and_factor_blocks(
-        self, scatter: Array, counts: Array, least: Array, floor: float, penalty: InverseWishartPenalty | None
+        self,
+        scatter: Array,
+        counts: Array,
+        least: Array,
+        floor: Array | float,
+        penalty: InverseWishartPenalty | None,
     ) -> Factored:
         """The maximiser, factorised."""
         blocks = self.maximise_blocks(scatter, counts, floor, penalty)
@@ -352,9 +362,13 @@ class SharedBlocks(CovarianceStructure):
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return (1 if self.shared else n_components) * self.block_parameters(n_features)
 
-    def maximise(self, scatter: Array, counts: Array, floor: float, penalty: InverseWishartPenalty | None) -> Array:
+    def maximise(
+        self, scatter: Array, counts: Array, floor: Array | float, penalty: InverseWishartPenalty | None
+    ) -> Array:
         if self.shared:
             scatter, counts = scatter.sum(axis=0, keepdims=True), counts.sum(keepdims=True)
+        elif penalty is None:
+            scatter, counts = _with_pooled(scatter, counts, [slice(0, len(counts))])
         return self.as_natural(self.maximise_blocks(scatter, counts, floor, penalty))
 
     def maximise_stack(
@@ -362,13 +376,15 @@ class SharedBlocks(CovarianceStructure):
         scatter: Array,
         counts: Array,
         least: Array,
-        floor: float,
+        floor: Array | float,
         penalty: InverseWishartPenalty | None,
         parts: Sequence[slice],
     ) -> Fitted:
         # Blocks know nothing of each other, so those of all mixtures are one stack.
         n_features = least.shape[1]
         if not self.shared:
+            if penalty is None:
+                scatter, counts = _with_pooled(scatter, counts, parts)
             blocks, factors, singular = self.maximise_and_factor_blocks(scatter, counts, least, floor, penalty)
             read_only(blocks, factors)
             mixtures = [Factored(blocks[part], factors[part], singular[part]) for part in parts]
@@ -411,6 +427,17 @@ class SharedBlocks(CovarianceStructure):
 
     def reorder(self, covariances: Array, order: NDArray[np.intp]) -> Array:
         return covariances if self.shared else covariances[order]
+
+
+def _with_pooled(scatter: Array, counts: Array, parts: Sequence[slice]) -> tuple[Array, Array]:
+    """Scatter and counts with those of a whole mixture in place of those of its components without rows."""
+    if counts.all():
+        return scatter, counts
+    scatter, counts = scatter.copy(), counts.copy()
+    for part in parts:
+        empty = np.flatnonzero(counts[part] == 0) + part.start
+        scatter[empty], counts[empty] = scatter[part].sum(axis=0), counts[part].sum()
+    return scatter, counts
 
 
 def check_natural_shape(

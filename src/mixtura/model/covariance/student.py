@@ -1,9 +1,10 @@
 """Laws that conjugate precisions bring with them: Student's t for what is predicted, gamma densities, and how far one is from another."""
 
 import numpy as np
-from scipy.special import digamma, gammaln
+from scipy.special import gammaln
 
 from mixtura.ground.linalg import Array
+from mixtura.ground.special import log_gamma_gain, log_gamma_rest_excess, log_ratio
 
 
 def log_multivariate_student(squares: Array, log_root: Array, degrees: Array, widening: Array) -> Array:
@@ -21,17 +22,23 @@ def log_multivariate_student(squares: Array, log_root: Array, degrees: Array, wi
     """
     n_features = squares.shape[2]
     distances = squares.sum(axis=2) / widening[:, None]
-    half = 0.5 * (degrees + n_features)
-    constants = (
-        gammaln(half) - gammaln(0.5 * degrees) - 0.5 * n_features * np.log(np.pi * degrees * widening) + log_root
-    )
-    return constants[:, None] - half[:, None] * np.log1p(distances / degrees[:, None])
+    log_scale = np.log(np.pi) + np.log(degrees) + np.log(widening)
+    constants = log_gamma_gain(0.5 * degrees, 0.5 * n_features) - 0.5 * n_features * log_scale + log_root
+    own = degrees[:, None]
+    far = distances > own
+    excess = np.where(far, np.log(np.where(far, own + distances, 1.0)) - np.log(own), 0.0)
+    excess = excess + np.log1p(np.where(far, 0.0, distances) / own)
+    return constants[:, None] - 0.5 * (own + n_features) * excess
 
 
 def gamma_divergence(shape: Array, rate: Array, prior_shape: float, prior_rate: Array) -> Array:
     """Kullback–Leibler divergence of ``Gamma(shape, rate)`` from ``Gamma(prior_shape, prior_rate)``."""
-    normalisers = gammaln(prior_shape) - gammaln(shape) + prior_shape * (np.log(rate) - np.log(prior_rate))
-    return normalisers + (shape - prior_shape) * digamma(shape) + shape * (prior_rate - rate) / rate
+    # The prior's mean over the other's: what is left besides knows only of the shapes, and is no larger than their logs.
+    log_quotient = log_ratio(shape, prior_shape) - log_ratio(rate, prior_rate)
+    close = np.abs(log_quotient) < 1
+    excess = prior_shape * np.expm1(np.where(close, log_quotient, 0.0))
+    excess = np.where(close, excess, shape * (prior_rate / rate) - prior_shape)
+    return log_gamma_rest_excess(prior_shape, shape) + excess - prior_shape * log_quotient
 
 
 def log_gamma(shapes: Array, rates: Array, at: Array) -> Array:
