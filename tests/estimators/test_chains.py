@@ -146,8 +146,9 @@ def test_an_unknown_number_of_components(seed):
         solver="gibbs",
         covariance_type="spherical",
         n_components_law=mx.ComponentCountLaw.uniform(8),
-        n_draws=600,
-        n_tune=200,
+        weight_concentration_prior=0.02,  # few rows leave the four clouds: otherwise five components are as probable as four
+        n_draws=250,
+        n_tune=150,
         random_state=seed,
         degrees_of_freedom_prior=4,
         covariance_prior=2.0,

@@ -49,10 +49,11 @@ def test_an_ellipse_holds_the_mass_that_is_said(radius, mass):
 
 
 @pytest.mark.parametrize("mixture", [PLANE, LINE], ids=["plane", "line"])
-def test_highest_density_regions_hold_their_mass(mixture):
+def test_highest_density_regions_hold_their_mass(mixture, seed):
+    """Levels come from draws with a seed of their own and are off by 0.002; five and a half errors of a share of these rows are 0.0043."""
     mass = [0.5, 0.8, 0.95, 0.99]
     levels = highest_density_levels(mixture, mass)
-    fresh, _ = mixture.sample(400_000, random_state=9)
+    fresh, _ = mixture.sample(400_000, random_state=seed + 9)
     held = (mixture.log_pdf(fresh)[:, None] > levels).mean(axis=0)
     assert held == pytest.approx(mass, abs=0.006)
     assert (np.diff(levels) < 0).all()
