@@ -1,22 +1,27 @@
-"""Differences of special functions, with their digits where the functions themselves are far larger than what is asked for."""
+"""Special functions, quantiles and draws at the ends of their ranges: with their digits where larger numbers cancel, and always finite."""
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import betaincinv, gammaincinv, gammaln, polygamma, stdtrit
 from scipy.special import digamma as plain_digamma
-from scipy.special import gammaln, polygamma
 
 from mixtura.ground.linalg import Array
 
 LARGE = 100.0
 """From here on Stirling's series is exact to rounding with three terms."""
-SMALLEST = float(np.finfo(np.float64).tiny)
+SMALLEST, LARGEST = float(np.finfo(np.float64).tiny), float(np.finfo(np.float64).max)
+LEAST = 1e-300
+"""What stands for smaller numbers where they are divided by."""
+WELL_KNOWN = 1e9
+"""From so many observations on SciPy's quantiles of beta laws can be wrong; a gamma law with the same mean and variance has them to 1e-4
+standard deviations."""
 
 
 def log_ratio(numerator: ArrayLike, denominator: ArrayLike) -> Array:
     """``ln(x/y)`` of positive numbers: exact in relative terms where they are close, finite where their ratio is not."""
     x, y = np.asarray(numerator, dtype=np.float64), np.asarray(denominator, dtype=np.float64)
-    change = np.where(np.abs(x - y) < 0.5 * y, x - y, 0.0) / y
-    return np.where(np.abs(x - y) < 0.5 * y, np.log1p(change), np.log(x) - np.log(y))
+    close = np.abs(x - y) < 0.5 * y
+    return np.where(close, np.log1p(np.where(close, x - y, 0.0) / y), np.log(x) - np.log(y))
 
 
 def digamma(x: ArrayLike) -> Array:
@@ -29,30 +34,64 @@ def trigamma(x: ArrayLike) -> Array:
     return polygamma(1, np.maximum(x, SMALLEST**0.49))
 
 
+def log_gamma_rest(x: ArrayLike) -> Array:
+    """``ln Γ(x) − (x ln x − x)``: what is left of it after its largest terms, about ``−½ ln x``."""
+    x = np.asarray(x, dtype=np.float64)
+    small, inverse = np.minimum(x, LARGE), 1 / np.maximum(x, LARGE)
+    series = (1 - (1 / 30 - inverse**2 / 105) * inverse**2) * inverse / 12
+    stirling = 0.5 * np.log(2 * np.pi * inverse) + series
+    return np.where(x < LARGE, gammaln(np.maximum(small, SMALLEST)) - small * np.log(small) + small, stirling)
+
+
+def digamma_rest(x: ArrayLike) -> Array:
+    """``ψ(x) − ln x``, the derivative of that."""
+    x = np.asarray(x, dtype=np.float64)
+    inverse = 1 / np.maximum(x, LARGE)
+    series = -(1 + (1 - (1 / 10 - inverse**2 / 21) * inverse**2) * inverse / 6) * inverse / 2
+    return np.where(x < LARGE, digamma(np.minimum(x, LARGE)) - np.log(np.minimum(x, LARGE)), series)
+
+
+def log_gamma_gain(x: ArrayLike, step: ArrayLike) -> Array:
+    """``ln Γ(x + s) − ln Γ(x)``."""
+    x = np.asarray(x, dtype=np.float64)
+    end = x + step
+    return x * log_ratio(end, x) - (end - x) + step * np.log(end) + log_gamma_rest(end) - log_gamma_rest(x)
+
+
+def log_gamma_rest_excess(x: ArrayLike, y: ArrayLike) -> Array:
+    """How far ``ln Γ(x) − (x ln x − x)`` lies above its tangent at ``y``."""
+    return log_gamma_rest(x) - log_gamma_rest(y) - digamma_rest(y) * np.subtract(x, y)
+
+
 def log_gamma_excess(x: ArrayLike, y: ArrayLike) -> Array:
     """``ln Γ(x) − ln Γ(y) − ψ(y)(x − y)``: how far the log of the gamma function lies above its tangent at ``y``.
 
     Divergences of gamma, beta and Dirichlet laws are sums of these. For large numbers ``ln Γ`` is many orders of magnitude larger than its
-    distance from the tangent; Stirling's series cancels what they share.
+    distance from the tangent.
     """
-    x, y = np.broadcast_arrays(np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64))
-    step = x - y
-    # One further on there is no pole near: Γ(x) = Γ(1 + x)/x.
-    near = np.log(y) - np.log(x) + step / np.maximum(y, SMALLEST)
-    large = np.minimum(x, y) >= LARGE
-    a, b = np.where(large, LARGE, 1 + x), np.where(large, LARGE, 1 + y)
-    direct = near + gammaln(a) - gammaln(b) - digamma(b) * np.where(large, 0.0, step)
-    a, b = np.where(large, x, LARGE), np.where(large, y, LARGE)
-    step = np.where(large, step, 0.0)
-    stirling = a * log_ratio(a, b) - step - 0.5 * log_ratio(a, b) + _stirling(a) - _stirling(b)
-    return np.where(large, stirling - step * _digamma_excess(b), direct)
+    return np.multiply(x, log_ratio(x, y)) - np.subtract(x, y) + log_gamma_rest_excess(x, y)
 
 
-def _stirling(x: Array) -> Array:
-    """``ln Γ(x) − (x − ½) ln x + x − ½ ln 2π``."""
-    return (1 - (1 / 30 - 1 / (105 * x**2)) / x**2) / (12 * x)
+def student_quantiles(degrees: Array, probabilities: Array) -> Array:
+    """Of Student's t; those that degrees of freedom near zero put beyond all numbers are the largest number."""
+    tails = betaincinv(0.5 * degrees, 0.5, 2 * np.minimum(probabilities, 1 - probabilities))
+    return np.where(tails > SMALLEST, stdtrit(degrees, probabilities), np.sign(probabilities - 0.5) * LARGEST)
 
 
-def _digamma_excess(x: Array) -> Array:
-    """``ψ(x) − ln x``."""
-    return -(1 + (1 - (1 / 10 - 1 / (21 * x**2)) / x**2) / (6 * x)) / (2 * x)
+def beta_quantiles(first: Array, second: Array, probabilities: Array) -> Array:
+    """Of beta laws: SciPy's, or, where parameters are too large for it, those of a gamma law with their mean and variance."""
+    whole = first + second
+    known = whole >= WELL_KNOWN
+    exact = betaincinv(np.where(known, 1.0, first), np.where(known, 1.0, second), probabilities)
+    spread = (gammaincinv(first, probabilities) - first) * np.sqrt(second / whole)
+    return np.where(known, np.clip((first + spread) / whole, 0.0, 1.0), exact)
+
+
+def gamma_draws(shapes: Array, rng: np.random.Generator) -> Array:
+    """Draws of standard gamma laws, none of them so small that it cannot be divided by."""
+    return np.maximum(rng.gamma(shapes), LEAST)
+
+
+def log_gamma_draws(shapes: Array, rng: np.random.Generator) -> Array:
+    """Logs of gamma draws: one of a shape that is one larger, times a uniform number to the power of one over the shape."""
+    return np.log(rng.gamma(shapes + 1)) - rng.standard_exponential(shapes.shape) / np.maximum(shapes, LEAST)

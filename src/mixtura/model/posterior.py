@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import gammaincinv, stdtrit
+from scipy.special import gammaincinv
 
 from mixtura.ground.errors import InvalidParameterError
-from mixtura.ground.linalg import Array, read_only
+from mixtura.ground.linalg import Array, outer, read_only, well_conditioned
 from mixtura.ground.random import RandomState, as_generator
+from mixtura.ground.special import LARGEST, log_ratio, student_quantiles
 from mixtura.model.covariance.structure import SharedBlocks
 from mixtura.model.mixture import Mixture
 from mixtura.model.moments import Moments
@@ -27,6 +28,10 @@ from mixtura.model.weight_posterior import WeightPosterior
 
 if TYPE_CHECKING:
     from mixtura.model.evidence import LogEvidence
+
+
+LEAST_CONSTANT = -1e15
+"""In a score. A component with this is given no row, as with less; what a sweep in float32 puts right is in proportion to it."""
 
 
 class Intervals(NamedTuple):
@@ -86,7 +91,10 @@ class Posterior:
         degrees = counts
         if structure.shared:
             scatter, degrees = scatter.sum(axis=0, keepdims=True), counts.sum(keepdims=True)
-        scales = structure.prior_block(prior.scale) + structure.block_sums(scatter)
+        possible = np.maximum(scatter, 0.0) if moments.diagonal else _possible(scatter)
+        scales: Array = structure.prior_block(prior.scale) + structure.block_sums(possible)
+        if not moments.diagonal:
+            scales = well_conditioned(scales)
         means = prior.posterior_means(counts, moments.origin + offsets)
         posterior = cls(
             structure,
@@ -136,6 +144,7 @@ class Posterior:
         whitening = self.mixture.scorer.whitening
         constants = self.weights.expected_logs + 0.5 * self._per_component(self._expected_log_determinants)
         constants = constants - 0.5 * self.n_features * (LOG_2_PI + 1 / self.mean_precisions)
+        constants = np.maximum(constants, LEAST_CONSTANT)
         read_only(constants)
         return Scorer(constants, self.means, whitening)
 
@@ -150,9 +159,10 @@ class Posterior:
     @cached_property
     def divergence(self) -> float:
         """Kullback–Leibler divergence from the prior: what the lower bound pays for the belief."""
-        beta, beta_0, n_features = self.mean_precisions, self.prior.mean_precision, self.n_features
+        beta_0, n_features = self.prior.mean_precision, self.n_features
+        log_share = log_ratio(beta_0, self.mean_precisions)
         whitened = self.scorer.whitened((self.prior.mean - self.means)[:, None, :])[:, 0]
-        on_means = n_features * (np.log(beta / beta_0) + beta_0 / beta - 1) + beta_0 * np.square(whitened).sum(axis=1)
+        on_means = n_features * (np.expm1(log_share) - log_share) + beta_0 * np.square(whitened).sum(axis=1)
         on_blocks = self.structure.wishart_divergences(
             self.structure.as_blocks(self.scales),
             self.degrees_of_freedom,
@@ -200,7 +210,7 @@ class Posterior:
         whitening = self.mixture.scorer.whitening
         degrees = self._per_component(self.degrees_of_freedom)
         widening = (1 + self.mean_precisions) / self.mean_precisions
-        log_weights = np.log(self.weights.expectations)
+        log_weights = self.weights.log_expectations
         scorer = Scorer(log_weights, self.means, whitening)
         found = np.empty(len(rows))
         size = scorer.block_rows()
@@ -339,12 +349,14 @@ class Posterior:
         blocks = self.structure.as_blocks(self.scales)
         laws = self.structure.variance_laws(blocks, self.degrees_of_freedom, self.n_features)
         degrees, scales = (self._per_component(part) for part in laws)
-        spreads = np.sqrt(scales / (degrees * self.mean_precisions)[:, None])
-        return Intervals(
-            self.weights.quantiles(ends, int(n_draws), as_generator(random_state)),
-            self.means + stdtrit(degrees[:, None], ends[:, None, None]) * spreads,
-            0.5 * scales / gammaincinv(0.5 * degrees[:, None], ends[::-1, None, None]),
-        )
+        spreads = np.sqrt(scales / degrees[:, None] / self.mean_precisions[:, None])
+        with np.errstate(
+            over="ignore", divide="ignore"
+        ):  # an end too far out for a number is the largest that there is
+            means = self.means + student_quantiles(degrees[:, None], ends[:, None, None]) * spreads
+            variances = 0.5 * scales / gammaincinv(0.5 * degrees[:, None], ends[::-1, None, None])
+        weights = self.weights.quantiles(ends, int(n_draws), as_generator(random_state))
+        return Intervals(weights, np.clip(means, -LARGEST, LARGEST), np.minimum(variances, LARGEST))
 
     def draw(self, rng: np.random.Generator) -> Mixture:
         """A mixture drawn from the belief."""
@@ -368,3 +380,14 @@ class Posterior:
         own_roots = np.repeat(roots, self.n_components, axis=0) if structure.shared else roots
         offsets = structure.apply_roots(own_roots, noise.reshape(-1, self.n_features)).reshape(shape)
         return Drawn(log_weights, self.means + offsets, roots.reshape(n_draws, -1, *roots.shape[1:]))
+
+
+def _possible(scatter: Array) -> Array:
+    """Symmetric, without negative variances or correlations beyond one: of very many rows, rounding leaves more than a prior puts right."""
+    symmetric = 0.5 * (scatter + scatter.swapaxes(-1, -2))
+    variances = np.maximum(np.diagonal(symmetric, axis1=-2, axis2=-1), 0.0)
+    most = outer(np.sqrt(variances))
+    diagonal = np.arange(scatter.shape[-1])
+    possible = np.clip(symmetric, -most, most)
+    possible[:, diagonal, diagonal] = variances
+    return possible

@@ -12,14 +12,11 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaincinv, betaln, gammaln
+from scipy.special import betaln, gammaln
 
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import EPS, Array
-from mixtura.ground.special import digamma, log_gamma_excess, trigamma
-
-LEAST_SHAPE = 1e-300
-"""Logs of draws of a smaller shape are too large for a number."""
+from mixtura.ground.special import beta_quantiles, digamma, log_gamma_draws, log_gamma_excess, trigamma
 
 
 class GeneralisedDirichlet(NamedTuple):
@@ -52,6 +49,10 @@ class WeightPosterior(Protocol):
     @property
     def expectations(self) -> Array:
         """``E π``, ``(K,)``."""
+
+    @property
+    def log_expectations(self) -> Array:
+        """``ln E π``, ``(K,)``; finite also where ``E π`` itself is too small for a number."""
 
     @property
     def expected_logs(self) -> Array:
@@ -106,6 +107,10 @@ class Dirichlet:
         return self.concentrations / self.concentrations.sum()
 
     @property
+    def log_expectations(self) -> Array:
+        return np.log(self.concentrations) - np.log(self.concentrations.sum())
+
+    @property
     def expected_logs(self) -> Array:
         return digamma(self.concentrations) - digamma(self.concentrations.sum())
 
@@ -136,13 +141,14 @@ class Dirichlet:
 
     def quantiles(self, probabilities: Array, n_draws: int, rng: np.random.Generator) -> Array:
         a = self.concentrations
-        return betaincinv(a, a.sum() - a, probabilities[:, None]) if len(a) > 1 else np.ones((len(probabilities), 1))
+        others = (1 - np.eye(len(a))) @ a
+        return beta_quantiles(a, others, probabilities[:, None]) if len(a) > 1 else np.ones((len(probabilities), 1))
 
     def draw(self, rng: np.random.Generator) -> Array:
         return np.exp(self.draw_logs(1, rng)[0])
 
     def draw_logs(self, n_draws: int, rng: np.random.Generator) -> Array:
-        logs = _log_gamma_draws(np.broadcast_to(self.concentrations, (n_draws, len(self.concentrations))), rng)
+        logs = log_gamma_draws(np.broadcast_to(self.concentrations, (n_draws, len(self.concentrations))), rng)
         return logs - np.logaddexp.reduce(logs, axis=1, keepdims=True)
 
 
@@ -178,9 +184,14 @@ class StickBreaking:
         return self._by_component(_stick_weights(first / (first + second)))
 
     @property
+    def log_expectations(self) -> Array:
+        first, second = self.sticks[:-1].T
+        whole = np.log(first + second)
+        return self._by_component(_log_stick_weights(np.log(first) - whole, np.log(second) - whole))
+
+    @property
     def expected_logs(self) -> Array:
-        broken, left = self._expected_log_parts()
-        return self._by_component(np.append(broken, 0.0) + np.concatenate([[0.0], left.cumsum()]))
+        return self._by_component(_log_stick_weights(*self._expected_log_parts()))
 
     @property
     def covariance_of_logs(self) -> Array:
@@ -225,7 +236,7 @@ class StickBreaking:
         return np.exp(self.draw_logs(1, rng)[0])
 
     def draw_logs(self, n_draws: int, rng: np.random.Generator) -> Array:
-        gammas = _log_gamma_draws(np.broadcast_to(self.sticks[:-1], (n_draws, len(self.order) - 1, 2)), rng)
+        gammas = log_gamma_draws(np.broadcast_to(self.sticks[:-1], (n_draws, len(self.order) - 1, 2)), rng)
         broken, left = np.moveaxis(gammas - np.logaddexp.reduce(gammas, axis=2, keepdims=True), 2, 0)
         nothing = np.zeros((n_draws, 1))
         logs = np.empty((n_draws, len(self.order)))
@@ -276,9 +287,9 @@ def best_order(counts: Array, prior: float) -> NDArray[np.intp]:
     return np.append(np.delete(order, chosen), order[chosen])
 
 
-def _log_gamma_draws(shapes: Array, rng: np.random.Generator) -> Array:
-    """Logs of gamma draws: one of a shape that is one larger, times a uniform number to the power of one over the shape."""
-    return np.log(rng.gamma(shapes + 1)) - rng.standard_exponential(shapes.shape) / np.maximum(shapes, LEAST_SHAPE)
+def _log_stick_weights(broken: Array, left: Array) -> Array:
+    """Logs of weights from those of what is broken off each stick and of what is left of it."""
+    return np.append(broken, 0.0) + np.concatenate([[0.0], left.cumsum()])
 
 
 def _stick_weights(broken: Array) -> Array:
