@@ -715,13 +715,12 @@ def refused(error: Exception, case: Case) -> Iterator[Finding]:
     sentence = f"{type(error).__name__}: {error}"
     words = set(re.findall(r"\w+", str(error).lower()))
     names = set(signature(getattr(mx, case.kind)).parameters) | {"sample_weight"}
-    deepest = traceback.extract_tb(error.__traceback__)[-1]
     if isinstance(error, mx.MixturaError) and "\n" in str(error):
         yield Finding("more than a line", place(error), sentence)
-    if not words & (WORDS | {name.lower() for name in names}):
-        yield Finding("nameless", place(error), sentence)
-    elif not _meant(error, deepest):
+    if not _meant(error):
         yield Finding("another's words", place(error), sentence)
+    elif isinstance(error, mx.MixturaError) and not words & (WORDS | {name.lower() for name in names}):
+        yield Finding("nameless", place(error), sentence)
     if str(error).partition(" ")[0] in PARTS:
         yield Finding("a name that the user did not give", place(error), sentence)
     if isinstance(error, mx.CollapseError) and _cannot_collapse(case):
@@ -730,8 +729,9 @@ def refused(error: Exception, case: Case) -> Iterator[Finding]:
         yield Finding("advice already taken", place(error), sentence)
 
 
-def _meant(error: Exception, deepest: traceback.FrameSummary) -> bool:
+def _meant(error: Exception) -> bool:
     """Whether somebody wrote that sentence for users: mixtura, or scikit-learn where it looks at parameters and data."""
+    deepest = traceback.extract_tb(error.__traceback__)[-1]
     by_hand = (deepest.line or "").startswith("raise")
     return isinstance(error, mx.MixturaError) or "sklearn" in deepest.filename or by_hand
 
