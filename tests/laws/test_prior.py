@@ -10,7 +10,9 @@ from mixtura.ground.errors import InvalidParameterError
 from mixtura.inference.em import ExpectationMaximization
 from mixtura.model.covariance import STRUCTURES, covariance_structure
 from mixtura.model.mixture import Mixture
+from mixtura.model.posterior import Posterior
 from mixtura.model.prior import NormalInverseWishart
+from mixtura.model.weight_posterior import Dirichlet
 from mixtura.sweep import accumulate
 
 SHARED = {"tied", "tied_diag", "tied_spherical"}
@@ -46,7 +48,7 @@ def log_prior(mixture, prior):
         elif mixture.covariance_type in {"diag", "tied_diag"}:
             total += invgamma.logpdf(np.diagonal(block), degrees / 2, scale=np.diagonal(scale) / 2).sum()
         else:
-            total += invgamma.logpdf(block[0, 0], degrees / 2, scale=np.trace(scale) / len(scale) / 2)
+            total += invgamma.logpdf(block[0, 0], len(scale) * degrees / 2, scale=np.trace(scale) / 2)
     return float(total)
 
 
@@ -126,13 +128,14 @@ def test_under_a_floor_no_feasible_neighbour_is_better(structure):
 
 # mclust's denominators (Fraley and Raftery 2007), with ν = degrees of freedom, n = all rows, n_k = rows of a component, d features,
 # G components. Those of EII and EEI follow by the same algebra as their neighbours: every component adds one observation of its mean.
+# For a sphere they count coordinates and we count rows: their ν is d times ours, and their scale the trace of ours.
 DENOMINATORS = {
     "full": lambda nu, n, n_k, d, g: nu + d + n_k + 2,
     "tied": lambda nu, n, n_k, d, g: nu + d + n + g + 1,
     "diag": lambda nu, n, n_k, d, g: nu + n_k + 3,
     "tied_diag": lambda nu, n, n_k, d, g: nu + n + g + 2,
-    "spherical": lambda nu, n, n_k, d, g: nu + (n_k + 1) * d + 2,
-    "tied_spherical": lambda nu, n, n_k, d, g: nu + (n + g) * d + 2,
+    "spherical": lambda nu, n, n_k, d, g: d * nu + (n_k + 1) * d + 2,
+    "tied_spherical": lambda nu, n, n_k, d, g: d * nu + (n + g) * d + 2,
 }
 
 
@@ -163,13 +166,41 @@ def test_the_mode_has_the_published_closed_form(structure, n_components, n_featu
     if structure.name in SHARED:
         sums = np.repeat(sums.sum(axis=0, keepdims=True), n_components, axis=0)
     if "spherical" in structure.name:
-        totals = np.trace(sums, axis1=1, axis2=2) + np.trace(prior.scale) / n_features
+        totals = np.trace(sums, axis1=1, axis2=2) + np.trace(prior.scale)
         expected = (totals / denominators)[:, None, None] * np.eye(n_features)
     else:
         expected = (sums + prior.scale) / denominators[:, None, None]
         if "diag" in structure.name:
             expected = expected * np.eye(n_features)
     np.testing.assert_allclose(mode.covariance_matrices, expected, rtol=1e-12, atol=1e-14)
+
+
+@every_structure
+@pytest.mark.parametrize("n_features", [1, 3])
+def test_the_mode_is_that_of_the_posterior(structure, n_features):
+    """One prior is one law: the M-step under it ends where the conjugate posterior of the same moments has its joint mode."""
+    rows, responsibilities, prior = problem(2, n_features, seed=8)
+    moments = accumulate(ArraySource(rows), responsibilities, 2, diagonal=structure.diagonal)
+    mode = Posterior.from_moments(moments, structure, prior, Dirichlet(1.0, np.ones(2))).mode
+    climbed = m_step(structure, rows, responsibilities, prior)
+    np.testing.assert_allclose(climbed.means, mode.means, rtol=1e-12)
+    np.testing.assert_allclose(climbed.covariances, mode.covariances, rtol=1e-12)
+    np.testing.assert_allclose(climbed.weights, mode.weights, rtol=1e-12)
+
+
+def test_a_sphere_has_the_law_of_a_diagonal_whose_variances_are_held_equal():
+    """Relative to dσ²/σ², which no power of the variance changes."""
+    prior, sizes = problem(1, 3)[2], np.array([0.1, 0.5, 2.0, 30.0])
+    sphere, diagonal = (covariance_structure(name) for name in ("spherical", "diag"))
+    degrees = np.full(1, prior.degrees_of_freedom)
+    one, three = (
+        structure.log_wishart(structure.prior_block(prior.scale), degrees, factors, 3)[0]
+        for structure, factors in ((sphere, sizes**-0.5), (diagonal, np.repeat(sizes[:, None], 3, axis=1) ** -0.5))
+    )
+    np.testing.assert_allclose(np.diff(one), np.diff(three), rtol=1e-12)
+    # and the law that the M-step climbs is the same in the variance itself
+    penalties = [sphere.block_log_penalty(np.array([size]), prior.penalty) for size in sizes]
+    np.testing.assert_allclose(np.diff(penalties), np.diff(one - np.log(sizes)), rtol=1e-12)
 
 
 def test_in_one_dimension_the_denominators_are_those_of_e_and_v():

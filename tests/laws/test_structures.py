@@ -80,14 +80,14 @@ def objective(matrices, scatter, counts):
 
 
 def penalty_of_blocks(name, matrices, penalty):
-    """``−½ Σ [τ log|B| + tr(Ψ B⁻¹)]`` over the free blocks; a diagonal is made of ``D`` blocks of one."""
+    """``−½ Σ [τ log|B| + tr(Ψ B⁻¹)]`` over the free blocks; a diagonal is made of ``D`` blocks of one, a sphere counts all ``D``."""
     _, form, shared = FAMILIES[name]
     blocks, degrees, scale = matrices[:1] if shared else matrices, penalty.degrees_of_freedom, penalty.scale
     if form == "matrix":
         return objective(blocks, scale[None], np.full(len(blocks), degrees + len(scale) + 1))
     variances, rates = np.diagonal(blocks, axis1=1, axis2=2), np.diagonal(scale)
     if form == "round":
-        variances, rates = variances[:, 0], rates.mean()
+        variances, rates, degrees = variances[:, 0], rates.sum(), len(scale) * degrees
     return -0.5 * np.sum((degrees + 2) * np.log(variances) + rates / variances)
 
 
@@ -102,7 +102,7 @@ def log_prior_of_blocks(name, matrices, penalty):
         elif form == "axes":
             total += invgamma.logpdf(np.diagonal(block), degrees / 2, scale=np.diagonal(scale) / 2).sum()
         else:
-            total += invgamma.logpdf(block[0, 0], degrees / 2, scale=np.trace(scale) / len(scale) / 2)
+            total += invgamma.logpdf(block[0, 0], len(scale) * degrees / 2, scale=np.trace(scale) / 2)
     return float(total)
 
 
