@@ -14,7 +14,7 @@ from mixtura.data.array import ArraySource
 from mixtura.inference.ascent import Solver
 from mixtura.inference.em import ExpectationMaximization
 from mixtura.inference.loop import climb
-from mixtura.inference.race import Shortlist, Start
+from mixtura.inference.race import Shortlist, Start, places
 from mixtura.inference.stopping import Stopping
 
 LEAST_ROWS = 200_000
@@ -55,19 +55,13 @@ def fly(
     """
     rule = Stopping(stopping.tol, stopping.max_iter, pilot.total_weight)
     runs = climb(pilot, [start.mixture for start in shortlist.starts], algorithm, rule, solver=solver)
-    ranked = sorted(
-        zip(runs, shortlist.starts, strict=True),
-        key=lambda pair: (pair[0].failed or pair[0].is_spiked, -pair[0].bounds[-1]),
-    )
+    pairs = list(zip(runs, shortlist.starts, strict=True))
     leading: list[Start] = []
-    level = -np.inf
-    for run, start in ranked:
-        place = start if run.failed else Start(run.mixture, start.times)
-        if leading and level - run.bounds[-1] < 10 * rule.goal:
-            leading[-1] = Start(leading[-1].mixture, leading[-1].times + place.times)
-        else:
-            leading.append(place)
-            level = run.bounds[-1]
+    for collapsed in (False, True):
+        alike = [pair for pair in pairs if (pair[0].failed or pair[0].is_spiked) is collapsed]
+        for place in places(alike, lambda pair: pair[0].bounds[-1], 10 * rule.goal):
+            (run, start), times = place[0], sum(start.times for _, start in place)
+            leading.append(start._replace(mixture=start.mixture if run.failed else run.mixture, times=times))
     return _behind(leading, shortlist)
 
 

@@ -9,7 +9,7 @@ the same place are one run, counted as often as it was reached.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -80,13 +80,30 @@ class _Field:
         sound = [c for c in self.contenders if not c.collapsed]
         if sound:
             self.n_collapsed += len(self.contenders) - len(sound)
-        kept: list[_Contender] = []
-        for contender in sorted(sound or self.contenders, key=lambda c: c.bound, reverse=True):
-            if kept and kept[-1].bound - contender.bound < width:
-                kept[-1].times += contender.times
-            else:
-                kept.append(contender)
+        kept = [_first(place) for place in places(sound or self.contenders, lambda c: c.bound, width)]
         self.contenders, self.reserves = kept[:n], kept[n:] + self.reserves
+
+
+def places(runs: Sequence[Any], bound: Callable[[Any], float], width: float) -> list[list[Any]]:
+    """Runs by the place that they have come to, the best place first: in order of their bounds, none further than ``width`` from the next.
+
+    Within a place they stand in the order given: which of their bounds is the larger one is rounding, and must not decide.
+    """
+    found: list[list[int]] = []
+    last = math.inf
+    for i in sorted(range(len(runs)), key=lambda i: bound(runs[i]), reverse=True):
+        if found and last - bound(runs[i]) < width:
+            found[-1].append(i)
+        else:
+            found.append([i])
+        last = bound(runs[i])
+    return [[runs[i] for i in sorted(place)] for place in found]
+
+
+def _first(place: Sequence[_Contender]) -> _Contender:
+    """The first contender of a place, which stands for all of them."""
+    place[0].times = sum(contender.times for contender in place)
+    return place[0]
 
 
 def race(sample: SeedingSample, pools: Sequence[Pool]) -> list[Shortlist]:

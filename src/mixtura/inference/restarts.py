@@ -16,8 +16,8 @@ from mixtura.ground.errors import CollapseError
 from mixtura.inference.ascent import PLAIN_EM, Algorithm, Solver
 from mixtura.inference.collapse import listed
 from mixtura.inference.loop import Observer, Progress, Run, climb
-from mixtura.inference.race import Shortlist, Start
-from mixtura.inference.stopping import SHARE_OF_TOL, Stopping
+from mixtura.inference.race import Shortlist, Start, places
+from mixtura.inference.stopping import Stopping
 
 
 @dataclass(frozen=True)
@@ -140,8 +140,8 @@ def summarise(runs: Sequence[tuple[Run, int]], shortlist: Shortlist, stopping: S
             f"{listed(longest.collapses)}, after {longest.n_iter} iterations. The likelihood is unbounded there. "
             "Try fewer components, a floor (reg_covar='auto'), or a prior (covariance_prior='empirical')."
         )
-    ranked = sorted(kept, key=lambda pair: pair[0].bounds[-1], reverse=True)
-    width = 10 * stopping.tol * SHARE_OF_TOL * stopping.total_weight
+    width = 10 * stopping.goal
+    ranked = [pair for place in places(kept, lambda pair: pair[0].bounds[-1], width) for pair in place]
     return Restarts(
         best=ranked[0][0],
         optima=_optima(ranked, width),
