@@ -473,8 +473,8 @@ def test_errors_on_five_points_are_honest(seed):
         assert abs(np.mean(scores)) < 1.1 * deviations(4) / np.sqrt(20)
 
 
-def test_a_mode_that_is_left_out_is_given_away(seed):
-    """Two separate clouds of which one component is told to take one: the other mode holds most of the posterior."""
+def test_a_mode_that_is_left_out_is_missing_from_the_value(seed):
+    """Two separate clouds of which one component is told to take one: the other mode holds two fifths of the posterior, twenty errors."""
     prior = conjugate(covariance_structure("spherical"), NormalInverseWishart([0.0], 0.01, [[0.5]], 20.0))
     rows = np.array([[-6.0], [-5.9], [0.0], [0.1], [6.0], [5.9]])
     modes = [
@@ -486,7 +486,7 @@ def test_a_mode_that_is_left_out_is_given_away(seed):
     half = mode_sampling(modes[:1], source, prior, rng)
     whole = mode_sampling(modes, source, prior, rng)
     assert abs(whole.value - exact) < MOST * whole.standard_error < 0.45
-    assert half.pareto_k > 0.7 or half.value < exact - 0.5
+    assert half.value < exact - 0.3
 
 
 # ---- the climb -----------------------------------------------------------------------------------------------------------------

@@ -143,8 +143,9 @@ def test_three_components_and_weighted_rows(weights, seed):
 def test_a_poor_proposal_is_given_away_by_its_tail(seed):
     """A weak prior and two groups that nearly touch: the posterior has modes that the belief knows nothing of."""
     rows = two_groups(4.0)
-    found = fitted(rows, 2).posterior_.log_evidence(rows, random_state=seed)
-    assert found.pareto_k > 0.7
+    posterior = fitted(rows, 2).posterior_
+    shapes = [posterior.log_evidence(rows, random_state=seed + i).pareto_k for i in range(9)]
+    assert np.median(shapes) > 0.7  # one in seventy is not; five of nine have the probability 1e-7
 
 
 def log_density_by_definition(belief, weights, means, precisions):
