@@ -170,3 +170,17 @@ def test_draws_of_covariances_where_nothing_is_known_are_huge_and_finite():
     full, scale = covariance_structure("full"), np.array([[2.0, 0.5], [0.5, 1.0]])
     drawn = np.linalg.inv(full.draw_blocks(np.repeat(scale[None], 20_000, axis=0), np.full(20_000, 7.0), 2, rng))
     np.testing.assert_allclose(drawn.mean(axis=0), wishart(7.0, np.linalg.inv(scale)).mean(), rtol=0.1)
+
+
+@pytest.mark.parametrize("kind", ["dirichlet_process", "dirichlet_distribution"])
+@pytest.mark.parametrize("alpha", [1e-300, 1e-100, 1e-15])
+def test_single_precision_can_hold_the_scores(kind, alpha, faithful):
+    bounds = [
+        mx.BayesianGaussianMixture(
+            4, weight_concentration_prior_type=kind, weight_concentration_prior=alpha, random_state=0
+        )
+        .fit(faithful.astype(dtype))
+        .lower_bound_
+        for dtype in (np.float32, np.float64)
+    ]
+    assert bounds[0] == pytest.approx(bounds[1], rel=1e-5)

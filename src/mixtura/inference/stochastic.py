@@ -10,7 +10,7 @@ inference"). *Gradient steps* move a point in coordinates in which EM is a step 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,7 +19,7 @@ from mixtura.data.array import ArraySource
 from mixtura.inference.ascent import Algorithm, is_sound
 from mixtura.inference.gradient import LARGEST_STEP
 from mixtura.inference.loop import Run
-from mixtura.inference.stopping import Stop, Stopping
+from mixtura.inference.stopping import SHARE_OF_TOL, Stop, Stopping, remaining_gain
 from mixtura.model.coordinates import Coordinates
 from mixtura.model.mixture import Mixture
 from mixtura.model.moments import Moments
@@ -133,9 +133,11 @@ def learn_all(
     rng: np.random.Generator,
     watch: Watch | None = None,
 ) -> tuple[Run, list[float]]:
-    """Learn from all rows in random order, again and again; at the end read them once more for the exact bound.
+    """Learn from all rows in random order, again and again; then read them for the exact bound, and for what is still to come of it.
 
-    Reads go on until the mean loss of one, over the same rows, is no longer ``tol`` below that of the one before.
+    Reads in batches go on until the mean loss of one, over the same rows, is no longer ``tol`` below that of the one before. That says
+    little of what is still to come: steps are short by then. So coordinate ascent goes on from there, with a step for each further read,
+    until no more than ``tol`` per row is; and on small data, where such a read is no dearer than a batch, until its own end.
 
     Parameters
     ----------
@@ -144,14 +146,14 @@ def learn_all(
     algorithm : Algorithm
     batch_rows : int
     stopping : Stopping
-        With the most reads of the data, but for the last one.
+        With the most reads of the data, but for that which the first exact bound takes.
     rng : Generator
     watch : Watch, optional
 
     Returns
     -------
     run : Run
-        With the bound at the end alone.
+        With the exact bounds.
     losses : list of float
         One a batch.
     """
@@ -165,18 +167,32 @@ def learn_all(
             if watch is not None:
                 watch(len(losses), loss)
         means.append(float(np.mean(losses[n_before:])))
+    share_of_tol = min(1.0, SHARE_OF_TOL * (len(losses) / len(means)) ** 2)
+    finished = _finish(source, stream.belief, algorithm, stopping, len(means), share_of_tol)
+    read = f"after {len(losses)} batches, {len(means)} reads of the data, and {len(finished.bounds)} more of all rows at once"
+    reason, _, remaining = finished.stop.sentence.partition(":")
+    stop = replace(finished.stop, sentence=f"{reason} {read}:{remaining}")
+    return replace(finished, start=start, stop=stop), losses
+
+
+def _finish(
+    source: ArraySource, belief: Any, algorithm: Algorithm, stopping: Stopping, n_before: int, share_of_tol: float
+) -> Run:
+    """Coordinate ascent until no more than a share of ``tol`` per row is still to come, after ``n_before`` reads."""
+    bounds: list[float] = []
+    start, enough = belief, share_of_tol * stopping.tol * stopping.total_weight
     with Sweep(source) as sweep:
-        (swept,) = sweep([stream.belief.scorer])
-    bound = swept.log_normaliser + algorithm.log_prior(stream.belief)
-    settled, n_epochs = _has_settled(means, stopping.tol), len(means)
-    stop = Stop(
-        "converged" if settled else "max_iter",
-        settled,
-        float("nan"),
-        f"{'converged' if settled else 'stopped'} after {len(losses)} batches, {n_epochs} reads of the data",
-    )
-    n_passes = n_epochs + 1
-    return Run(start, stream.belief, (bound,), stop, (n_passes,), n_passes, moments=swept.moments), losses
+        while True:
+            (swept,) = sweep([belief.scorer])
+            bounds.append(swept.log_normaliser + algorithm.log_prior(belief))
+            n_passes, remaining = n_before + len(bounds), remaining_gain(bounds)
+            stop = stopping(bounds, n_passes)
+            if stop is None and remaining <= enough:
+                stop = Stop("converged", True, remaining, f"converged: an estimated {remaining:.1g} nats still to come")
+            if stop is not None:
+                passes = tuple(range(n_before + 1, n_passes + 1))
+                return Run(start, belief, tuple(bounds), stop, passes, n_passes, moments=swept.moments)
+            belief = algorithm.maximise(swept.moments)
 
 
 def _has_settled(means: list[float], tol: float) -> bool:
