@@ -58,7 +58,7 @@ def test_data(name: str, cli: Cli, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("array", "sentence"),
     [
-        (np.array([[1.0, 2.0], [3.0, np.nan]]), "row 2, column 'x2'"),
+        (np.array([[1.0, 2.0], [3.0, np.nan]]), "row 2, column 'x1'"),
         (np.zeros((0, 2)), "shape (0, 2)"),
         (np.zeros((2, 2, 2)), "shape (2, 2, 2)"),
         (np.array(["a"]), "dtype <U1"),

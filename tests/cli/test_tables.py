@@ -103,10 +103,10 @@ def test_npy(dtype: str, tmp_path: Path) -> None:
     array = np.array([[1, 2], [3, 4]], dtype=dtype)
     np.save(tmp_path / "data.npy", array)
     table = read_table(str(tmp_path / "data.npy"))
-    assert table.columns == ("x1", "x2")
+    assert table.columns == ("x0", "x1")
     assert table.rows.dtype == (np.float32 if dtype == "f4" else np.float64)
     assert np.array_equal(table.rows, array)
-    assert read_table(str(tmp_path / "data.npy"), ["x2"]).rows.tolist() == [[2], [4]]
+    assert read_table(str(tmp_path / "data.npy"), ["x1"]).rows.tolist() == [[2], [4]]
 
 
 def test_npy_gives_columns_by_position_only_where_allowed(tmp_path: Path) -> None:

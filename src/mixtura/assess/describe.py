@@ -18,6 +18,7 @@ from mixtura.assess.search import Candidate, Search
 from mixtura.ground.errors import ModelFileError
 from mixtura.ground.linalg import Array
 from mixtura.model.mixture import Mixture
+from mixtura.model.rows import default_names
 
 WIDTH = 100
 MATRIX_FEATURES = 6
@@ -279,7 +280,7 @@ def _model(mixture: Mixture, facts: Facts) -> str:
         steps = "" if facts["iterations"] is None else f", after {_count(facts['iterations'], 'iteration')}"
         lines.append(_entry("Stopped", facts["stopped"] + steps))
     if facts.get("optima") and mixture.n_components > 1:
-        lines.append(_entry("Restarts", _restarts(facts)))
+        lines.append(_entry("Starts", _starts(facts)))
     if facts.get("certificate"):
         lines.append(_entry("Certificate", facts["certificate"]))
     if facts.get("held_at_floor"):
@@ -305,12 +306,12 @@ def _held(sentences: Sequence[str]) -> str:
     first, more = sentences[0], len(sentences) - 1
     others = f", and so did {_count(more, 'other component')}" if more else ""
     return (
-        f"{first}{others}. The floor on the variances holds it there, so do not trust this model. Try fewer components, "
-        "leave out redundant columns, or, if the data are on a very small scale, lower the floor (reg_covar)."
+        f"{first}{others}. The floor on the variances holds it there, as is right where a column has few values. Otherwise do not "
+        "trust this model: try fewer components, leave out redundant columns, or set another floor (reg_covar)."
     )
 
 
-def _restarts(facts: Facts) -> str:
+def _starts(facts: Facts) -> str:
     optima = facts["optima"]
     collapsed = facts["collapsed"]
     lost = f"{collapsed} of them collapsed" if collapsed else "none collapsed"
@@ -443,7 +444,7 @@ def _matrix_rows(names: Sequence[str], matrix: Array) -> list[list[str]]:
 
 
 def _feature_names(mixture: Mixture) -> tuple[str, ...]:
-    return mixture.feature_names or tuple(f"x{d}" for d in range(1, mixture.n_features + 1))
+    return mixture.feature_names or default_names(mixture.n_features)
 
 
 # ---- numbers and layout --------------------------------------------------------------------------------------------------------

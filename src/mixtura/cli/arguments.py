@@ -44,12 +44,13 @@ def parse_components(text: str) -> range:
 
 def parse_covariances(text: str) -> list[str]:
     """``"full"``, ``"full,tied"``, codes, or ``"all"``, as names without repetition."""
-    from mixtura.model.covariance import STRUCTURES, covariance_structure
+    from mixtura.model.covariance import ONE_COLUMN, STRUCTURES, covariance_structure
 
     if text.strip() == "all":
         return [structure.name for structure in STRUCTURES]
+    given = [part.strip() for part in text.split(",")]
     try:
-        names = [covariance_structure(part.strip()).name for part in text.split(",")]
+        names = [name if name in ONE_COLUMN else covariance_structure(name).name for name in given]
     except InvalidParameterError as error:
         known = ", ".join(f"{structure.name} ({structure.code})" for structure in STRUCTURES)
         raise click.BadParameter(f"{text!r} is none of all, {known}", param_hint="--covariance") from error

@@ -68,7 +68,13 @@ OPTIONS_OF = {
     show_default=True,
     help="With nuts: nearer to one, steps are shorter and fewer trajectories diverge.",
 )
-@click.option("--restarts", type=click.IntRange(1), default=10, show_default=True, help="Starts for each candidate.")
+@click.option(
+    "--restarts",
+    type=click.IntRange(1),
+    default=10,
+    show_default=True,
+    help="Restarts of each candidate; twice as many starts are looked at.",
+)
 @click.option("--columns", metavar="NAMES", help="Columns to use, separated by commas.  [default: every numeric one]")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="The same seed gives the same fit.")
 @click.option(

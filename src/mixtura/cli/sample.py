@@ -32,9 +32,11 @@ def sample(model: str, n: int, seed: int, labels: bool, out: str | None) -> None
       mixtura sample faithful.mixture.json 1000 > simulated.csv
       mixtura sample faithful.mixture.json 10 --labels --seed 7
     """
+    from mixtura.model.rows import default_names
+
     target = None if out is None else check_output(out, [model])
     mixture = read_model(model).mixture
-    names = mixture.feature_names or [f"x{d}" for d in range(1, mixture.n_features + 1)]
+    names = mixture.feature_names or default_names(mixture.n_features)
     rows, drawn = mixture.sample(n, seed)
     write_rows([*names, *["label"] * labels], _lists(rows, drawn if labels else None), target)
 

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from mixtura.ground.errors import DataError
 from mixtura.ground.linalg import Array
+from mixtura.model.rows import default_names
 
 DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon"}
 LOOK_AT = 1000
@@ -325,7 +326,7 @@ def _read_npy(path: str, columns: Sequence[str] | None, by_position: bool) -> Ta
             f"{path} must hold a two-dimensional array of numbers with rows and columns; "
             f"it has shape {array.shape} and dtype {array.dtype}."
         )
-    names = [f"x{d}" for d in range(1, array.shape[1] + 1)]
+    names = list(default_names(array.shape[1]))
     if columns is not None and not (by_position and len(columns) == len(names)):
         chosen = _choose_columns(columns, names, path)
         array, names = array[:, chosen], list(columns)

@@ -54,7 +54,7 @@ from mixtura.inference.stochastic import BATCH_ROWS, Blend, Step, Stream, begin,
 from mixtura.inference.stopping import Stopping
 from mixtura.inference.telescoping import ComponentCountLaw
 from mixtura.inference.variational import CoordinateAscent
-from mixtura.model.covariance import STRUCTURES, covariance_structure
+from mixtura.model.covariance import COVARIANCE_TYPES, covariance_structure
 from mixtura.model.covariance.structure import SharedBlocks
 from mixtura.model.evidence import LogEvidence
 from mixtura.model.independent_prior import IndependentPrior
@@ -200,7 +200,7 @@ class BayesianGaussianMixture(SummarisesDraws, LearnsFromBatches, FittedMixture,
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
-        "covariance_type": [StrOptions({name for s in STRUCTURES for name in (s.name, s.code)})],
+        "covariance_type": [StrOptions(set(COVARIANCE_TYPES))],
         "tol": [Interval(Real, 0.0, None, closed="left")],
         "reg_covar": [StrOptions({"auto"}), Interval(Real, 0.0, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
@@ -485,7 +485,7 @@ class BayesianGaussianMixture(SummarisesDraws, LearnsFromBatches, FittedMixture,
         return variance_floor(self.reg_covar, source, seeding_sample(source, self.n_components)).variances
 
     def _algorithm(self, source: ArraySource) -> CoordinateAscent:
-        structure = covariance_structure(self.covariance_type)
+        structure = covariance_structure(self.covariance_type, source.n_features)
         assert isinstance(structure, SharedBlocks)
         prior = conjugate_prior(
             source,

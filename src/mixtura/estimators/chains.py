@@ -31,6 +31,8 @@ from mixtura.model.prior import NormalInverseWishart
 from mixtura.model.semi_conjugate import SemiConjugateComponents
 from mixtura.sweep import moments_of_all
 
+LEAST_ROWS = 0.1
+"""Rows of a component from which a chain can begin with its weight as it is."""
 MODES = 4
 """Restarts of EM, at least, that look for the modes at which chains begin."""
 
@@ -48,14 +50,23 @@ class ChainSettings:
 
 
 def modes(source: ArraySource, settings: dict[str, Any]) -> list[Mixture]:
-    """Where EM ends under a weak prior, from several starts, the best first."""
+    """Where EM ends under a weak prior, from several starts, the best first; each component with some weight to begin with."""
     estimator = GaussianMixture(covariance_prior="empirical", max_iter=500, **settings)
     estimator.n_init = max(MODES, estimator.n_init)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # where chains begin need be neither converged nor free of the floor
         estimator.fit(source.rows, sample_weight=source.weights)
     runs = [run for run in estimator.restarts_.runs if not run.failed]
-    return [run.mixture for run in sorted(runs, key=lambda run: -run.bounds[-1])]
+    ranked = sorted(runs, key=lambda run: -run.bounds[-1])
+    return [_with_weights(run.mixture, source.total_weight) for run in ranked]
+
+
+def _with_weights(mode: Mixture, total_weight: float) -> Mixture:
+    """A mode as it is, or with one row more for each component where one of them has next to none."""
+    counts = mode.weights * total_weight
+    if counts.min() > LEAST_ROWS:
+        return mode
+    return Mixture((counts + 1) / (counts + 1).sum(), mode.means, mode.covariances, mode.covariance_type)
 
 
 def independent_prior(source: ArraySource, n_components: int, concentration: float | None) -> IndependentPrior:

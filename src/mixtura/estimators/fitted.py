@@ -88,7 +88,7 @@ class FittedMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
             name for name in parts if known is None or not np.array_equal(parts[name], known.parts.get(name, ()))
         ]
         if known is None or changed:
-            mixture = _from_parts(parts, changed, covariance_structure(self.covariance_type))
+            mixture = _from_parts(parts, changed, covariance_structure(self.covariance_type, parts["means_"].shape[-1]))
             names = getattr(self, "feature_names_in_", None)
             follows = parts_of(mixture.with_feature_names(names), parts["means_"].dtype)
             self.__dict__.update({name: part for name, part in follows.items() if name not in changed})

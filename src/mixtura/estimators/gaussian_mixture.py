@@ -45,13 +45,12 @@ from mixtura.inference.solvers import SOLVERS, check_has_gradients, solver_for
 from mixtura.inference.starts import REMEDY, SEEDINGS, near_centres, seeded, single_gaussian
 from mixtura.inference.stochastic import GradientStep, Step, Stream
 from mixtura.inference.stopping import Stop, Stopping
-from mixtura.model.covariance import STRUCTURES, CovarianceStructure, covariance_structure
+from mixtura.model.covariance import COVARIANCE_TYPES, CovarianceStructure, covariance_structure
 from mixtura.model.mixture import Mixture
 from mixtura.model.prior import NormalInverseWishart
 from mixtura.sweep import Assignment, accumulate, hard, moments_of_all, soft
 
 _ASSIGNMENTS: dict[str, Assignment] = {"soft": soft, "hard": hard}
-_COVARIANCE_TYPES = {name for s in STRUCTURES for name in (s.name, s.code)}
 
 
 class Earlier(NamedTuple):
@@ -72,7 +71,8 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
     n_components : int, default=1
         ``K``.
     covariance_type : {"full", "tied", "diag", "tied_diag", "spherical", "tied_spherical"} or code, default="full"
-        Covariance structure; the codes VVV, EEE, VVI, EEI, VII, EII name the same six.
+        Covariance structure; the codes VVV, EEE, VVI, EEI, VII, EII name the same six. In one dimension there are two, by mclust's names
+        ``"V"`` (``spherical``) and ``"E"`` (``tied_spherical``).
     tol : float, default=1e-3
         Log-likelihood per row. A fit counts as converged when no more than ``tol`` is estimated (Aitken) to be still to come, where
         scikit-learn looks at the last step only; within ``max_iter`` it goes on until a ten-thousandth of ``tol`` is.
@@ -165,7 +165,7 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
-        "covariance_type": [StrOptions(_COVARIANCE_TYPES)],
+        "covariance_type": [StrOptions(set(COVARIANCE_TYPES))],
         "tol": [Interval(Real, 0.0, None, closed="left")],
         "reg_covar": [StrOptions({"auto"}), Interval(Real, 0.0, None, closed="left")],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
@@ -283,12 +283,12 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
         return Earlier(self.mixture_, vars(self).get("_bounds_", ()))
 
     def _algorithm(self, source: ArraySource, sample: SeedingSample) -> ExpectationMaximization:
-        structure = covariance_structure(self.covariance_type)
+        structure = covariance_structure(self.covariance_type, source.n_features)
         floor = variance_floor(self.reg_covar, source, sample)
         return ExpectationMaximization(
             structure,
             floor=floor.variances,
-            prior=self._prior(source, structure, floor.variances),
+            prior=self._prior(source, sample, structure, floor.variances),
             assignment=_ASSIGNMENTS[self.assignment],
             equal_weights=self.equal_weights,
             penalty=self.penalty,
@@ -342,7 +342,7 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
         return self.pilot and isinstance(self.init_params, str) and all(part is None for part in given)
 
     def _prior(
-        self, source: ArraySource, structure: CovarianceStructure, floor: Array | float
+        self, source: ArraySource, sample: SeedingSample, structure: CovarianceStructure, floor: Array | float
     ) -> NormalInverseWishart | None:
         if not isinstance(self.covariance_prior, str):
             if self.covariance_prior is not None and len(self.covariance_prior.mean) != source.n_features:
@@ -352,6 +352,8 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
             return self.covariance_prior
         moments = moments_of_all(source, diagonal=structure.diagonal)
         covariance = moments.scatter()[0] / moments.count[0]
+        if not np.any(floor):  # a prior is there so that nothing collapses: its own scale is not singular
+            floor = variance_floor("auto", source, sample).variances
         scale = single_gaussian(covariance, moments.means(), structure, floor)
         return NormalInverseWishart.from_data_moments(moments.means()[0], scale, self.n_components)
 

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from mixtura.assess.chains import Chains
 from mixtura.assess.coclustering import coclustering
 from mixtura.assess.partitions import Partition, estimate_partition
+from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.model.draws import evenly_spaced
 
@@ -31,6 +32,7 @@ class SummarisesDraws:
     """Sets ``chains_`` when it has sampled; ``_rows`` checks rows that it is given."""
 
     chains_: Chains
+    solver: str
     _rows: Any
 
     def __getattr__(self, name: str) -> Any:
@@ -38,6 +40,14 @@ class SummarisesDraws:
         if part is None or "chains_" not in self.__dict__:
             raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
         return getattr(self.chains_, part)
+
+    def _check_drawn(self) -> None:
+        """Raise if there are no draws to speak of."""
+        check_is_fitted(self, "weights_")
+        if "chains_" not in self.__dict__:
+            raise InvalidParameterError(
+                f"this is about draws, and solver={self.solver!r} left none; fit with solver='gibbs' or solver='nuts'."
+            )
 
     def coclustering(self, X: ArrayLike) -> Array:
         """Posterior probability that two rows belong together.
@@ -51,7 +61,7 @@ class SummarisesDraws:
         (n, n) array
             Of all rows, or of 2000 evenly spaced ones where there are more.
         """
-        check_is_fitted(self, "chains_")
+        self._check_drawn()
         rows = self._rows(X)
         return coclustering(self.chains_.draws, rows[evenly_spaced(len(rows), MOST_COCLUSTERED)])
 
@@ -90,7 +100,7 @@ class SummarisesDraws:
         MissingExtraError
             Without ``arviz-base``, which the extra ``mcmc`` brings.
         """
-        check_is_fitted(self, "chains_")
+        self._check_drawn()
         from mixtura.assess.arviz import for_installed, to_arviz
 
         names = getattr(self, "feature_names_in_", None)
@@ -114,7 +124,7 @@ class SummarisesDraws:
         rows : (M,) integer array-like, optional
             Leave out these alone.
         """
-        check_is_fitted(self, "chains_")
+        self._check_drawn()
         from mixtura.assess.arviz import loo
 
         return loo(self.chains_.draws, self._rows(X), rows)

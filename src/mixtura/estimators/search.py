@@ -137,15 +137,14 @@ class GaussianMixtureSearch(FittedMixture, BaseEstimator):
             If no candidate could be fitted.
         """
         self._validate_params()
-        sizes, structures = self._sizes(), self._structures()
         with replaced_fit(self):
-            self._search(X, sample_weight, sizes, structures)
+            self._search(X, sample_weight)
         return self
 
-    def _search(
-        self, X: ArrayLike, sample_weight: ArrayLike | None, sizes: list[int], structures: list[CovarianceStructure]
-    ) -> None:
+    def _search(self, X: ArrayLike, sample_weight: ArrayLike | None) -> None:
+        sizes = self._sizes()
         rows: Array = validate_data(self, as_rows(X), dtype=[np.float64, np.float32], ensure_min_samples=2)
+        structures = self._structures(rows.shape[1])
         source, _ = as_source(rows, sample_weight, max(sizes))
         sample = seeding_sample(source, max(sizes))
         floor = variance_floor(self.reg_covar, source, sample)
@@ -191,13 +190,13 @@ class GaussianMixtureSearch(FittedMixture, BaseEstimator):
             )
         return list(dict.fromkeys(given.tolist()))
 
-    def _structures(self) -> list[CovarianceStructure]:
+    def _structures(self, n_features: int) -> list[CovarianceStructure]:
         if isinstance(self.covariance_type, str) and self.covariance_type == "all":
             return list(STRUCTURES)
         names = [self.covariance_type] if isinstance(self.covariance_type, str) else list(self.covariance_type)
         if not names:
             raise InvalidParameterError("covariance_type must name at least one structure; got none.")
-        return list(dict.fromkeys(covariance_structure(name) for name in names))
+        return list(dict.fromkeys(covariance_structure(name, n_features) for name in names))
 
     @property
     def mixture_(self) -> Mixture:

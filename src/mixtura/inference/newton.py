@@ -55,7 +55,9 @@ class Newton:
                 climber.stop = stop
                 return
             if not is_sound(climber.mixture, climber.algorithm.floor):
-                climber.stop = climber.stopping(climber.trail, climber.n_passes)  # held at the floor, which EM alone knows
+                climber.stop = climber.stopping(
+                    climber.trail, climber.n_passes
+                )  # held at the floor, which EM alone knows
                 return
             radius = max(radius, size)
             while True:

@@ -14,6 +14,7 @@ from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.model.covariance import CovarianceStructure
 from mixtura.model.mixture import Mixture
+from mixtura.model.rows import as_rows
 from mixtura.model.scorer import Scorer, normalise
 
 NUMBERS = 2**18
@@ -182,8 +183,7 @@ class Draws:
 
     def as_rows(self, X: ArrayLike) -> Array:
         """Rows to be scored as a float64 array, ``(N, D)``, or an error that says what is wrong with them."""
-        self.mixture(0, 0).log_likelihood(X)
-        return np.asarray(X, dtype=np.float64)
+        return as_rows(X, self.n_features).astype(np.float64, copy=False)
 
     def log_joints(self, rows: Array) -> Iterator[tuple[slice, Array]]:
         """``log π_k N(x_n; μ_k, Σ_k)`` under every draw, chain after chain: which draws, and their ``(T, K, B)``, block by block.

@@ -15,6 +15,7 @@ from mixtura.ground.linalg import Array, outer, read_only
 from mixtura.ground.random import RandomState, as_generator
 from mixtura.model.covariance import CovarianceStructure, covariance_structure
 from mixtura.model.covariance.structure import check_natural_shape
+from mixtura.model.rows import as_rows
 from mixtura.model.scorer import Scorer, normalise
 
 
@@ -363,7 +364,7 @@ class Mixture:
         >>> bool(((X[:, 0] > 0) == (labels == 1)).all())
         True
         """
-        if not isinstance(n_samples, int | np.integer) or n_samples < 1:
+        if not isinstance(n_samples, int | np.integer) or isinstance(n_samples, bool) or n_samples < 1:
             raise InvalidParameterError(f"n_samples must be a positive integer; got {n_samples!r}.")
         rng = as_generator(random_state)
         labels = rng.choice(self.n_components, size=n_samples, p=self.weights / self.weights.sum())
@@ -437,31 +438,11 @@ class Mixture:
     # ---- blocks ----------------------------------------------------------------------------------------------------------------
 
     def _by_block(self, X: ArrayLike, function: Any, n_columns: int | Literal[None] = None) -> Array:
-        rows = self._rows(X)
+        rows = as_rows(X, self.n_features)
         out = np.empty(len(rows) if n_columns is None else (len(rows), n_columns))
         for part in _parts(len(rows), self.scorer.block_rows()):
             out[part] = function(rows[part])
         return out
-
-    def _rows(self, X: ArrayLike) -> Array:
-        try:
-            rows = np.asarray(X)
-            if rows.dtype.kind not in "biufO":
-                raise TypeError(f"got dtype {rows.dtype}")
-            rows = rows if rows.dtype == np.float32 else rows.astype(np.float64, copy=False)
-        except (TypeError, ValueError, OverflowError) as error:
-            raise DataError(f"X must be numeric; {error}.") from error
-        if rows.ndim != 2 or rows.shape[1] != self.n_features:
-            raise DataError(
-                f"X must have shape (N, {self.n_features}); got {rows.shape}. "
-                "A single column needs X.reshape(-1, 1), a single row X.reshape(1, -1)."
-            )
-        with np.errstate(over="ignore", invalid="ignore"):
-            total = rows.sum()  # finite if all are, unless it overflows: then look closer
-        if not np.isfinite(total) and not np.isfinite(rows).all():
-            row, column = np.argwhere(~np.isfinite(rows))[0]
-            raise DataError(f"X must be finite; found {rows[row, column]} in row {row}, column {column}.")
-        return rows
 
 
 def _checked_names(names: Sequence[str] | None, n_features: int) -> tuple[str, ...] | None:

@@ -23,6 +23,7 @@ from mixtura.model.covariance.structure import SharedBlocks
 from mixtura.model.mixture import Mixture
 from mixtura.model.moments import Moments
 from mixtura.model.prior import NormalInverseWishart
+from mixtura.model.rows import as_rows
 from mixtura.model.scorer import LOG_2_PI, Scorer, normalise
 from mixtura.model.weight_posterior import WeightPosterior
 
@@ -181,7 +182,7 @@ class Posterior:
         ----------
         X : (N, D) array-like
         """
-        rows = np.asarray(X, dtype=np.float64)
+        rows = as_rows(X, self.n_features).astype(np.float64, copy=False)
         size = self.scorer.block_rows()
         shares = np.empty((len(rows), self.n_components))
         for start in range(0, len(rows), size):
@@ -206,7 +207,7 @@ class Posterior:
         ----------
         X : (N, D) array-like
         """
-        rows = np.asarray(X, dtype=np.float64)
+        rows = as_rows(X, self.n_features).astype(np.float64, copy=False)
         whitening = self.mixture.scorer.whitening
         degrees = self._per_component(self.degrees_of_freedom)
         widening = (1 + self.mean_precisions) / self.mean_precisions

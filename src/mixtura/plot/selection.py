@@ -44,6 +44,10 @@ def criterion(search: Any, *, criterion: str = "bic", ax: Axes | None = None) ->
     from mixtura.plot._matplotlib import new_row
 
     search = getattr(search, "search_", search)
+    if not hasattr(search, "candidates"):
+        raise InvalidParameterError(
+            f"search must be a fitted GaussianMixtureSearch; got {type(search).__name__}, which has no candidates to compare."
+        )
     if criterion not in CRITERIA:
         raise InvalidParameterError(f"criterion must be one of {', '.join(CRITERIA)}; got {criterion!r}.")
     curves = criterion_curves(search, criterion)

@@ -13,6 +13,7 @@ from mixtura.ground.errors import DataError, InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.inference.loop import Run
 from mixtura.model.mixture import Mixture
+from mixtura.model.rows import default_names
 
 Feature = int | str
 
@@ -71,7 +72,7 @@ def feature_names(mixture: Mixture, X: object = None) -> tuple[str, ...]:
     columns = list(getattr(X, "columns", ()))
     if len(columns) == mixture.n_features and all(isinstance(column, str) for column in columns):
         return tuple(columns)
-    return tuple(f"x{j}" for j in range(mixture.n_features)) if mixture.n_features > 1 else ("x",)
+    return default_names(mixture.n_features)
 
 
 def feature_indices(features: Feature | Sequence[Feature], names: Sequence[str]) -> list[int]:
