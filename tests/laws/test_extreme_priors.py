@@ -173,7 +173,7 @@ def test_draws_of_covariances_where_nothing_is_known_are_huge_and_finite():
 
 
 @pytest.mark.parametrize("kind", ["dirichlet_process", "dirichlet_distribution"])
-@pytest.mark.parametrize("alpha", [1e-300, 1e-100, 1e-15])
+@pytest.mark.parametrize("alpha", [1e-100, 1e-15])
 def test_single_precision_can_hold_the_scores(kind, alpha, faithful):
     bounds = [
         mx.BayesianGaussianMixture(
