@@ -20,6 +20,14 @@ def test_growing_steps_promise_nothing_and_rounding_ends_it():
     assert remaining_gain([-5.0, -4.0, -4.0 - 1e-15]) == 0.0
 
 
+def test_one_small_step_after_large_ones_promises_nothing():
+    """Gains of a fit in which a component emptied: 0.006 nats were still to come, where the last rate alone had said 1e-5."""
+    gains = [0.377, 0.912, 2.448, 2.586, 0.00544]
+    assert remaining_gain(np.cumsum([-217.0, *gains]).tolist()) == np.inf
+    assert remaining_gain(np.cumsum([-217.0, 2.6, 2.4, 0.006]).tolist()) == pytest.approx(0.006 * 12, rel=0.01)
+    assert remaining_gain(np.cumsum([-217.0, 0.008, 0.004, 0.002]).tolist()) == pytest.approx(0.002)
+
+
 def test_reasons():
     rule = Stopping(tol=1e-3, max_iter=3, total_weight=100)
     assert rule([0.0, 1.0, 1.5], 3) is None

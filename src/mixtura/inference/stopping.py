@@ -116,7 +116,11 @@ def is_slow(bounds: Sequence[float], goal: float, steadiness: float, patience: i
 
 
 def remaining_gain(bounds: Sequence[float]) -> float:
-    """Aitken's estimate of the gain still to come; zero once steps are rounding, infinite while they grow."""
+    """Aitken's estimate of the gain still to come; zero once steps are rounding, infinite while they grow.
+
+    By the larger of the last two rates, where there are two: when a component has just emptied, the last step is far smaller than the one
+    before, and what other components have still to gain goes on at their own rate.
+    """
     if len(bounds) < 2:
         return math.inf
     step = bounds[-1] - bounds[-2]
@@ -124,5 +128,8 @@ def remaining_gain(bounds: Sequence[float]) -> float:
         return 0.0
     if len(bounds) < 3 or step >= bounds[-2] - bounds[-3]:
         return math.inf
-    rate = step / (bounds[-2] - bounds[-3])
-    return step * rate / (1 - rate)
+    before = bounds[-2] - bounds[-3]
+    rate = step / before
+    if len(bounds) > 3 and bounds[-3] > bounds[-4]:
+        rate = max(rate, before / (bounds[-3] - bounds[-4]))
+    return step * rate / (1 - rate) if rate < 1 else math.inf
