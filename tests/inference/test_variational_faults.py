@@ -7,6 +7,7 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 import mixtura as mx
+from concentration import Case, compared
 from mixtura.inference import moves
 from mixtura.model import weight_posterior
 
@@ -101,3 +102,14 @@ def test_stochastic_ascent_that_ran_out_of_reads_says_so(faithful):
     ):
         gm = mx.BayesianGaussianMixture(8, solver="svi", random_state=1, max_iter=5, tol=1e-4).fit(faithful)
     assert not gm.converged_
+
+
+@pytest.mark.parametrize("n_components", [3, pytest.param(6, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("concentration", [1e-3, 1.0, 1e2, 1e5])
+@pytest.mark.parametrize("data", ["faithful", "iris", "acidity"])
+def test_final_bounds_are_no_lower_than_scikit_learns(data, concentration, n_components, request):
+    """A short form of ``python -m bench.concentration``, where that held for all of 540 fits."""
+    bounds = compared(Case(request.getfixturevalue(data), n_components, concentration, seed=0))
+    assert bounds.at_least
+    if concentration == 1e5:
+        assert bounds.ours > bounds.theirs + 100
