@@ -311,9 +311,9 @@ def test_updates_are_an_algorithm_like_any_other():
     ("settings", "message"),
     [
         ({"degrees_of_freedom_prior": 0.5}, "must exceed D − 1"),
-        ({"mean_prior": [0.0]}, "mean_prior must have shape"),
+        ({"mean_prior": [0.0]}, "mean_prior must be 2 finite numbers"),
         ({"covariance_prior": np.eye(3)}, "covariance_prior of covariance type"),
-        ({"covariance_prior": -np.eye(2)}, "positive definite"),
+        ({"covariance_prior": -np.eye(2)}, "covariance_prior must be finite, with positive variances"),
         ({"weight_concentration_prior": 0.0}, "weight_concentration_prior"),
     ],
 )

@@ -36,7 +36,7 @@ from mixtura.estimators.chains import (
 )
 from mixtura.estimators.conjugate import conjugate_prior, weight_prior
 from mixtura.estimators.fitted import Belief, FittedMixture, parts_of, replaced_fit
-from mixtura.estimators.inputs import as_partition, as_rows, as_source, check_warm_start, variance_floor
+from mixtura.estimators.inputs import as_partition, as_rows, as_source, check_warm_start, remedy_of, variance_floor
 from mixtura.estimators.sampled import SummarisesDraws
 from mixtura.estimators.streaming import LearnsFromBatches
 from mixtura.ground.errors import CollapseError, InvalidParameterError
@@ -98,10 +98,11 @@ class BayesianGaussianMixture(SummarisesDraws, LearnsFromBatches, FittedMixture,
         Floor under the default ``covariance_prior``, for data that lie in a subspace; "auto" is one for each column, in its unit, as in
         ``GaussianMixture``. Covariances themselves need none: the prior keeps them away from singular ones.
     max_iter : int, default=100
+        Most updates of one climb; each climb that follows a move may take as many.
     n_init : int, default=1
     init_params : {"kmeans", "k-means++", "random", "random_from_data"}, (N,) integer array or (N, K) array, default="kmeans"
     weight_concentration_prior_type : {"dirichlet_process", "dirichlet_distribution"}, default="dirichlet_process"
-        Stick-breaking weights, the largest component first, or a symmetric Dirichlet law.
+        Stick-breaking weights, in the order that makes the counts most probable, or a symmetric Dirichlet law.
     weight_concentration_prior : float, optional
         ``α`` of the process, or of each component; ``1/K`` by default.
     mean_precision_prior : float, optional
@@ -118,10 +119,11 @@ class BayesianGaussianMixture(SummarisesDraws, LearnsFromBatches, FittedMixture,
     verbose_interval : int, default=10
     solver : {"cavi", "svi", "gibbs", "nuts"}, default="cavi"
         "cavi" is variational Bayes by coordinate ascent, which reads all rows for every step. "svi" is stochastic variational inference,
-        which learns from batches of rows in random order until a read of the data brings no more than ``tol`` per row (at most
-        ``max_iter`` reads; from a fair start one or two will do), and reads them once more for the exact bound; it also learns from
-        streams, through ``partial_fit``. "gibbs" draws from the exact posterior under the same priors, with split–merge moves where the
-        number of components is open. "nuts" draws by the No-U-Turn sampler, labels summed out, under the priors of ``IndependentPrior``;
+        which learns from batches of rows in random order until a read of the data brings no more than ``tol`` per row, and then goes on
+        by coordinate ascent until no more than that is estimated to be still to come (at most ``max_iter`` reads in all); it also
+        learns from streams, through ``partial_fit``. "gibbs" draws from the exact posterior under the same priors, with split–merge
+        moves where the number of components is open. "nuts" draws by the No-U-Turn sampler, labels summed out, under the priors of
+        ``IndependentPrior``;
         it needs the extra ``mcmc``.
     batch_size : int, optional
         Rows to a batch; 4096 by default for "svi". With "cavi", the belief is updated after every block of so many rows, by which it
@@ -367,8 +369,9 @@ class BayesianGaussianMixture(SummarisesDraws, LearnsFromBatches, FittedMixture,
             warnings.warn(self.chains_.diagnostics.verdict, ConvergenceWarning, stacklevel=3)
             return
         which = "the fit" if self.n_init == 1 else f"the best of n_init={self.n_init} restarts"
+        stop = self.restarts_.best.stop
         warnings.warn(
-            f"{which} did not converge: {self.restarts_.best.stop.sentence}. Increase max_iter, or try other starts.",
+            f"{which} did not converge: {stop.sentence}.{remedy_of(stop)}",
             ConvergenceWarning,
             stacklevel=3,
         )

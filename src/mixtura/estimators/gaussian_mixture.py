@@ -17,6 +17,7 @@ from sklearn.utils.validation import validate_data
 from mixtura.assess.standard_errors import StandardErrors, standard_errors
 from mixtura.data.array import ArraySource
 from mixtura.estimators.callbacks import CallbackSupportMixin, FitTasks, with_callbacks
+from mixtura.estimators.conjugate import CORRELATION
 from mixtura.estimators.fitted import FittedMixture, parts_of, replaced_fit
 from mixtura.estimators.inputs import (
     as_partition,
@@ -26,12 +27,13 @@ from mixtura.estimators.inputs import (
     covariances_from_precisions,
     given_means,
     given_weights,
+    remedy_of,
     replace_parts,
     variance_floor,
 )
 from mixtura.estimators.streaming import LearnsFromBatches
 from mixtura.ground.errors import CollapseError, CollapseWarning, InvalidParameterError
-from mixtura.ground.linalg import Array
+from mixtura.ground.linalg import Array, raise_correlations
 from mixtura.ground.random import RandomState, as_generator
 from mixtura.inference.certificate import Certificate, certify
 from mixtura.inference.collapse import MOST_LISTED, Collapse, Collapsed, listed
@@ -42,7 +44,7 @@ from mixtura.inference.race import Pool, Shortlist, Start, race
 from mixtura.inference.restarts import Restarts, finish
 from mixtura.inference.seeding import SeedingSample, seeding_sample
 from mixtura.inference.solvers import SOLVERS, check_has_gradients, solver_for
-from mixtura.inference.starts import REMEDY, SEEDINGS, near_centres, seeded, single_gaussian
+from mixtura.inference.starts import REMEDY, SEEDINGS, above_floor, near_centres, seeded, single_gaussian
 from mixtura.inference.stochastic import GradientStep, Step, Stream
 from mixtura.inference.stopping import Stop, Stopping
 from mixtura.model.covariance import COVARIANCE_TYPES, CovarianceStructure, covariance_structure
@@ -355,6 +357,7 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
         if not np.any(floor):  # a prior is there so that nothing collapses: its own scale is not singular
             floor = variance_floor("auto", source, sample).variances
         scale = single_gaussian(covariance, moments.means(), structure, floor)
+        scale = raise_correlations(scale[None], CORRELATION)[0]
         return NormalInverseWishart.from_data_moments(moments.means()[0], scale, self.n_components)
 
     def _shortlist(
@@ -374,7 +377,8 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
         )
         given = (weights, means, covariances)
         if weights is not None and means is not None and covariances is not None:
-            return Shortlist([Start(Mixture(weights, means, covariances, algorithm.structure.name))], is_given=True)
+            start = Mixture(weights, means, covariances, algorithm.structure.name)
+            return Shortlist([Start(above_floor(start, algorithm.floor))], is_given=True)
         if not isinstance(self.init_params, str):
             partition = as_partition(self.init_params, kept, n_rows, n_components)
             moments = accumulate(source, partition, n_components, diagonal=algorithm.structure.diagonal)
@@ -384,7 +388,8 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
         else:
             rng = as_generator(self.random_state)
             starts = seeded(sample, n_components, algorithm, rng, self.n_init, self.init_params)
-        pool = Pool([replace_parts(start, *given) for start in starts], replace(algorithm, penalty=None), self.n_init)
+        starts = [above_floor(replace_parts(start, *given), algorithm.floor) for start in starts]
+        pool = Pool(starts, replace(algorithm, penalty=None), self.n_init)
         (shortlist,) = race(sample, [pool])
         return shortlist
 
@@ -394,7 +399,7 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
         check_warm_start(mixture.means.shape, wanted)
         structure = self.algorithm_.structure
         if mixture.structure is structure:
-            return Start(mixture, history=earlier.bounds)
+            return Start(above_floor(mixture, self.algorithm_.floor), history=earlier.bounds)
         shares = mixture.responsibilities(source.rows)
         return Start(self._first_m_step(accumulate(source, shares, self.n_components, diagonal=structure.diagonal)))
 
@@ -458,7 +463,7 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
         if not self.converged_ and self.max_iter:
             which = "the fit" if self.n_init == 1 else f"the best of n_init={self.n_init} restarts"
             warnings.warn(
-                f"{which} did not converge: {self.stop_.sentence}. Increase max_iter, or try other starts.",
+                f"{which} did not converge: {self.stop_.sentence}.{remedy_of(self.stop_)}",
                 ConvergenceWarning,
                 stacklevel=4,
             )

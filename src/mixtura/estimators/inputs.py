@@ -14,9 +14,13 @@ from mixtura.ground.errors import DataError, InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.inference.floor import Floor, default_floor
 from mixtura.inference.seeding import SeedingSample
+from mixtura.inference.stopping import Stop
 from mixtura.model.covariance import CovarianceStructure
 from mixtura.model.covariance.structure import check_natural_shape
 from mixtura.model.mixture import Mixture, check_positive_definite, check_responsibilities
+
+LARGEST = 1e150
+"""Numbers beyond this have no squares."""
 
 
 def as_rows(X: Any) -> Any:
@@ -53,11 +57,18 @@ def as_source(X: Array, sample_weight: Any, n_components: int) -> tuple[ArraySou
         if not weights.all():
             kept = weights > 0
             X, weights = X[kept], weights[kept]
+    if isinstance(n_components, bool | np.bool_):
+        raise InvalidParameterError(f"n_components must be an integer; got {n_components!r}.")
     if len(X) < n_components:
         carrying = "" if kept is None else " of positive weight"
         raise DataError(
             f"Expected n_samples >= n_components but got n_components = {n_components}, n_samples = {len(X)}{carrying}. "
             "Ask for fewer components."
+        )
+    if weights is not None and X.dtype == np.float32 and not 1e-30 < weights.min() <= weights.max() < 1e30:
+        extreme = weights.max() if weights.max() >= 1e30 else weights.min()
+        raise DataError(
+            f"sample_weight holds {extreme:.3g}, which float32 data have no room for. Multiply it by a constant, or use float64."
         )
     source = ArraySource(X, weights)
     source.check_squares_representable()
@@ -81,7 +92,7 @@ def as_partition(given: Any, kept: Array | None, n_rows: int, n_components: int)
                 f"labels in init_params must lie in 0 … {n_components - 1}; found {partition.min()} to {partition.max()}."
             )
     else:
-        partition = check_responsibilities(partition, n_rows, n_components)
+        partition = check_responsibilities(partition, n_rows, n_components, "init_params, as responsibilities,")
     return partition if kept is None else partition[kept]
 
 
@@ -90,7 +101,7 @@ def given_weights(weights_init: Any, n_components: int) -> Array:
     weights = as_numbers(weights_init, "weights_init")
     if weights.shape != (n_components,) or not (weights >= 0).all() or not abs(weights.sum() - 1) < 1e-6:
         raise InvalidParameterError(
-            f"weights_init must be {n_components} non-negative numbers that sum to 1; got {weights_init!r}."
+            f"weights_init must be {n_components} non-negative numbers that sum to 1; got {shown(weights_init)}."
         )
     return weights / weights.sum()
 
@@ -101,6 +112,10 @@ def given_means(means_init: Any, n_components: int, n_features: int) -> Array:
     if means.shape != (n_components, n_features) or not np.isfinite(means).all():
         raise InvalidParameterError(
             f"means_init must have shape ({n_components}, {n_features}) and be finite; got shape {means.shape}."
+        )
+    if np.abs(means).max() > LARGEST:
+        raise InvalidParameterError(
+            f"means_init holds values as large as {np.abs(means).max():.3g}, whose squares overflow."
         )
     return means
 
@@ -115,6 +130,12 @@ def covariances_from_precisions(
     return structure.precisions(factor)
 
 
+def shown(value: Any, most: int = 80) -> str:
+    """What was given, on one line and not at any length."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= most else f"{text[:most]} …"
+
+
 def as_numbers(given: Any, name: str) -> Array:
     """A parameter as a float64 array, or an error that names it."""
     try:
@@ -127,9 +148,15 @@ def as_numbers(given: Any, name: str) -> Array:
 
 def variance_floor(reg_covar: str | float, source: ArraySource, sample: SeedingSample) -> Floor:
     """The floor that ``reg_covar`` stands for: one for each column by default, or a number for all of them."""
-    if not isinstance(reg_covar, str):
-        return Floor(float(reg_covar), float(reg_covar))
-    return default_floor(sample, source.magnitude, float(np.finfo(source.rows.dtype).eps))
+    precision = np.finfo(source.rows.dtype)
+    if isinstance(reg_covar, str):
+        return default_floor(sample, source.magnitude, float(precision.eps))
+    if not reg_covar:
+        return Floor(0.0, 0.0)
+    # A number that rounding, or the range of numbers, leaves nothing of is raised to what they do leave.
+    least = np.maximum((8 * float(precision.eps) * source.magnitude) ** 2, float(precision.tiny) ** 0.5)
+    given = np.maximum(float(reg_covar), least)
+    return Floor(given, given)
 
 
 def check_warm_start(shape: tuple[int, ...], wanted: tuple[int, int]) -> None:
@@ -139,6 +166,11 @@ def check_warm_start(shape: tuple[int, ...], wanted: tuple[int, int]) -> None:
             f"warm_start goes on from a fit of {shape[0]} components in {shape[1]} columns; now n_components={wanted[0]}, and the "
             f"data have {wanted[1]}. Set warm_start=False to begin afresh."
         )
+
+
+def remedy_of(stop: Stop) -> str:
+    """What to try where a fit has not converged."""
+    return " Increase max_iter, or try other starts." if stop.reason == "max_iter" else ""
 
 
 def replace_parts(base: Mixture, weights: Array | None, means: Array | None, covariances: Array | None) -> Mixture:

@@ -102,7 +102,11 @@ def well_conditioned(matrices: Array) -> Array:
     if not low.any():
         return matrices
     result = matrices.copy()
-    units = np.sqrt(np.diagonal(matrices[low], axis1=-2, axis2=-1))
-    correlations = matrices[low] / outer(units)
-    result[low] = raise_eigenvalues(correlations, 64 * matrices.shape[-1] * EPS) * outer(units)
+    result[low] = raise_correlations(matrices[low], 64 * matrices.shape[-1] * EPS)
     return result
+
+
+def raise_correlations(matrices: Array, floor: float) -> Array:
+    """Symmetric matrices with positive diagonals, the eigenvalues of whose correlations are raised to a floor; units do not matter."""
+    units = outer(np.sqrt(np.diagonal(matrices, axis1=-2, axis2=-1)))
+    return raise_eigenvalues(matrices / units, floor) * units

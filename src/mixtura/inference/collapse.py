@@ -61,6 +61,8 @@ class Collapse:
 
 def listed(collapses: Sequence[Collapse]) -> str:
     """A clause for the largest few of some collapses, and how many more there are."""
+    if not collapses:
+        return "a covariance is singular to working precision"
     largest = sorted(collapses, key=lambda collapse: -collapse.count)[:MOST_LISTED]
     others = len(collapses) - len(largest)
     return "; ".join(map(str, largest)) + (f"; and {others} more" if others else "")

@@ -184,9 +184,11 @@ def _advance(sweep: Sweep, active: list[tuple[int, _Rope]], observe: Observer | 
         n_accepted = len(climber.bounds)
         if rope.steps is None:
             climber.accept(trial, answer)
-            climber.stop = climber.stopping(climber.trail, climber.n_passes)
-            if climber.stop is not None and climber.stop.reason == "converged" and rope.solver.refines:
+            climber.stop = stop = climber.stopping(climber.trail, climber.n_passes, trial.scorer)
+            if stop is not None and stop.reason == "converged" and rope.solver.refines:
                 climber.stop = None
+                if not _hand_over(rope):
+                    climber.stop = climber.stop or stop
         else:
             rope.advance(answer)
         if len(climber.bounds) > n_accepted and observe is not None:

@@ -20,7 +20,10 @@ from mixtura.inference.ascent import Algorithm
 from mixtura.inference.loop import Observer, Run
 from mixtura.inference.stopping import Stop, Stopping
 from mixtura.model.moments import Moments
-from mixtura.sweep import Sweep
+from mixtura.sweep import Sweep, without_traces
+
+ROUNDING = 1e-12
+"""A component with less than this share of the largest one's rows holds what subtracting has left behind."""
 
 
 @dataclass(eq=False)
@@ -37,7 +40,7 @@ class _Memory:
 
     def share_anew(self, place: int, log_normaliser: float, moments: Moments) -> None:
         """Take a block's old moments away and add its new ones."""
-        self.total = self.total - self.moments[place] + moments
+        self.total = without_traces(self.total - self.moments[place] + moments, self.belief.means, ROUNDING)
         self.moments[place], self.entropies[place] = moments, log_normaliser - self.belief.scorer.expected(moments)
 
     def bound(self, algorithm: Algorithm) -> float:
@@ -73,7 +76,7 @@ def climb_by_blocks(
         while active:
             for index, run in active:
                 run.bounds.append(run.bound(algorithm))
-                run.stop = stopping(run.bounds, n_passes)
+                run.stop = stopping(run.bounds, n_passes, run.belief.scorer)
                 if observe is not None and observe(index, run.belief, tuple(run.bounds)) and run.stop is None:
                     run.stop = Stop("callback", False, float("nan"), "stopped by a callback")
             active = [(index, run) for index, run in active if run.stop is None]

@@ -146,6 +146,16 @@ def near_centres(sample: SeedingSample, centres: Array, algorithm: ExpectationMa
     return from_partition(sample, nearest_centre(rows, targets), algorithm)
 
 
+def above_floor(mixture: Mixture, floor: Array | float) -> Mixture:
+    """A mixture whose variances, those below the floor raised to it: the nearest, in likelihood, that EM may begin with."""
+    shape, structure = mixture.means.shape, mixture.structure
+    if not np.any(floor) or ((mixture.scorer.precision_diagonals * floor).sum(axis=1) < 1).all():
+        return mixture
+    own = structure.variances if structure.diagonal else structure.matrices
+    raised = structure.maximise(own(mixture.covariances, *shape), np.ones(shape[0]), floor, None)
+    return Mixture(mixture.weights, mixture.means, raised, structure.name)
+
+
 def nearest_centre(rows: Array, centres: Array) -> Array:
     """Hard responsibilities ``(N, K)`` of the nearest centre; exact ties are shared."""
     shares = -squared_distances(rows, centres)

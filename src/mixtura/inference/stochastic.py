@@ -186,7 +186,7 @@ def _finish(
             (swept,) = sweep([belief.scorer])
             bounds.append(swept.log_normaliser + algorithm.log_prior(belief))
             n_passes, remaining = n_before + len(bounds), remaining_gain(bounds)
-            stop = stopping(bounds, n_passes)
+            stop = stopping(bounds, n_passes, belief.scorer)
             if stop is None and remaining <= enough:
                 stop = Stop("converged", True, remaining, f"converged: an estimated {remaining:.1g} nats still to come")
             if stop is not None:

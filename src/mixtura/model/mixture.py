@@ -128,10 +128,15 @@ class Mixture:
         raise AttributeError(f"a Mixture is immutable; cannot delete {name!r}.")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (
-            _rebuild,
-            (self.weights, self.means, self.covariances, self.structure.name, self.feature_names),
+        parts = (
+            self.weights,
+            self.means,
+            self.covariances,
+            self.structure.name,
+            self.precision_factors,
+            self.feature_names,
         )
+        return (_rebuild, parts)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Mixture):
@@ -466,8 +471,14 @@ def _parts(n_rows: int, block: int) -> Iterator[slice]:
     return (slice(start, min(start + block, n_rows)) for start in range(0, n_rows, block))
 
 
-def _rebuild(weights: Array, means: Array, covariances: Array, name: str, features: tuple[str, ...] | None) -> Mixture:
-    return Mixture(weights, means, covariances, name, feature_names=features)
+def _rebuild(
+    weights: Array, means: Array, covariances: Array, name: str, factor: Array, names: tuple[str, ...] | None
+) -> Mixture:
+    """A mixture from its parts, to the last bit."""
+    structure = covariance_structure(name)
+    read_only(weights, means, covariances, factor)
+    scorer = Scorer.of(weights, means, structure.whitening(factor, *means.shape))
+    return Mixture.from_factor(weights, means, covariances, structure, factor, scorer).with_feature_names(names)
 
 
 def _as_floats(values: ArrayLike, what: str) -> Array:
@@ -528,14 +539,16 @@ def check_positive_definite(
     return factor
 
 
-def check_responsibilities(responsibilities: ArrayLike, n_rows: int, n_components: int) -> Array:
+def check_responsibilities(
+    responsibilities: ArrayLike, n_rows: int, n_components: int, what: str = "responsibilities"
+) -> Array:
     """Responsibilities as a float array, or an error: shape ``(N, K)``, non-negative, rows summing to one."""
     try:
         r = np.asarray(responsibilities, dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:
-        raise DataError(f"responsibilities must be real numbers; {error}.") from error
+        raise DataError(f"{what} must be real numbers; {error}.") from error
     if r.shape != (n_rows, n_components):
-        raise DataError(f"responsibilities must have shape ({n_rows}, {n_components}); got {r.shape}.")
+        raise DataError(f"{what} must have shape ({n_rows}, {n_components}); got {r.shape}.")
     if not np.isfinite(r).all() or (r < 0).any() or (np.abs(r.sum(axis=1) - 1) > 1e-8).any():
-        raise DataError("responsibilities must be non-negative and each row must sum to 1.")
+        raise DataError(f"{what} must be non-negative and each row must sum to 1.")
     return r

@@ -12,7 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mixtura.ground.linalg import Array, outer
+from mixtura.ground.linalg import EPS, Array, outer
+
+CANCELLED = 8 * EPS
+"""Of second moments about the origin: what rounding leaves of those about the mean."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,9 +94,19 @@ class Moments:
         return self.origin + self.first / self._divisors[:, None]
 
     def scatter(self) -> Array:
-        """``Σ w r (x − x̄)(x − x̄)ᵀ`` about each component's own mean, shaped like ``second``."""
+        """``Σ w r (x − x̄)(x − x̄)ᵀ`` about each component's own mean, shaped like ``second``.
+
+        Variances are no smaller than the digits that are left of them: a mean that has moved far from the origin leaves few, and
+        moments about the new place will have them all.
+        """
         root = self.first / np.sqrt(self._divisors)[:, None]
-        return self.second - (root * root if self.diagonal else outer(root))
+        if self.diagonal:
+            return np.maximum(self.second - root * root, CANCELLED * self.second)
+        scatter = self.second - outer(root)
+        # A view of the diagonals, which are to be written to.
+        own = np.einsum("kdd->kd", scatter)
+        np.maximum(own, CANCELLED * np.einsum("kdd->kd", self.second), out=own)
+        return scatter
 
     @property
     def _divisors(self) -> Array:

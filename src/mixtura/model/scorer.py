@@ -78,6 +78,15 @@ class Scorer:
         squares = self.whitening**2
         return squares if self.diagonal else squares.sum(axis=2)
 
+    @property
+    def condition_number(self) -> float:
+        """An upper bound of that of the components' matrices of correlations: ``D`` where factors are diagonal."""
+        if self.diagonal:
+            return float(self.centres.shape[1])
+        roots = np.linalg.inv(self.whitening)  # of Σ = R⁻ᵀ R⁻¹
+        variances = np.square(roots).sum(axis=1)
+        return float((self.precision_diagonals * variances).sum(axis=1).max())
+
     def expected(self, moments: Moments) -> float:
         """``Σ_k Σ_n w_n r_nk log ρ_nk`` from the moments of the rows.
 

@@ -74,7 +74,9 @@ def coclustering(model: Any, X: ArrayLike | None = None, *, ax: Axes | None = No
 def _of_rows(model: Any, X: ArrayLike | None) -> Array:
     drawn(model, "chains_")
     if X is None:
-        raise InvalidParameterError("coclustering of a fitted model needs the rows it is asked about: coclustering(model, X).")
+        raise InvalidParameterError(
+            "coclustering of a fitted model needs the rows it is asked about: coclustering(model, X)."
+        )
     found: Array = model.coclustering(X)
     return found
 

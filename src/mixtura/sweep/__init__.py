@@ -1,6 +1,17 @@
 """Floor 2: the only place where model meets data."""
 
 from mixtura.sweep.assign import Assignment, Sampled, Slices, hard, soft
-from mixtura.sweep.passes import Sweep, Swept, accumulate, moments_of_all
+from mixtura.sweep.passes import Sweep, Swept, accumulate, moments_of_all, without_traces
 
-__all__ = ["Assignment", "Sampled", "Slices", "Sweep", "Swept", "accumulate", "hard", "moments_of_all", "soft"]
+__all__ = [
+    "Assignment",
+    "Sampled",
+    "Slices",
+    "Sweep",
+    "Swept",
+    "accumulate",
+    "hard",
+    "moments_of_all",
+    "soft",
+    "without_traces",
+]

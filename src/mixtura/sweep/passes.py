@@ -251,9 +251,9 @@ def _with_the_dead(swept: Swept, scorer: Scorer) -> Swept:
     return Swept(swept.log_normaliser, Moments(count, first, second, origin))
 
 
-def without_traces(moments: Moments, centres: Array) -> Moments:
+def without_traces(moments: Moments, centres: Array, trace: float = TRACE) -> Moments:
     """Moments in which a component that has no rows but for traces has none, about its own centre: so that is where it stays."""
-    lost = moments.count <= TRACE * moments.count.max(initial=0.0)
+    lost = moments.count <= trace * moments.count.max(initial=0.0)
     if not lost.any():
         return moments
     kept = ~lost
@@ -308,7 +308,9 @@ def accumulate(
         counts += shares.sum(axis=1)
         sums += shares @ rows
     filled = counts > 0
-    means = np.where(filled[:, None], sums / np.where(filled, counts, 1.0)[:, None], sums.sum(axis=0) / counts.sum())
+    means = np.where(
+        filled[:, None], sums / np.where(filled, counts, 1.0)[:, None], sums.sum(axis=0) / (counts.sum() or 1.0)
+    )
     totals = zero_totals(shape, diagonal)
     for rows, shares in _given_shares(source, responsibilities, n_components):
         add_block(rows - means[:, None, :], shares, totals)
