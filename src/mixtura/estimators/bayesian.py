@@ -78,6 +78,9 @@ KNOWN_TO = {
 }
 """Parameters that only some solvers know; a guide is a solver of its own here."""
 
+LEAST_OF_FLOAT32 = {"weight_concentration_prior": 1e-100, "mean_precision_prior": 1e-15}
+"""Smaller ones need float64."""
+
 
 class BayesianGaussianMixture(SummarisesDraws, LearnsFromBatches, FittedMixture, BaseEstimator):
     r"""Gaussian mixture with a variational posterior, or with draws from the posterior itself.
@@ -484,6 +487,15 @@ class BayesianGaussianMixture(SummarisesDraws, LearnsFromBatches, FittedMixture,
         self.lower_bounds_ = [-loss * stream.weight for loss in self.losses_]
         self.lower_bound_ = self.lower_bounds_[-1]
 
+    def _check_room(self, prior: NormalInverseWishart) -> None:
+        """Raise if a share that float32 cannot tell from zero would count beside the prior."""
+        given = {"weight_concentration_prior": self._concentration(), "mean_precision_prior": prior.mean_precision}
+        for name, least in LEAST_OF_FLOAT32.items():
+            if given[name] < least:
+                raise InvalidParameterError(
+                    f"{name} must be {least:g} at least where data are float32; got {given[name]:.3g}. Use float64."
+                )
+
     def _floor(self, source: ArraySource) -> Array | float:
         return variance_floor(self.reg_covar, source, seeding_sample(source, self.n_components)).variances
 
@@ -499,6 +511,8 @@ class BayesianGaussianMixture(SummarisesDraws, LearnsFromBatches, FittedMixture,
             degrees_of_freedom=self.degrees_of_freedom_prior,
             floor=self._floor(source),
         )
+        if source.rows.dtype == np.float32:
+            self._check_room(prior)
         process = self.weight_concentration_prior_type == "dirichlet_process"
         return CoordinateAscent(structure, prior, weight_prior(self.n_components, self._concentration(), process))
 

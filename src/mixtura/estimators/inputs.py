@@ -19,6 +19,8 @@ from mixtura.model.covariance import CovarianceStructure
 from mixtura.model.covariance.structure import check_natural_shape
 from mixtura.model.mixture import Mixture, check_positive_definite, check_responsibilities
 
+MOST_WEIGHT = 1e280
+"""Of all rows together, and one over the least."""
 LARGEST = 1e150
 """Numbers beyond this have no squares."""
 
@@ -64,6 +66,10 @@ def as_source(X: Array, sample_weight: Any, n_components: int) -> tuple[ArraySou
         raise DataError(
             f"Expected n_samples >= n_components but got n_components = {n_components}, n_samples = {len(X)}{carrying}. "
             "Ask for fewer components."
+        )
+    if weights is not None and not 1 / MOST_WEIGHT <= weights.sum() <= MOST_WEIGHT:
+        raise DataError(
+            f"sample_weight sums to {weights.sum():.3g}, too near the end of the range of numbers. Multiply it by a constant first."
         )
     if weights is not None and X.dtype == np.float32 and not 1e-30 < weights.min() <= weights.max() < 1e30:
         extreme = weights.max() if weights.max() >= 1e30 else weights.min()

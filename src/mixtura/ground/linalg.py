@@ -31,6 +31,19 @@ def precision_factors(cholesky: Array) -> Array:
     return np.linalg.inv(cholesky.swapaxes(-1, -2))
 
 
+def log_determinants(matrices: Array) -> Array:
+    """Of symmetric positive definite ones, ``(G,)``. By Cholesky's factors, whose digits do not depend on the units of a variable."""
+    diagonals: Array = np.diagonal(np.linalg.cholesky(matrices), axis1=-2, axis2=-1)
+    return 2 * np.log(diagonals).sum(axis=-1)
+
+
+def traces_of_ratios(matrices: Array, over: Array) -> Array:
+    """``tr(B⁻¹ A)`` of symmetric ``A`` and positive definite ``B``, ``(G,)``, in which units do not matter either."""
+    factors = precision_factors(np.linalg.cholesky(over))
+    traces: Array = np.einsum("...ji,...jk,...ki->...", factors, matrices, factors)
+    return traces
+
+
 def outer(vectors: Array, others: Array | None = None) -> Array:
     """Outer products ``v vᵀ`` (or ``v uᵀ``) along the last axis: ``(..., D) → (..., D, D)``."""
     return vectors[..., :, None] * (vectors if others is None else others)[..., None, :]
@@ -81,7 +94,9 @@ def raise_eigenvalues(matrices: Array, floor: Array | float) -> Array:
         ``f``, positive.
     """
     n_features = matrices.shape[-1]
-    units = np.sqrt(np.broadcast_to(floor, n_features))
+    # In smaller units than these, of a variable that varies much, the eigenvalues of the others would be rounding.
+    lost = 64 * n_features * EPS * np.diagonal(matrices, axis1=-2, axis2=-1)
+    units = np.sqrt(np.maximum(floor, lost))
     scaled = matrices / outer(units)
     try:
         np.linalg.cholesky(scaled - np.eye(n_features))
@@ -94,19 +109,19 @@ def raise_eigenvalues(matrices: Array, floor: Array | float) -> Array:
 
 
 def well_conditioned(matrices: Array) -> Array:
-    """Symmetric matrices with positive diagonals, those that are singular to working precision raised just above that.
+    """Symmetric matrices with positive diagonals, those that are singular to working precision raised above that.
 
-    It is their correlations whose eigenvalues are raised, so units do not matter.
+    Not only those in which ``cholesky`` sees it: a multiple of what this returns is not to be singular either.
     """
-    low = cholesky(matrices)[1]
-    if not low.any():
-        return matrices
-    result = matrices.copy()
-    result[low] = raise_correlations(matrices[low], 64 * matrices.shape[-1] * EPS)
-    return result
+    return raise_correlations(matrices, 64 * matrices.shape[-1] * EPS)
 
 
 def raise_correlations(matrices: Array, floor: float) -> Array:
     """Symmetric matrices with positive diagonals, the eigenvalues of whose correlations are raised to a floor; units do not matter."""
     units = outer(np.sqrt(np.diagonal(matrices, axis1=-2, axis2=-1)))
-    return raise_eigenvalues(matrices / units, floor) * units
+    correlations = matrices / units
+    raised = raise_eigenvalues(correlations, floor)
+    if raised is correlations:
+        return matrices
+    changed = (raised != correlations).any(axis=(-2, -1), keepdims=True)
+    return np.where(changed, raised * units, matrices)

@@ -81,7 +81,11 @@ class _Field:
         if sound:
             self.n_collapsed += len(self.contenders) - len(sound)
         kept = [_first(place) for place in places(sound or self.contenders, lambda c: c.bound, width)]
-        self.contenders, self.reserves = kept[:n], kept[n:] + self.reserves
+        if sound:
+            self.reserves = kept[n:] + self.reserves
+        else:  # those behind would end no better
+            self.n_collapsed += sum(contender.times for contender in kept[n:])
+        self.contenders = kept[:n]
 
 
 def places(runs: Sequence[Any], bound: Callable[[Any], float], width: float) -> list[list[Any]]:

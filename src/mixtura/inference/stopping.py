@@ -25,8 +25,8 @@ SHARE_OF_TOL = 1e-4
 ROUNDING = (1e-6, 1e-2)
 """Share of the bound, and nats a row, that rounding may take from it in one step. In float64 that is some 1e-11 of the bound, but float32
 data were seen to lose 8e-8; the score of a row in a component that is all but singular to working precision is known to some 1e-2."""
-LARGEST_CONDITION = 1e9
-"""Of a matrix of correlations: beyond it, squared distances are known to so few digits that bounds may fall."""
+LARGEST_BLOW_UP = 1e9
+"""Of rounding: beyond it, squared distances are known to so few digits that bounds may fall."""
 LEAST_PASSES = 10
 """Passes of EM before anything else may take over."""
 PATIENCE = 25
@@ -79,12 +79,12 @@ class Stopping:
     def __call__(self, bounds: Sequence[float], n_passes: int, scorer: Scorer | None = None) -> Stop | None:
         """Whether to stop after these bounds (the start's first, then one after each step) and so many reads of the data.
 
-        The scorer is that of the last bound. Where one of its covariances is all but singular, its bound is known to few digits, and
-        a fall is no more than that.
+        The scorer is that of the last bound. Where one of its covariances is all but singular, or a component tiny beside its distance
+        from the others, the bound is known to few digits, and a fall is no more than that.
         """
         fall = bounds[-2] - bounds[-1] if len(bounds) > 1 else 0.0
         if fall > ROUNDING[0] * max(abs(bounds[-1]), 1.0) + ROUNDING[1] * self.total_weight:
-            if scorer is not None and not scorer.condition_number < LARGEST_CONDITION:
+            if scorer is not None and not scorer.blow_up < LARGEST_BLOW_UP:
                 return Stop("converged", True, 0.0, "converged: what is still to come is lost in rounding")
             fault = f"the bound fell by {fall:.2g} nats, a fault of mixtura and not of the data: please report it"
             warnings.warn(fault, RuntimeWarning, stacklevel=2)

@@ -79,13 +79,18 @@ class Scorer:
         return squares if self.diagonal else squares.sum(axis=2)
 
     @property
-    def condition_number(self) -> float:
-        """An upper bound of that of the components' matrices of correlations: ``D`` where factors are diagonal."""
+    def blow_up(self) -> float:
+        """About how many times its own size rounding is in squared distances.
+
+        That is the condition number of a component's matrix of correlations, or its distance from the others in units of its spread.
+        """
+        precisions = self.precision_diagonals
+        distances = np.sqrt((precisions * np.square(self.centres - self.centres.mean(axis=0))).sum(axis=1))
         if self.diagonal:
-            return float(self.centres.shape[1])
+            return float(distances.max())
         roots = np.linalg.inv(self.whitening)  # of Σ = R⁻ᵀ R⁻¹
-        variances = np.square(roots).sum(axis=1)
-        return float((self.precision_diagonals * variances).sum(axis=1).max())
+        conditions = (precisions * np.square(roots).sum(axis=1)).sum(axis=1)
+        return float(max(distances.max(), conditions.max()))
 
     def expected(self, moments: Moments) -> float:
         """``Σ_k Σ_n w_n r_nk log ρ_nk`` from the moments of the rows.

@@ -7,7 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import multigammaln
 
-from mixtura.ground.linalg import Array, cholesky, precision_factors, raise_eigenvalues, well_conditioned
+from mixtura.ground.linalg import (
+    Array,
+    cholesky,
+    log_determinants,
+    precision_factors,
+    raise_eigenvalues,
+    traces_of_ratios,
+    well_conditioned,
+)
 from mixtura.ground.special import digamma, gamma_draws, log_gamma_excess, trigamma
 from mixtura.model.covariance.structure import Factored, InverseWishartPenalty, SharedBlocks
 from mixtura.model.covariance.student import log_multivariate_student
@@ -54,8 +62,8 @@ class _MatrixBlocks(SharedBlocks):
 
     def block_log_penalty(self, blocks: Array, penalty: InverseWishartPenalty) -> float:
         degrees = penalty.degrees_of_freedom + blocks.shape[-1] + 1
-        traces = np.trace(np.linalg.solve(blocks, penalty.scale), axis1=-2, axis2=-1)
-        return float(-0.5 * np.sum(degrees * np.linalg.slogdet(blocks)[1] + traces))
+        traces = traces_of_ratios(penalty.scale, blocks)
+        return float(-0.5 * np.sum(degrees * log_determinants(blocks) + traces))
 
     def factor_blocks(self, blocks: Array, least: Array) -> tuple[Array, NDArray[np.bool_]]:
         factors, singular = cholesky(blocks)
@@ -94,7 +102,7 @@ class _MatrixBlocks(SharedBlocks):
 
     def relative_coordinates(self, reference: Array, roots: Array) -> Array:
         rows, columns, _, on_diagonal = _lower_triangle(reference.shape[-1])
-        entries = np.linalg.solve(reference, roots)[:, rows, columns]
+        entries = (precision_factors(reference).swapaxes(-1, -2) @ roots)[:, rows, columns]
         return np.where(on_diagonal, np.log(np.where(on_diagonal, entries, 1.0)), entries)
 
     def apply_roots(self, roots: Array, vectors: Array) -> Array:
@@ -104,7 +112,7 @@ class _MatrixBlocks(SharedBlocks):
         return np.matmul(roots.swapaxes(-1, -2), vectors[..., None])[..., 0]
 
     def whiten_by_roots(self, roots: Array, vectors: Array) -> Array:
-        return np.linalg.solve(roots, vectors[:, :, None])[:, :, 0]
+        return np.matmul(precision_factors(roots).swapaxes(-1, -2), vectors[:, :, None])[:, :, 0]
 
     def factor_from_roots(self, roots: Array) -> Array:
         return precision_factors(roots)
@@ -151,16 +159,14 @@ class _MatrixBlocks(SharedBlocks):
         return scatter
 
     def expected_log_determinants(self, scales: Array, degrees: Array, n_features: int) -> Array:
-        return (
-            digamma(_half_degrees(degrees, n_features)).sum(axis=1) + n_features * LOG_2 - np.linalg.slogdet(scales)[1]
-        )
+        return digamma(_half_degrees(degrees, n_features)).sum(axis=1) + n_features * LOG_2 - log_determinants(scales)
 
     def wishart_divergences(
         self, scales: Array, degrees: Array, prior_scale: Array, prior_degrees: float, n_features: int
     ) -> Array:
         shapes, prior_shapes = (_half_degrees(nu, n_features) for nu in (degrees, np.full(1, prior_degrees)))
-        shrinkage = np.linalg.slogdet(scales)[1] - np.linalg.slogdet(prior_scale)[1]
-        traces = np.trace(np.linalg.solve(scales, np.broadcast_to(prior_scale, scales.shape)), axis1=1, axis2=2)
+        shrinkage = log_determinants(scales) - log_determinants(prior_scale)
+        traces = traces_of_ratios(np.broadcast_to(prior_scale, scales.shape), scales)
         on_scales = 0.5 * (prior_degrees * shrinkage + degrees * (traces - n_features))
         return log_gamma_excess(prior_shapes, shapes).sum(axis=1) + on_scales
 
@@ -170,10 +176,10 @@ class _MatrixBlocks(SharedBlocks):
         return log_multivariate_student(squares, log_root, left, widening * (degrees / left))
 
     def log_wishart(self, scales: Array, degrees: Array, factors: Array, n_features: int) -> Array:
-        log_determinants = 2 * np.log(np.diagonal(factors, axis1=-2, axis2=-1)).sum(axis=1)
+        log_precisions = 2 * np.log(np.diagonal(factors, axis1=-2, axis2=-1)).sum(axis=1)
         traces = np.tensordot(scales, self.block_precisions(factors), axes=([1, 2], [1, 2]))
         return _log_normalisers(scales, degrees, n_features)[:, None] + 0.5 * (
-            np.multiply.outer(degrees, log_determinants) - traces
+            np.multiply.outer(degrees, log_precisions) - traces
         )
 
     def log_determinant_variances(self, degrees: Array, n_features: int) -> Array:
@@ -209,8 +215,7 @@ def _half_degrees(degrees: Array, n_features: int) -> Array:
 
 def _log_normalisers(scales: Array, degrees: Array, n_features: int) -> Array:
     """Of Wishart densities."""
-    log_determinants = np.linalg.slogdet(scales)[1]
-    return 0.5 * degrees * (log_determinants - n_features * LOG_2) - multigammaln(0.5 * degrees, n_features)
+    return 0.5 * degrees * (log_determinants(scales) - n_features * LOG_2) - multigammaln(0.5 * degrees, n_features)
 
 
 def _by_coordinates(by_relative: Array, relative: Array) -> Array:
