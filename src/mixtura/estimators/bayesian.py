@@ -35,7 +35,7 @@ from mixtura.estimators.chains import (
     partition_prior,
 )
 from mixtura.estimators.conjugate import conjugate_prior, weight_prior
-from mixtura.estimators.fitted import Belief, FittedMixture, parts_of, replaced_fit
+from mixtura.estimators.fitted import Belief, Earlier, FittedMixture, parts_of, replaced_fit
 from mixtura.estimators.inputs import as_partition, as_rows, as_source, check_warm_start, remedy_of, variance_floor
 from mixtura.estimators.sampled import SummarisesDraws
 from mixtura.estimators.streaming import LearnsFromBatches
@@ -78,8 +78,8 @@ KNOWN_TO = {
 }
 """Parameters that only some solvers know; a guide is a solver of its own here."""
 
-LEAST_OF_FLOAT32 = {"weight_concentration_prior": 1e-100, "mean_precision_prior": 1e-15}
-"""Smaller ones need float64."""
+LEAST_OF_FLOAT32 = 1e-15
+"""Prior rows below which a share that float32 cannot tell from zero would count."""
 
 
 class BayesianGaussianMixture(SummarisesDraws, LearnsFromBatches, FittedMixture, BaseEstimator):
@@ -345,11 +345,12 @@ class BayesianGaussianMixture(SummarisesDraws, LearnsFromBatches, FittedMixture,
                     f"{name} is nothing that {asked} knows; leave it at {default!r}, or use {' or '.join(knowing)}."
                 )
 
-    def _earlier(self) -> Posterior | Mixture | None:
+    def _earlier(self) -> Earlier | None:
         """What a warm start goes on from: the posterior, or what its arrays were changed to by hand."""
         if not self.warm_start or "posterior_" not in vars(self):
             return None
-        return self.posterior_ if self._followed().as_fitted else self.mixture_
+        belief = self.posterior_ if self._followed().as_fitted else self.mixture_
+        return Earlier(belief, vars(self).get("_bounds_", ()))
 
     def _climb(
         self,
@@ -357,7 +358,7 @@ class BayesianGaussianMixture(SummarisesDraws, LearnsFromBatches, FittedMixture,
         kept: Array | None,
         n_rows: int,
         dtype: np.dtype,
-        earlier: Posterior | Mixture | None,
+        earlier: Earlier | None,
     ) -> None:
         algorithm, stopping = self._algorithm(source), Stopping(float(self.tol), self.max_iter, source.total_weight)
         shortlist = self._shortlist(source, kept, n_rows, algorithm, earlier)
@@ -490,10 +491,10 @@ class BayesianGaussianMixture(SummarisesDraws, LearnsFromBatches, FittedMixture,
     def _check_room(self, prior: NormalInverseWishart) -> None:
         """Raise if a share that float32 cannot tell from zero would count beside the prior."""
         given = {"weight_concentration_prior": self._concentration(), "mean_precision_prior": prior.mean_precision}
-        for name, least in LEAST_OF_FLOAT32.items():
-            if given[name] < least:
+        for name, value in given.items():
+            if value < LEAST_OF_FLOAT32:
                 raise InvalidParameterError(
-                    f"{name} must be {least:g} at least where data are float32; got {given[name]:.3g}. Use float64."
+                    f"{name} must be {LEAST_OF_FLOAT32:g} at least where data are float32; got {value:.3g}. Use float64."
                 )
 
     def _floor(self, source: ArraySource) -> Array | float:
@@ -530,14 +531,15 @@ class BayesianGaussianMixture(SummarisesDraws, LearnsFromBatches, FittedMixture,
         kept: Array | None,
         n_rows: int,
         algorithm: CoordinateAscent,
-        earlier: Posterior | Mixture | None,
+        earlier: Earlier | None,
     ) -> Shortlist:
         k, diagonal = self.n_components, algorithm.structure.diagonal
         if earlier is not None:
-            check_warm_start(earlier.means.shape, (k, source.n_features))
-            if isinstance(earlier, Posterior) and earlier.structure is algorithm.structure:
-                return Shortlist([Start(earlier)])
-            shares = earlier.responsibilities(source.rows)
+            belief = earlier.belief
+            check_warm_start(belief.means.shape, (k, source.n_features))
+            if isinstance(belief, Posterior) and belief.structure is algorithm.structure:
+                return Shortlist([Start(belief, history=earlier.bounds)])
+            shares = belief.responsibilities(source.rows)
             return Shortlist([Start(algorithm.maximise(accumulate(source, shares, k, diagonal=diagonal)))])
         if not isinstance(self.init_params, str):
             partition = as_partition(self.init_params, kept, n_rows, k)
@@ -563,6 +565,7 @@ class BayesianGaussianMixture(SummarisesDraws, LearnsFromBatches, FittedMixture,
         best = restarts.best
         posterior: Posterior = best.mixture
         self.restarts_ = restarts
+        self._bounds_ = (*best.history, *best.bounds)
         self._adopt_posterior(posterior, dtype)
         self.converged_, self.n_iter_ = best.stop.converged, max(best.n_iter, 1)
         self.lower_bound_, self.lower_bounds_ = best.bounds[-1], list(best.bounds[1:] or best.bounds)

@@ -45,6 +45,13 @@ class Known(NamedTuple):
     as_fitted: bool
 
 
+class Earlier(NamedTuple):
+    """The last fit, which a warm start goes on from: a mixture or a posterior, and the bounds of its climb."""
+
+    belief: Any
+    bounds: tuple[float, ...]
+
+
 def parts_of(mixture: Mixture, dtype: DTypeLike) -> dict[str, Any]:
     """The attributes with which an estimator predicts like a mixture."""
     arrays = (mixture.weights, mixture.means, mixture.covariances, mixture.precisions, mixture.precision_factors)

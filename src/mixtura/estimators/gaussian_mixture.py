@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import replace
 from numbers import Integral, Real
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,7 +18,7 @@ from mixtura.assess.standard_errors import StandardErrors, standard_errors
 from mixtura.data.array import ArraySource
 from mixtura.estimators.callbacks import CallbackSupportMixin, FitTasks, with_callbacks
 from mixtura.estimators.conjugate import CORRELATION
-from mixtura.estimators.fitted import FittedMixture, parts_of, replaced_fit
+from mixtura.estimators.fitted import Earlier, FittedMixture, parts_of, replaced_fit
 from mixtura.estimators.inputs import (
     as_partition,
     as_rows,
@@ -53,13 +53,6 @@ from mixtura.model.prior import NormalInverseWishart
 from mixtura.sweep import Assignment, accumulate, hard, moments_of_all, soft
 
 _ASSIGNMENTS: dict[str, Assignment] = {"soft": soft, "hard": hard}
-
-
-class Earlier(NamedTuple):
-    """The last fit: its mixture, and the bounds of its climb."""
-
-    mixture: Mixture
-    bounds: tuple[float, ...]
 
 
 class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, BaseEstimator):
@@ -395,7 +388,8 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
 
     def _warm(self, earlier: Earlier, source: ArraySource) -> Start:
         """The last fit as a start; where the structure is another one now, the M-step from its responsibilities."""
-        mixture, wanted = earlier.mixture, (self.n_components, source.n_features)
+        mixture: Mixture = earlier.belief
+        wanted = (self.n_components, source.n_features)
         check_warm_start(mixture.means.shape, wanted)
         structure = self.algorithm_.structure
         if mixture.structure is structure:

@@ -89,7 +89,7 @@ def largest_curvature(mixture: Mixture, source: ArraySource) -> float:
         (swept,) = sweep([mixture.scorer])
         about = Coordinates(mixture, swept.moments.count)
         origin = np.zeros(about.size)
-        gauge = np.concatenate([np.sqrt(swept.moments.count), np.zeros(about.size - mixture.n_components)])
+        gauge = np.concatenate([about.unit[: mixture.n_components], np.zeros(about.size - mixture.n_components)])
         gauge /= np.linalg.norm(gauge)
 
         def products(directions: Array) -> Array:

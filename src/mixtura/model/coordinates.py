@@ -30,6 +30,9 @@ from mixtura.model.mixture import Mixture
 from mixtura.model.moments import Moments
 from mixtura.model.scorer import Scorer
 
+LEAST_SHARE = 1e-9
+"""Of the largest count: with less, a component is scaled as if it had so much, so that no coordinate runs away."""
+
 
 class Place(NamedTuple):
     """What a vector, or each of a stack of vectors, stands for, taken apart once for all that is asked of it.
@@ -85,7 +88,8 @@ class Coordinates:
             )
         self.reference, self.structure = reference, structure
         self._shape = n_components, n_features = reference.means.shape
-        self._scale = np.sqrt(np.maximum(counts, np.finfo(float).tiny))
+        counts = np.maximum(counts, LEAST_SHARE * counts.max())
+        self._scale = np.sqrt(counts)
         self._roots = structure.block_roots(structure.as_blocks(reference.covariances))
         masses = counts.sum(keepdims=True) if structure.shared else counts
         self._block_scale = np.sqrt(np.multiply.outer(masses, structure.block_information(n_features)))

@@ -110,16 +110,16 @@ class Sweep:
         """
         each = assignments if isinstance(assignments, Sequence) else repeat(assignments, len(scorers))
         members = [_of_the_living(i, *pair) for i, pair in enumerate(zip(scorers, each, strict=True))]
-        kernels = self._kernels(members)
+        kernels = self._kernels([member for member in members if len(member.scorer.constants)])
         swept: dict[int, Swept] = {}
-        for kernel, totals in zip(kernels, self._totals(kernels), strict=True):
+        for kernel, totals in zip(kernels, self._totals(kernels) if kernels else (), strict=True):
             moments = without_traces(kernel.moments(totals), kernel.scorer.centres)
             sums = kernel.log_normalisers(totals, self.source.total_weight).tolist()
             for member, log_normaliser, start, size in zip(
                 kernel.members, sums, kernel.starts, kernel.sizes, strict=True
             ):
                 swept[member.place] = Swept(log_normaliser, moments[start : start + size])
-        return [_with_the_dead(swept[i], scorer) for i, scorer in enumerate(scorers)]
+        return [_with_the_dead(swept.get(i), scorer) for i, scorer in enumerate(scorers)]
 
     def along(self, scorers: Sequence[Scorer], directions: Sequence[Scorer]) -> list[Moments]:
         """Derivatives of the moments, about the same origin, when each scorer moves in its direction: one visit, two products of scores.
@@ -239,13 +239,16 @@ def _of_the_living(place: int, scorer: Scorer, assignment: Assignment) -> Member
     return Member(place, scorer.among(living), assignment.among(living))
 
 
-def _with_the_dead(swept: Swept, scorer: Scorer) -> Swept:
-    """Moments of all components, those without weight among them."""
-    living, moments = scorer.constants > -np.inf, swept.moments
-    if living.all():
+def _with_the_dead(swept: Swept | None, scorer: Scorer) -> Swept:
+    """Moments of all components, those without weight among them; where none has any, no row has a density."""
+    living = scorer.constants > -np.inf
+    if swept is not None and living.all():
         return swept
     count, first, origin = np.zeros(len(living)), np.zeros(scorer.centres.shape), scorer.centres.copy()
-    second = np.zeros((len(living), *moments.second.shape[1:]))
+    second = np.zeros(scorer.whitening.shape)
+    if swept is None:
+        return Swept(-np.inf, Moments(count, first, second, origin))
+    moments = swept.moments
     count[living], first[living], second[living] = moments.count, moments.first, moments.second
     origin[living] = moments.origin
     return Swept(swept.log_normaliser, Moments(count, first, second, origin))
