@@ -362,6 +362,10 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
         algorithm, n_components = self.algorithm_, self.n_components
         shape = (n_components, source.n_features)
         weights = None if self.weights_init is None else given_weights(self.weights_init, n_components)
+        if weights is not None and self.equal_weights and np.ptp(weights) > 1e-6:
+            raise InvalidParameterError(
+                "equal_weights holds all weights at 1/K, and weights_init gives others; leave one of them out."
+            )
         means = None if self.means_init is None else given_means(self.means_init, *shape)
         covariances = (
             None
@@ -393,6 +397,8 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
         check_warm_start(mixture.means.shape, wanted)
         structure = self.algorithm_.structure
         if mixture.structure is structure:
+            if self.equal_weights and np.ptp(mixture.weights):
+                mixture = replace_parts(mixture, np.full(self.n_components, 1 / self.n_components), None, None)
             return Start(above_floor(mixture, self.algorithm_.floor), history=earlier.bounds)
         shares = mixture.responsibilities(source.rows)
         return Start(self._first_m_step(accumulate(source, shares, self.n_components, diagonal=structure.diagonal)))
