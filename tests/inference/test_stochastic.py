@@ -116,3 +116,25 @@ def test_what_cannot_be_learnt_from_is_said():
     gm.partial_fit(X[:1])
     assert gm.n_iter_ == 2
     assert gm.set_params(tol=0.1).fit(X[:500]).restarts_.best.n_passes >= 2
+
+
+@pytest.mark.parametrize("batch_rows", [20, 50])
+def test_a_component_without_a_row_in_a_batch_does_not_hold_the_others(batch_rows):
+    mixture = mx.Mixture([0.7, 0.2, 0.1], [[-6.0], [0.0], [6.0]], [1.0, 1.0, 1.0], "spherical")
+    rows, _ = mixture.sample(2000 + 1000 * batch_rows, random_state=1)
+    gm = mx.GaussianMixture(3, covariance_type="spherical", solver="gradient", random_state=0).partial_fit(rows[:2000])
+    for batch in np.array_split(rows[2000:], 1000):
+        gm.partial_fit(batch)
+    np.testing.assert_allclose(np.sort(gm.weights_), [0.1, 0.2, 0.7], atol=0.03)
+    assert gm.score(rows) > mixture.log_likelihood(rows) / len(rows) - 0.003
+
+
+def test_a_component_at_the_floor_does_not_hold_the_others():
+    rng = np.random.default_rng(0)
+    rows = np.where(rng.random(4000) < 0.3, 5.0, rng.normal(0, 1, 4000))[:, None]
+    gm = mx.GaussianMixture(2, solver="gradient", random_state=0).partial_fit(rows[:500] * [0.5])
+    before = gm.means_.copy()
+    for batch in np.array_split(rows, 40):
+        gm.partial_fit(batch)
+    assert np.abs(gm.means_ - before).min() > 1e-3
+    assert np.isfinite(gm.covariances_).all()

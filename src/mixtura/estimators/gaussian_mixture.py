@@ -300,6 +300,9 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
             raise InvalidParameterError("partial_fit climbs the plain likelihood; it takes no penalty.")
         earlier = self._earlier()
         start: Mixture = self._shortlist(source, kept, n_rows, sample, earlier).starts[0].mixture
+        if not start.weights.all():  # what has no weight would never get any
+            weights = start.weights + 1 / source.total_weight
+            start = replace_parts(start, weights / weights.sum(), None, None)
         return self.algorithm_, GradientStep(self.algorithm_), start
 
     def _adopt_stream(self, stream: Stream, source: ArraySource) -> None:

@@ -19,6 +19,7 @@ from mixtura.data.array import ArraySource
 from mixtura.inference.ascent import Algorithm, is_sound
 from mixtura.inference.gradient import LARGEST_STEP
 from mixtura.inference.loop import Run
+from mixtura.inference.starts import above_floor
 from mixtura.inference.stopping import SHARE_OF_TOL, Stop, Stopping, remaining_gain
 from mixtura.model.coordinates import Coordinates
 from mixtura.model.mixture import Mixture
@@ -29,6 +30,8 @@ DELAY = 10.0
 FORGETTING = 0.7
 """``τ`` and ``κ``: the first steps weigh a fifth of what is believed; the start is forgotten within a few hundred, and noise dies out."""
 BATCH_ROWS = 4096
+MOST_HALVINGS = 20
+"""Of a step that leads to where nothing can be told from rounding."""
 
 
 @dataclass(frozen=True)
@@ -82,12 +85,17 @@ class GradientStep:
     algorithm: Algorithm
 
     def __call__(self, stream: Stream, batch: Moments, total_weight: float) -> tuple[Any, Moments]:
-        about = Coordinates(stream.belief, batch.count)
+        # In units of what is believed, not of the batch: a component that has no row in a small one would hold all others.
+        about = Coordinates(stream.belief, stream.belief.weights)
         u = np.zeros(about.size)
         step = share(stream.n_steps) * about.gradient(u, batch)
         step *= min(1.0, LARGEST_STEP / max(float(np.abs(step / about.unit).max()), 1e-300))
-        moved: Mixture = about.mixture(step)
-        return (moved if is_sound(moved, self.algorithm.floor) else stream.belief), batch
+        for _ in range(MOST_HALVINGS):
+            moved: Mixture = about.mixture(step)
+            if is_sound(moved, 0.0):
+                return above_floor(moved, self.algorithm.floor), batch
+            step /= 2
+        return stream.belief, batch
 
 
 def begin(start: Any, rows: ArraySource) -> Stream:
