@@ -127,7 +127,7 @@ def test_a_split_normal_is_cut_through_its_mean(diagonal):
         turn = np.array([[0.8, 0.6], [-0.6, 0.8]])
         X = (X - [5.0, -5.0]) @ turn + [5.0, -5.0]
     moments = accumulate(ArraySource(X), np.zeros(len(X), dtype=int), 2, diagonal=diagonal)
-    halves = split(moments, 0, 1)
+    halves = split(moments, 0, 1, np.ones(moments.first.shape[1]))
     axis = np.array([0.0, 1.0]) if diagonal else turn[1]
     side = ((X - X.mean(axis=0)) @ axis > 0).astype(int)
     expected = accumulate(ArraySource(X), side, 2, diagonal=diagonal)

@@ -15,8 +15,9 @@ from itertools import combinations
 import numpy as np
 
 from mixtura.data.array import ArraySource
-from mixtura.ground.linalg import Array
+from mixtura.ground.linalg import Array, outer
 from mixtura.inference.loop import Observer, Run, climb
+from mixtura.inference.race import SAME_BOUND, places
 from mixtura.inference.stopping import Stopping
 from mixtura.inference.variational import CoordinateAscent
 from mixtura.model.moments import Moments
@@ -59,8 +60,11 @@ def leap(
             return run
         tried = climb(source, proposals, algorithm, trial)
         spent = run.n_passes + max(attempt.n_passes for attempt in tried)
-        best = max(tried, key=lambda attempt: attempt.bounds[-1])
-        if best.bounds[-1] <= run.bounds[-1] + stopping.goal:
+        width = SAME_BOUND * stopping.total_weight
+        best = places(tried, lambda attempt: attempt.bounds[-1], width)[0][0]
+        if (
+            best.bounds[-1] <= run.bounds[-1] + width + run.stop.remaining
+        ):  # back where it was, but for what it had left over
             return replace(run, n_passes=spent)
         (following,) = climb(source, [best.mixture], algorithm, stopping, observe)
         if following.stop.reason == "max_iter" and not following.stop.converged:
@@ -90,7 +94,8 @@ def proposed(moments: Moments, algorithm: CoordinateAscent) -> list[Moments]:
     merges.sort(key=lambda m: -_promise(m, algorithm))
     by_count = sorted(filled, key=lambda k: moments.count[k])
     deletions = [without(moments, k) for k in by_count[:MOST_OF_A_KIND]] if len(filled) > 1 else []
-    splits = [split(moments, k, empty[0]) for k in by_count[::-1][:MOST_OF_A_KIND]] if empty else []
+    units = np.sqrt(np.diagonal(algorithm.prior.scale))
+    splits = [split(moments, k, empty[0], units) for k in by_count[::-1][:MOST_OF_A_KIND]] if empty else []
     return merges[:MOST_OF_A_KIND] + deletions + splits
 
 
@@ -111,21 +116,24 @@ def without(moments: Moments, gone: int) -> Moments:
     return _with(moments, gone, moments[gone : gone + 1] * 0.0)
 
 
-def split(moments: Moments, k: int, place: int) -> Moments:
+def split(moments: Moments, k: int, place: int, units: Array) -> Moments:
     """One component cut through its mean across its longest axis; the far half goes to another place.
 
-    Half of a normal has its mean ``√(2/π)`` standard deviations from the cut, and a variance of ``1 − 2/π`` across it.
+    Half of a normal has its mean ``√(2/π)`` standard deviations from the cut, and a variance of ``1 − 2/π`` across it. How long an axis is
+    depends on the units of the features, ``(D,)``.
     """
     own = moments[k : k + 1].about(moments[k : k + 1].means())
     count, second = own.count[0], own.second[0]
     half = 0.5 * own
     if own.diagonal:
         axis = np.zeros(len(second))
-        axis[second.argmax()] = math.sqrt(max(second.max(), 0.0) / count)
+        longest = int((second / units**2).argmax())
+        axis[longest] = math.sqrt(max(second[longest], 0.0) / count)
         inner = half.second[0] - count / math.pi * axis**2
     else:
-        values, vectors = np.linalg.eigh(second)
-        axis = vectors[:, -1] * math.sqrt(max(values[-1], 0.0) / count)
+        values, vectors = np.linalg.eigh(second / outer(units))
+        towards = vectors[:, -1] * np.sign(vectors[np.abs(vectors[:, -1]).argmax(), -1])
+        axis = units * towards * math.sqrt(max(values[-1], 0.0) / count)
         inner = half.second[0] - count / math.pi * np.outer(axis, axis)
     offset = math.sqrt(2 / math.pi) * axis
     for target, sign in ((k, 1.0), (place, -1.0)):
