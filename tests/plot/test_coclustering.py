@@ -12,7 +12,7 @@ matplotlib = pytest.importorskip("matplotlib")
 import mixtura as mx  # noqa: E402
 from mixtura.assess.coclustering import coclustering_of_labels  # noqa: E402
 from mixtura.assess.partitions import estimate_partition, information_criterion  # noqa: E402
-from mixtura.plot.coclustering import blocks  # noqa: E402
+from mixtura.plot.together import blocks  # noqa: E402
 
 
 def noisy(sizes: tuple[int, ...], noise: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

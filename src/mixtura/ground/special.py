@@ -79,12 +79,17 @@ def student_quantiles(degrees: Array, probabilities: Array) -> Array:
 
 
 def beta_quantiles(first: Array, second: Array, probabilities: Array) -> Array:
-    """Of beta laws: SciPy's, or, where parameters are too large for it, those of a gamma law with their mean and variance."""
+    """Of beta laws: SciPy's, or, where parameters are too large for it, those of a gamma law with their mean and variance.
+
+    Where both are next to nothing, all of the probability lies at the ends.
+    """
     whole = first + second
-    known = whole >= WELL_KNOWN
-    exact = betaincinv(np.where(known, 1.0, first), np.where(known, 1.0, second), probabilities)
+    known, nothing = whole >= WELL_KNOWN, whole <= LEAST**0.5
+    ordinary = ~(known | nothing)
+    exact = betaincinv(np.where(ordinary, first, 1.0), np.where(ordinary, second, 1.0), probabilities)
     spread = (gammaincinv(first, probabilities) - first) * np.sqrt(second / whole)
-    return np.where(known, np.clip((first + spread) / whole, 0.0, 1.0), exact)
+    at_the_ends = np.where(probabilities <= second / whole, SMALLEST, 1.0)
+    return np.where(known, np.clip((first + spread) / whole, 0.0, 1.0), np.where(nothing, at_the_ends, exact))
 
 
 def gamma_draws(shapes: Array, rng: np.random.Generator) -> Array:

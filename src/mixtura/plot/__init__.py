@@ -12,13 +12,13 @@ from mixtura.plot.animation import animate
 from mixtura.plot.chains import chains
 from mixtura.plot.climb import convergence, trace
 from mixtura.plot.clusters import components
-from mixtura.plot.coclustering import coclustering
 from mixtura.plot.contours import density
 from mixtura.plot.counts import n_components
 from mixtura.plot.marginals import parameters
 from mixtura.plot.overview import picture
 from mixtura.plot.posterior import predictive, weights
 from mixtura.plot.selection import criterion
+from mixtura.plot.together import coclustering
 
 __all__ = [
     "animate",
