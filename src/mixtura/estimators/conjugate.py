@@ -16,7 +16,7 @@ from mixtura.sweep import moments_of_all
 
 FARTHEST = 1e7
 """Prior standard deviations from the data at which a prior mean may lie."""
-CORRELATION = 1e-6
+CORRELATION = 1e-5
 """Smallest eigenvalue of the correlations of the default prior: it keeps components that lie in a subspace clear of rounding."""
 TINY = float(np.finfo(np.float64).tiny) ** 0.5
 """What stands for the variance of a column of zeros, where there is no floor."""
