@@ -545,7 +545,8 @@ class BayesianGaussianMixture(SummarisesDraws, LearnsFromBatches, FittedMixture,
             partition = as_partition(self.init_params, kept, n_rows, k)
             return Shortlist([Start(algorithm.maximise(accumulate(source, partition, k, diagonal=diagonal)))])
         sample = seeding_sample(source, k)
-        finder = ExpectationMaximization(algorithm.structure, floor=self._floor(source), prior=algorithm.prior)
+        floor = variance_floor(self.reg_covar, source, sample).variances
+        finder = ExpectationMaximization(algorithm.structure, floor=floor, prior=algorithm.prior)
         points = seeded(sample, k, finder, as_generator(self.random_state), self.n_init, self.init_params)
         with Sweep(sample.source) as sweep:
             beliefs = algorithm.maximise_stack([s.moments for s in sweep([point.scorer for point in points])])
