@@ -56,6 +56,26 @@ def test_chains_that_do_not_move():
         r_hat(np.zeros((4, 3)))
 
 
+@pytest.mark.parametrize("where", [(0, 3), (slice(None), 7), (1, slice(None)), (slice(None), slice(None))])
+def test_where_a_draw_is_no_number_nothing_can_be_said(where):
+    chains = autoregressive((4, 100), 0.5, 7)
+    chains[where] = math.nan
+    assert all(math.isnan(number(chains)) for number in (r_hat, bulk_size, tail_size, mean_error))
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf])
+def test_infinite_draws_have_a_rank_and_no_mean(value):
+    chains = autoregressive((4, 100), 0.5, 7)
+    far = chains.copy()
+    chains[0, 3], far[0, 3] = value, 1e6 * np.sign(value)
+    assert [number(chains) for number in (r_hat, bulk_size, tail_size)] == [
+        number(far) for number in (r_hat, bulk_size, tail_size)
+    ]
+    assert math.isnan(mean_error(chains))
+    chains[1] = value
+    assert r_hat(chains) > 1.5
+
+
 # ---- what labels cannot move ---------------------------------------------------------------------------------------------------
 
 
@@ -147,6 +167,10 @@ def test_one_chain_alone_is_not_trusted():
             "R̂ of the log-likelihood is 1.42; see whether chains sit in different modes, and draw more.",
         ),
         (Diagnostics(4, 500, (quantity(r_hat=1.013),)), "R̂ of the log-likelihood is 1.013; draw more."),
+        (
+            Diagnostics(4, 500, (quantity(), quantity("log posterior", math.nan, math.nan, math.nan))),
+            "the log posterior is not finite in every draw; start the chains elsewhere.",
+        ),
         (
             Diagnostics(4, 500, (quantity(),), 12),
             "12 divergences; raise target_accept or take tighter priors.",

@@ -286,6 +286,17 @@ def test_weights_count_as_rows(faithful):
     assert weighted.lower_bound_ == pytest.approx(repeated.lower_bound_, rel=1e-9)
 
 
+@pytest.mark.parametrize("total", [1e-275, 1e-15, 0.272, 1.0, 1.99, 2.0, 2.01, 100.0, 272.0])
+def test_small_weights_leave_the_default_prior_what_it_is_without_them(total, faithful):
+    """No fraction of a row has a variance of its own; only where weights say that there are more rows do those count."""
+    for structure in ("full", "diag", "spherical"):
+        plain = mx.BayesianGaussianMixture(1, covariance_type=structure).fit(faithful)
+        light = mx.BayesianGaussianMixture(1, covariance_type=structure)
+        light.fit(faithful, sample_weight=np.full(272, total / 272))
+        np.testing.assert_allclose(light.covariance_prior_, plain.covariance_prior_, rtol=1e-9)
+        np.testing.assert_allclose(light.mean_prior_, plain.mean_prior_, rtol=1e-9)
+
+
 @every_weight_prior
 def test_components_without_rows_fall_back_to_the_prior(weights):
     rows = np.random.default_rng(0).normal(size=(40, 2))

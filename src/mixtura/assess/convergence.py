@@ -2,7 +2,8 @@
 
 All of it on ranks turned into normal scores and on chains split in halves, so that heavy tails and drift are seen. Source: Vehtari, Gelman,
 Simpson, Carpenter and Bürkner (2021), "Rank-normalization, folding, and localization: an improved R̂ for assessing convergence of MCMC".
-Where all values are equal, chains agree and every draw counts.
+Where all values are equal, chains agree and every draw counts; where one of them is NaN, nothing can be said, and the answer is NaN.
+Infinite ones have a rank, but no mean.
 """
 
 from __future__ import annotations
@@ -35,7 +36,11 @@ def r_hat(values: Array) -> float:
     (True, True)
     """
     halves = _split(values)
-    folded = np.abs(halves - np.median(halves))
+    with np.errstate(invalid="ignore"):
+        centre = np.median(halves)
+    if np.isnan(centre):
+        return math.nan
+    folded = np.abs(np.subtract(halves, centre, where=halves != centre, out=np.zeros_like(halves)))
     return max(_split_r_hat(_normal_scores(halves)), _split_r_hat(_normal_scores(folded)))
 
 
@@ -46,7 +51,7 @@ def bulk_size(values: Array) -> float:
     ----------
     values : (C, S) array
     """
-    return _effective_size(_normal_scores(_split(values)))
+    return math.nan if np.isnan(values).any() else _effective_size(_normal_scores(_split(values)))
 
 
 def tail_size(values: Array) -> float:
@@ -56,7 +61,9 @@ def tail_size(values: Array) -> float:
     ----------
     values : (C, S) array
     """
-    return min(_effective_size(_split(values <= quantile)) for quantile in np.quantile(values, TAILS))
+    with np.errstate(invalid="ignore"):
+        ends = np.quantile(values, TAILS)
+    return math.nan if np.isnan(ends).any() else min(_effective_size(_split(values <= end)) for end in ends)
 
 
 def mean_error(values: Array) -> float:
@@ -66,6 +73,8 @@ def mean_error(values: Array) -> float:
     ----------
     values : (C, S) array
     """
+    if not np.isfinite(values).all():
+        return math.nan
     return float(np.std(values, ddof=1) / math.sqrt(_effective_size(_split(values))))
 
 

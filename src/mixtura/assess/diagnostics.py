@@ -11,6 +11,7 @@ introduction to Hamiltonian Monte Carlo".
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -96,7 +97,7 @@ class Diagnostics:
     @property
     def worst(self) -> Diagnosed:
         """The quantity on which chains agree least."""
-        return max(self.quantities, key=lambda quantity: quantity.r_hat)
+        return max(self.quantities, key=lambda quantity: math.inf if math.isnan(quantity.r_hat) else quantity.r_hat)
 
     @property
     def slowest(self) -> Diagnosed:
@@ -140,18 +141,21 @@ class Diagnostics:
 
 
 def _size(quantity: Diagnosed) -> float:
-    return min(quantity.bulk_size, quantity.tail_size)
+    sizes = quantity.bulk_size, quantity.tail_size
+    return 0.0 if any(map(math.isnan, sizes)) else min(sizes)
 
 
 def _complaints(found: Diagnostics) -> Iterator[tuple[str, str]]:
     worst, slowest, least_size = found.worst, found.slowest, LEAST_SIZE * found.n_chains
-    if worst.r_hat > FAR_R_HAT:
+    if math.isnan(worst.r_hat):
+        yield f"the {worst.name} is not finite in every draw", "start the chains elsewhere"
+    elif worst.r_hat > FAR_R_HAT:
         yield f"R̂ of the {worst.name} is {worst.r_hat:.2f}", "see whether chains sit in different modes, and draw more"
     elif worst.r_hat > LARGEST_R_HAT:
         yield f"R̂ of the {worst.name} is {worst.r_hat:.3f}", "draw more"
     if found.n_divergences:
         yield f"{found.n_divergences} divergences", "raise target_accept or take tighter priors"
-    if _size(slowest) < least_size:
+    if not math.isnan(worst.r_hat) and _size(slowest) < least_size:
         yield f"the effective size of the {slowest.name} is {_size(slowest):.0f}, less than {least_size}", "draw more"
     if found.energy_fractions and min(found.energy_fractions) < LEAST_ENERGY_FRACTION:
         yield f"the energy fraction of a chain is {min(found.energy_fractions):.2f}", "take priors with lighter tails"

@@ -115,7 +115,8 @@ class BayesianGaussianMixture(SummarisesDraws, LearnsFromBatches, FittedMixture,
     degrees_of_freedom_prior : float, optional
         ``ν₀``; ``D`` by default.
     covariance_prior : array-like, optional
-        ``Ψ₀``: a matrix, variances, or one variance, as the structure has it; the covariance of the data by default.
+        ``Ψ₀``: a matrix, variances, or one variance, as the structure has it; the covariance of the data by default, the
+        unbiased one of as many rows as there are or as their weights sum to, whichever is more.
     random_state : None, int, RandomState or Generator
     warm_start : bool, default=False
     verbose : int, default=0

@@ -39,9 +39,9 @@ def conjugate_prior(
     if location.shape != (n_features,) or not np.isfinite(location).all():
         raise InvalidParameterError(f"mean_prior must be {n_features} finite numbers; got {shown(mean)}.")
     if covariance is None:
-        # scikit-learn's default: the unbiased covariance, its diagonal or the mean of that.
-        count = moments.count[0]
-        spread = moments.scatter()[0] / (count - 1 if count >= 2 else count)
+        # scikit-learn's default: the unbiased covariance, its diagonal or the mean of that. Weights below one are no fraction of a row.
+        count = max(moments.count[0], source.n_rows, 2.0)
+        spread = moments.scatter()[0] / moments.count[0] * (count / (count - 1))
         spread = spread if spread.ndim == 2 else np.diag(spread)
         least = np.maximum(np.maximum(floor, (8 * EPS * source.magnitude) ** 2), TINY)
         spread = raise_correlations(raise_eigenvalues(spread[None], least), CORRELATION)
