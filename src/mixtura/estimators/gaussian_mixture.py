@@ -353,7 +353,7 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
         if not np.any(floor):  # a prior is there so that nothing collapses: its own scale is not singular
             floor = variance_floor("auto", source, sample).variances
         scale = single_gaussian(covariance, moments.means(), structure, floor)
-        scale = raise_correlations(scale[None], CORRELATION)[0]
+        scale = np.diag(scale) if structure.diagonal else raise_correlations(scale[None], CORRELATION)[0]
         return NormalInverseWishart.from_data_moments(moments.means()[0], scale, self.n_components)
 
     def _shortlist(

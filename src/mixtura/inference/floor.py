@@ -70,8 +70,7 @@ def default_floor(sample: SeedingSample, magnitude: Array, eps: float) -> Floor:
     >>> [f"{f:.1e}" for f in default_floor(sample, np.ones(2), 2.2e-16).variances]
     ['2.1e-08', '2.5e-08']
     """
-    variances = np.diagonal(sample.covariance)
-    columns = [_of_column(*column, eps) for column in zip(sample.rows.T, variances, magnitude, strict=True)]
+    columns = [_of_column(*column, eps) for column in zip(sample.rows.T, sample.variances, magnitude, strict=True)]
     return Floor(*np.array(columns, dtype=float).T)
 
 

@@ -28,14 +28,13 @@ class SeedingSample:
     rows : (m, D) float64 array
     weights : (m,) array
         Summing to ``m``: the scale of the weights does not matter either.
-    mean : (D,) array
-    covariance : (D, D) array
+    mean, variances : (D,) array
     """
 
     rows: Array
     weights: Array
     mean: Array
-    covariance: Array
+    variances: Array
 
     @property
     def source(self) -> ArraySource:
@@ -44,9 +43,7 @@ class SeedingSample:
 
     def scaled(self, points: Array, per_feature: bool) -> Array:
         """Points about the mean, in units of each feature's standard deviation or of one common one."""
-        variances = np.diagonal(self.covariance)
-        if not per_feature:
-            variances = np.full_like(variances, variances.mean())
+        variances = self.variances if per_feature else np.full_like(self.variances, self.variances.mean())
         return (points - self.mean) / np.sqrt(np.where(variances > 0, variances, 1.0))
 
     def draw(self, rng: np.random.Generator, mass: Array, n: int) -> NDArray[np.intp]:
@@ -76,8 +73,8 @@ def seeding_sample(source: ArraySource, n_components: int) -> SeedingSample:
     rows = source.rows[order].astype(np.float64)
     mean = np.average(rows, axis=0, weights=weights)
     centred = rows - mean
-    covariance = (centred * weights[:, None]).T @ centred / weights.sum()
-    return SeedingSample(rows, weights, mean, covariance)
+    variances = np.einsum("n,nd,nd->d", weights, centred, centred) / weights.sum()
+    return SeedingSample(rows, weights, mean, variances)
 
 
 def _sort_keys(source: ArraySource) -> Array:

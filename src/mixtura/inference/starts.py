@@ -204,7 +204,7 @@ def from_moments(moments: Moments, algorithm: ExpectationMaximization) -> Mixtur
 
 
 def single_gaussian(covariance: Array, means: Array, structure: CovarianceStructure, floor: Array | float) -> Array:
-    """The structure's own single covariance matrix, ``(D, D)``, near ``covariance`` and no smaller than the floor.
+    """The structure's own single covariance near ``covariance`` and no smaller than the floor, in the form of ``covariance``.
 
     Parameters
     ----------
@@ -223,7 +223,8 @@ def single_gaussian(covariance: Array, means: Array, structure: CovarianceStruct
     least = rounding_variances(means).min(axis=0, keepdims=True) * (not np.any(floor))
     if structure.factor(single, least)[1].any():
         raise CollapseError(f"every component would collapse: {_why_flat(covariance, least[0])} {REMEDY}")
-    return structure.matrices(single, 1, means.shape[1])[0]
+    own = structure.variances if structure.diagonal else structure.matrices
+    return own(single, 1, means.shape[1])[0]
 
 
 def _why_flat(covariance: Array, least: Array) -> str:

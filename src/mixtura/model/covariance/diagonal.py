@@ -24,13 +24,13 @@ class _DiagonalBlocks(SharedBlocks):
         self, scatter: Array, counts: Array, floor: Array | float, penalty: InverseWishartPenalty | None
     ) -> Array:
         if penalty is not None:
-            scatter = scatter + np.diagonal(penalty.scale)
+            scatter = scatter + penalty.diagonal
             counts = counts + penalty.degrees_of_freedom + 2
         return np.maximum(scatter / counts[:, None], floor)
 
     def block_log_penalty(self, blocks: Array, penalty: InverseWishartPenalty) -> float:
         degrees = penalty.degrees_of_freedom + 2
-        return float(-0.5 * np.sum(degrees * np.log(blocks) + np.diagonal(penalty.scale) / blocks))
+        return float(-0.5 * np.sum(degrees * np.log(blocks) + penalty.diagonal / blocks))
 
     def factor_blocks(self, blocks: Array, least: Array) -> tuple[Array, NDArray[np.bool_]]:
         singular = np.logical_not((blocks > least).all(axis=1))

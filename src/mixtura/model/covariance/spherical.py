@@ -32,13 +32,13 @@ class _SphericalBlocks(SharedBlocks):
         n_features = scatter.shape[1]
         sums, counts = scatter.sum(axis=1), counts * n_features
         if penalty is not None:
-            sums = sums + np.trace(penalty.scale)
+            sums = sums + penalty.diagonal.sum()
             counts = counts + n_features * penalty.degrees_of_freedom + 2
         return np.maximum(sums / counts, np.mean(floor))
 
     def block_log_penalty(self, blocks: Array, penalty: InverseWishartPenalty) -> float:
         degrees = len(penalty.scale) * penalty.degrees_of_freedom + 2
-        return float(-0.5 * np.sum(degrees * np.log(blocks) + np.trace(penalty.scale) / blocks))
+        return float(-0.5 * np.sum(degrees * np.log(blocks) + penalty.diagonal.sum() / blocks))
 
     def factor_blocks(self, blocks: Array, least: Array) -> tuple[Array, NDArray[np.bool_]]:
         singular = ~(blocks > least.mean(axis=1))

@@ -33,14 +33,19 @@ class InverseWishartPenalty:
 
     Attributes
     ----------
-    scale : (D, D) array
-        ``Ψ``. A diagonal block uses its diagonal, a scalar block its trace.
+    scale : (D, D) or (D,) array
+        ``Ψ``. A diagonal block uses its diagonal, a scalar block its trace; for those the diagonal is enough.
     degrees_of_freedom : float
         ``ν``, in rows: ``D`` times as many observations of a scalar block.
     """
 
     scale: Array
     degrees_of_freedom: float
+
+    @property
+    def diagonal(self) -> Array:
+        """Of ``Ψ``, ``(D,)``."""
+        return self.scale if self.scale.ndim == 1 else np.diagonal(self.scale)
 
 
 class Factored(NamedTuple):
