@@ -70,7 +70,7 @@ def test_a_reader_that_goes_away(folder: Path, model: Path) -> None:
 MOMENTS = {
     "while reading": ("mixtura.cli.tables", "read_table", "time.sleep(60)"),
     "while climbing": ("mixtura.assess.search", "finish", ""),
-    "while writing": ("pathlib.Path", "write_text", "time.sleep(60)"),
+    "while writing": ("pathlib.Path", "write_bytes", "time.sleep(60)"),
 }
 """A function, and what it does first after it has given a sign."""
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mixtura.ground.errors import ModelFileError
+from mixtura.ground.errors import InvalidParameterError, ModelFileError
 from mixtura.model.covariance import STRUCTURES
 from mixtura.model.document import Document, from_json, read_document, to_json, write_document
 from mixtura.model.mixture import Mixture
@@ -106,11 +106,15 @@ def test_column_names_survive_the_file(column, tmp_path):
     assert Mixture.load(tmp_path / "model.json").feature_names == (column, "other")
 
 
-def test_a_name_that_is_not_valid_text_is_refused_clearly_or_kept(tmp_path):
-    """A lone surrogate, such as ``os.fsdecode`` makes of a byte that is not UTF-8, must not end in a codec error."""
-    path, mixture = tmp_path / "model.json", PAIR.with_feature_names(["\udcff", "b"])
-    mixture.save(path)
-    assert Mixture.load(path) == mixture
+def test_a_name_that_is_not_valid_text_is_refused_clearly(tmp_path):
+    """A lone surrogate, such as ``os.fsdecode`` makes of a byte that is not UTF-8: no table could be written under it."""
+    with pytest.raises(InvalidParameterError, match=r"'\\udcff' is not: it cannot be written as UTF-8"):
+        PAIR.with_feature_names(["\udcff", "b"])
+    path = tmp_path / "model.json"
+    PAIR.with_feature_names(["a", "b"]).save(path)
+    path.write_text(path.read_text().replace('"a"', r'"\udcff"'))
+    with pytest.raises(ModelFileError, match=r"model.json is damaged: feature_names .* '\\udcff'"):
+        Mixture.load(path)
 
 
 def test_facts_of_the_fit_travel_along(tmp_path):

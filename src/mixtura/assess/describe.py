@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import textwrap
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from numpy.typing import ArrayLike
 from mixtura.assess.search import Candidate, Search
 from mixtura.ground.errors import ModelFileError
 from mixtura.ground.linalg import Array
+from mixtura.ground.text import printable
 from mixtura.model.mixture import Mixture
 from mixtura.model.rows import default_names
 
@@ -42,6 +44,8 @@ SHAPES = {
 
 Facts = Mapping[str, Any]
 """Plain JSON values, as ``fit_facts`` makes them."""
+Entry = tuple[str, str]
+"""A label and what there is to say."""
 
 
 # ---- what a fit remembers ------------------------------------------------------------------------------------------------------
@@ -202,14 +206,18 @@ def _finite(value: float | None) -> float | None:
 # ---- the summary ---------------------------------------------------------------------------------------------------------------
 
 
-def describe(mixture: Mixture, facts: Facts | None = None) -> str:
-    """The plain-text summary of a mixture and of the fit that it came from, at most 100 characters wide.
+def describe(mixture: Mixture, facts: Facts | None = None, width: int = WIDTH) -> str:
+    """The plain-text summary of a mixture and of the fit that it came from.
+
+    What names hold beside letters, such as a terminal's control characters, is shown escaped.
 
     Parameters
     ----------
     mixture : Mixture
     facts : mapping, optional
         As ``fit_facts`` made them; whatever is absent is not mentioned.
+    width : int, default=100
+        The most characters that a line may have, unless a single column of a table needs more.
 
     Raises
     ------
@@ -236,70 +244,80 @@ def describe(mixture: Mixture, facts: Facts | None = None) -> str:
       0            1.00
       1            2.00
     """
-    facts = facts or {}
+    facts, spread = facts or {}, _spread(mixture, width)
     try:
-        opening = [_candidates(mixture, facts), _model(mixture, facts), _weights_and_means(mixture, facts)]
-    except (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError) as error:
+        opening = [
+            _candidates(mixture, facts, width),
+            _model(mixture, facts, width),
+            _weights_and_means(mixture, facts, width),
+        ]
+        agreement = _agreement(facts)
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
         raise ModelFileError(
             f"the record of the fit cannot be read ({type(error).__name__}: {error}); "
             "the model itself is sound, so predict, score and sample still work. Fit again for a new record."
         ) from error
+    return "\n\n".join(part for part in (*opening, spread, agreement) if part)
+
+
+def _agreement(facts: Facts) -> str:
     table = (facts.get("posterior") or {}).get("table")
-    agreement = f"Agreement of the chains\n{textwrap.indent(table, '  ')}" if table else ""
-    return "\n\n".join(part for part in (*opening, _spread(mixture), agreement) if part)
+    if not table:
+        return ""
+    return "\n".join(["Agreement of the chains", *(f"  {printable(line)}" for line in table.split("\n"))])
 
 
-def _model(mixture: Mixture, facts: Facts) -> str:
+def _model(mixture: Mixture, facts: Facts, width: int) -> str:
     structure = mixture.structure
-    lines = [
-        _entry(
+    entries = [
+        (
             "Model",
             f"{_count(mixture.n_components, 'component')} in {_count(mixture.n_features, 'column')}, "
             f"covariance {structure.name} ({structure.code})",
         )
     ]
     if structure.code in SHAPES:
-        lines.append(_entry("", SHAPES[structure.code]))
+        entries.append(("", SHAPES[structure.code]))
     if facts.get("data") is not None or facts.get("rows") is not None:
         rows = _count(facts["rows"], "row") if facts.get("rows") is not None else ""
-        lines.append(_entry("Data", ", ".join(filter(None, [facts.get("data"), rows]))))
-    lines.append(_entry("Columns", ", ".join(_feature_names(mixture))))
+        entries.append(("Data", ", ".join(filter(None, [facts.get("data"), rows]))))
+    entries.append(("Columns", ", ".join(_feature_names(mixture))))
     if facts.get("left_out"):
-        lines.append(_entry("Left out", ", ".join(map(str, facts["left_out"]))))
-    lines.append(_entry("Parameters", str(mixture.n_parameters)))
+        entries.append(("Left out", ", ".join(map(str, facts["left_out"]))))
+    entries.append(("Parameters", str(mixture.n_parameters)))
     if facts.get("log_likelihood") is not None:
         value = facts["log_likelihood"]
         per_row = f" ({value / facts['rows']:.4f} per row)" if facts.get("rows") else ""
-        lines.append(_entry("Log-likelihood", f"{value:.3f}{per_row}"))
+        entries.append(("Log-likelihood", f"{value:.3f}{per_row}"))
     known = [f"{name.upper()} {facts[name]:.2f}" for name in ("bic", "aic", "icl") if facts.get(name) is not None]
     if known:
-        lines.append(_entry("Criteria", f"{', '.join(known)} (-2 log-likelihood + penalty: lower is better)"))
+        entries.append(("Criteria", f"{', '.join(known)} (-2 log-likelihood + penalty: lower is better)"))
     if facts.get("posterior"):
-        lines += _posterior(mixture, facts["posterior"])
+        entries += _posterior(mixture, facts["posterior"])
     if facts.get("stopped"):
         steps = "" if facts["iterations"] is None else f", after {_count(facts['iterations'], 'iteration')}"
-        lines.append(_entry("Stopped", facts["stopped"] + steps))
+        entries.append(("Stopped", facts["stopped"] + steps))
     if facts.get("optima") and mixture.n_components > 1:
-        lines.append(_entry("Starts", _starts(facts)))
+        entries.append(("Starts", _starts(facts)))
     if facts.get("certificate"):
-        lines.append(_entry("Certificate", facts["certificate"]))
+        entries.append(("Certificate", facts["certificate"]))
     if facts.get("held_at_floor"):
-        lines.append(_entry("Warning", _held(facts["held_at_floor"])))
-    return "\n".join(lines)
+        entries.append(("Warning", _held(facts["held_at_floor"])))
+    return "\n".join(_lines(label, text, width) for label, text in entries)
 
 
-def _posterior(mixture: Mixture, found: Facts) -> list[str]:
+def _posterior(mixture: Mixture, found: Facts) -> list[Entry]:
     held = f"{mixture.n_components} of at most {_count(found['asked'], 'component')} hold rows"
-    lines = [_entry("Posterior", f"{found['method']}; {held}")]
+    entries = [("Posterior", f"{found['method']}; {held}")]
     if found["bound"] is not None:
-        lines.append(_entry("Lower bound", f"{found['bound']:.3f} (of the log evidence)"))
+        entries.append(("Lower bound", f"{found['bound']:.3f} (of the log evidence)"))
     if found["n_components"]:
         likeliest = sorted(found["n_components"].items(), key=lambda item: -item[1])[:MOST_OPTIMA]
         shares = ", ".join(f"{k} ({100 * share:.0f} %)" for k, share in likeliest if share >= LEAST_SHARE)
-        lines.append(_entry("Filled", f"components with rows, and their probability: {shares}"))
+        entries.append(("Filled", f"components with rows, and their probability: {shares}"))
     if found["verdict"]:
-        lines.append(_entry("Chains", found["verdict"]))
-    return lines
+        entries.append(("Chains", found["verdict"]))
+    return entries
 
 
 def _held(sentences: Sequence[str]) -> str:
@@ -331,7 +349,7 @@ def _starts(facts: Facts) -> str:
 # ---- the candidates ------------------------------------------------------------------------------------------------------------
 
 
-def _candidates(mixture: Mixture, facts: Facts) -> str:
+def _candidates(mixture: Mixture, facts: Facts, width: int) -> str:
     candidates, criterion = facts.get("candidates") or [], facts.get("criterion")
     if len(candidates) < 2 or criterion is None:
         return ""
@@ -356,9 +374,9 @@ def _candidates(mixture: Mixture, facts: Facts) -> str:
         notes.append("- could not be fitted")
     if len(shown) < len(sizes):
         notes.append(f"K not shown are worse ({len(sizes) - len(shown)})")
-    lines = [title + " (lower is better)" * (len(shapes) > 1), _table(header, rows)]
+    lines = [printable(title) + " (lower is better)" * (len(shapes) > 1), _table(header, rows, width)]
     lines += ["  " + "   ".join(notes)] if notes else []
-    lines += _reasons(candidates)
+    lines += _reasons(candidates, width)
     if len(sizes) > 1 and mixture.n_components == sizes[-1]:
         lines.append(f"  K = {sizes[-1]} is the largest tried; a larger one may be better still.")
     return "\n".join(lines)
@@ -392,20 +410,20 @@ def _mark(candidate: Facts | None, criterion: str, chosen: bool) -> str:
     return f"{candidate[criterion]:.2f}" + ("*" if chosen else " " if candidate["sound"] else "!")
 
 
-def _reasons(candidates: Sequence[Facts]) -> list[str]:
+def _reasons(candidates: Sequence[Facts], width: int) -> list[str]:
     """Why the first candidate that failed did."""
     failed = [c for c in candidates if c["error"] is not None]
     if not failed:
         return []
     first = failed[0]
     text = f"Not fitted, K = {first['n_components']} {first['covariance_type']}: {first['error']}"
-    return textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent="    ")
+    return textwrap.wrap(printable(" ".join(text.split())), width, initial_indent="  ", subsequent_indent="    ")
 
 
 # ---- the parameters ------------------------------------------------------------------------------------------------------------
 
 
-def _weights_and_means(mixture: Mixture, facts: Facts) -> str:
+def _weights_and_means(mixture: Mixture, facts: Facts, width: int) -> str:
     variances = np.diagonal(mixture.covariance_matrices, axis1=1, axis2=2)
     columns = [_aligned(mixture.means[:, d], math.sqrt(variances[:, d].min())) for d in range(mixture.n_features)]
     header, found = ["component", "weight"], facts.get("posterior")
@@ -415,10 +433,10 @@ def _weights_and_means(mixture: Mixture, facts: Facts) -> str:
         ends = zip(*found["weights"], strict=True)
         weights = [[*cells, f"{low:.4f} .. {high:.4f}"] for cells, (low, high) in zip(weights, ends, strict=True)]
     rows = [[str(k), *cells, *(column[k] for column in columns)] for k, cells in enumerate(weights)]
-    return "Weights and means\n" + _table([*header, *map(_short_name, _feature_names(mixture))], rows)
+    return "Weights and means\n" + _table([*header, *map(_short_name, _feature_names(mixture))], rows, width)
 
 
-def _spread(mixture: Mixture) -> str:
+def _spread(mixture: Mixture, width: int) -> str:
     matrices = mixture.covariance_matrices
     shared = len(matrices) > 1 and bool((matrices == matrices[0]).all())
     which = [("all", matrices[0])] if shared else [(str(k), matrix) for k, matrix in enumerate(matrices)]
@@ -427,16 +445,16 @@ def _spread(mixture: Mixture) -> str:
         deviations = np.sqrt([np.diagonal(matrix) for _, matrix in which])
         columns = [_aligned(column, float(column.min())) for column in deviations.T]
         rows = [[label, *(column[i] for column in columns)] for i, (label, _) in enumerate(which)]
-        text = "Standard deviations\n" + _table(["component", *names], rows)
+        text = "Standard deviations\n" + _table(["component", *names], rows, width)
         if not mixture.structure.diagonal and mixture.n_features > 1:
             text += "\n  The covariance matrices are too wide to show here; the model holds them in full."
         return text
     names = [_short_name(name, NAME_WIDTH_IN_MATRIX) for name in _feature_names(mixture)]
     blocks = [
-        _table(["shared" if shared else f"component {label}", *names], _matrix_rows(names, matrix))
+        _table(["shared" if shared else f"component {label}", *names], _matrix_rows(names, matrix), width)
         for label, matrix in which
     ]
-    return "Covariances\n" + "\n\n".join(_side_by_side(blocks))
+    return "Covariances\n" + "\n\n".join(_side_by_side(blocks, width))
 
 
 def _matrix_rows(names: Sequence[str], matrix: Array) -> list[list[str]]:
@@ -444,7 +462,7 @@ def _matrix_rows(names: Sequence[str], matrix: Array) -> list[list[str]]:
 
 
 def _feature_names(mixture: Mixture) -> tuple[str, ...]:
-    return mixture.feature_names or default_names(mixture.n_features)
+    return tuple(map(printable, mixture.feature_names or default_names(mixture.n_features)))
 
 
 # ---- numbers and layout --------------------------------------------------------------------------------------------------------
@@ -482,35 +500,45 @@ def _short_name(name: str, width: int = NAME_WIDTH) -> str:
     return name if len(name) <= width else f"{name[:kept]}..{name[-kept:]}"
 
 
-def _entry(label: str, text: str) -> str:
-    return "\n".join(textwrap.wrap(text, WIDTH, initial_indent=f"{label:<16}", subsequent_indent=" " * 16))
+def _lines(label: str, text: str, width: int) -> str:
+    words = printable(" ".join(text.split()))
+    return "\n".join(textwrap.wrap(words, width, initial_indent=f"{label:<16}", subsequent_indent=" " * 16))
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]], width: int) -> str:
     """Columns aligned right, the first one left; those that do not fit go into a further table below."""
-    cells = [list(header), *map(list, rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    cells = [list(map(printable, row)) for row in (header, *rows)]
+    widths = [max(map(_breadth, column)) for column in zip(*cells, strict=True)]
     parts: list[list[int]] = [[]]
     for column in range(1, len(header)):
         taken = 2 + widths[0] + sum(2 + widths[c] for c in parts[-1])
-        if parts[-1] and taken + 2 + widths[column] > WIDTH:
+        if parts[-1] and taken + 2 + widths[column] > width:
             parts.append([])
         parts[-1].append(column)
-    return "\n\n".join(
-        "\n".join(
-            ("  " + row[0].ljust(widths[0]) + "".join("  " + row[c].rjust(widths[c]) for c in part)).rstrip()
-            for row in cells
-        )
-        for part in parts
-    )
+    return "\n\n".join("\n".join(_row(row, part, widths) for row in cells) for part in parts)
 
 
-def _side_by_side(blocks: Sequence[str]) -> list[str]:
+def _row(cells: Sequence[str], part: Sequence[int], widths: Sequence[int]) -> str:
+    first = cells[0] + " " * (widths[0] - _breadth(cells[0]))
+    return "  ".join(["", first, *(" " * (widths[c] - _breadth(cells[c])) + cells[c] for c in part)]).rstrip()
+
+
+def _breadth(text: str) -> int:
+    """The columns that a terminal needs: two for Chinese, Japanese and Korean letters, none for accents that combine."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
+
+
+def _side_by_side(blocks: Sequence[str], width: int) -> list[str]:
     """Blocks of the same height, as many beside each other as fit."""
     lined = [block.split("\n") for block in blocks]
-    width = max(len(line) for lines in lined for line in lines)
-    at_once = max(1, (WIDTH + 2) // (width + 2))
+    broadest = max(_breadth(line) for lines in lined for line in lines)
+    at_once = max(1, (width + 2) // (broadest + 2))
     return [
-        "\n".join("  ".join(line.ljust(width) for line in lines).rstrip() for lines in zip(*group, strict=True))
+        "\n".join(
+            "  ".join(line + " " * (broadest - _breadth(line)) for line in lines).rstrip()
+            for lines in zip(*group, strict=True)
+        )
         for group in (lined[i : i + at_once] for i in range(0, len(lined), at_once))
     ]

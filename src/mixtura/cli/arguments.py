@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mixtura.ground.errors import InvalidParameterError, ModelFileError
+from mixtura.ground.text import is_encodable
 
 if TYPE_CHECKING:
     from mixtura.cli.tables import Table
     from mixtura.model.document import Document
     from mixtura.model.mixture import Mixture
+
+SEED = click.IntRange(0, 2**32 - 1)
+"""What NumPy takes for a seed everywhere."""
+
+
+class FiniteRange(click.FloatRange):
+    """Numbers in a range; click's own takes NaN for one."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{number} is not a finite number", param, ctx)
+        return number
 
 
 def parse_components(text: str) -> range:
@@ -64,6 +79,8 @@ def parse_columns(text: str | None) -> list[str] | None:
     names = [" ".join(name.split()) for name in next(csv.reader([text], skipinitialspace=True), [])]
     if not names or not all(names):
         raise click.BadParameter(f"{text!r} must be names separated by commas", param_hint="--columns")
+    if not all(map(is_encodable, names)):
+        raise click.BadParameter(f"{text!r} is not UTF-8 text", param_hint="--columns")
     return names
 
 

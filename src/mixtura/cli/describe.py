@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from mixtura.cli.arguments import read_model
+from mixtura.cli.outputs import check_standard_output, say, width
 from mixtura.ground.errors import ModelFileError
 
 
@@ -17,11 +18,12 @@ def describe(model: str) -> None:
     Example:
       mixtura describe faithful.mixture.json
     """
+    check_standard_output()
     document = read_model(model)
 
     from mixtura.assess import describe as words
 
     try:
-        click.echo(words.describe(document.mixture, document.fit))
+        say(words.describe(document.mixture, document.fit, width()))
     except ModelFileError as error:
         raise ModelFileError(f"{model} is damaged: {error}") from error

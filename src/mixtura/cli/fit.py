@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from mixtura.cli.arguments import parse_columns, parse_components, parse_covariances
-from mixtura.cli.outputs import can_draw, check_output, check_picture, save_picture
+from mixtura.cli.arguments import SEED, FiniteRange, parse_columns, parse_components, parse_covariances
+from mixtura.cli.outputs import can_draw, check_output, check_picture, drawn, near, on_terminal, say, width
 from mixtura.cli.posterior import POSTERIORS, fit_posterior, largest_first
+from mixtura.ground.files import write_together
 
 if TYPE_CHECKING:
     from mixtura.cli.tables import Table
@@ -26,6 +27,8 @@ OPTIONS_OF = {
     "target_accept": ("nuts",),
 }
 """Options that only some solvers know, and which those are."""
+MOST_STEPS = 1_000_000
+"""Of a run that somebody waits for."""
 
 
 @click.command()
@@ -58,31 +61,39 @@ OPTIONS_OF = {
     "number in the range, equally probable to begin with.",
 )
 @click.option(
-    "--draws", type=click.IntRange(100), default=1000, show_default=True, help="Of each chain, with gibbs and nuts."
+    "--draws",
+    type=click.IntRange(100, MOST_STEPS),
+    default=1000,
+    show_default=True,
+    help="Of each chain, with gibbs and nuts.",
 )
-@click.option("--chains", type=click.IntRange(1), default=4, show_default=True, help="With gibbs and nuts.")
+@click.option("--chains", type=click.IntRange(1, 100), default=4, show_default=True, help="With gibbs and nuts.")
 @click.option(
     "--target-accept",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=FiniteRange(0, 1, min_open=True, max_open=True),
     default=0.9,
     show_default=True,
     help="With nuts: nearer to one, steps are shorter and fewer trajectories diverge.",
 )
 @click.option(
     "--restarts",
-    type=click.IntRange(1),
+    type=click.IntRange(1, 1000),
     default=10,
     show_default=True,
     help="Restarts of each candidate; twice as many starts are looked at.",
 )
 @click.option("--columns", metavar="NAMES", help="Columns to use, separated by commas.  [default: every numeric one]")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="The same seed gives the same fit.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="The same seed gives the same fit.")
 @click.option(
-    "--max-iter", type=click.IntRange(1), default=300, show_default=True, help="Most iterations of one start."
+    "--max-iter",
+    type=click.IntRange(1, MOST_STEPS),
+    default=300,
+    show_default=True,
+    help="Most iterations of one start.",
 )
 @click.option(
     "--reg-covar",
-    type=click.FloatRange(0),
+    type=FiniteRange(0),
     help="Floor on variances, which keeps components from collapsing onto repeated rows.  [default: one in each column's unit]",
 )
 @click.option("--out", metavar="FILE", help="Model file.  [default: <name of DATA>.mixture.json here]")
@@ -124,7 +135,7 @@ def fit(
 
     from mixtura.assess.describe import describe
     from mixtura.cli.tables import read_table
-    from mixtura.model.document import write_document
+    from mixtura.model.document import Document, to_json
 
     table = read_table(data, names)
     _check_fit(table, sizes, default=components == "1:9")
@@ -133,7 +144,7 @@ def fit(
         settings |= {"criterion": criterion, "max_iter": max_iter}
         mixture, facts = _likeliest(table, sizes, structures, seed, settings)
     else:
-        settings["verbose"] = int(sys.stderr.isatty())
+        settings["verbose"] = int(on_terminal(sys.stderr))
         if solver in ("cavi", "svi"):
             settings["max_iter"] = max_iter
         else:
@@ -141,17 +152,22 @@ def fit(
         if solver == "nuts":
             settings["target_accept"] = target_accept
         mixture, facts = fit_posterior(table, solver, sizes, structures, seed, settings)
-    write_document(model_file, mixture, facts)
+    files = {model_file: to_json(Document(mixture, facts)).encode()}
     if picture_file is not None:
         from mixtura.plot import picture
 
-        save_picture(picture(mixture, table.rows), picture_file)
-    click.echo(describe(mixture, facts))
-    click.echo(f"\nModel in {_near(model_file)}")
+        files[picture_file] = drawn(picture(mixture, table.rows), picture_file)
+    summary = describe(mixture, facts, width())
+    try:
+        write_together(files)
+    except OSError:
+        say(summary)  # of the work, what can be kept
+        raise
+    say(f"{summary}\n\nModel in {near(model_file)}")
     if picture_file is not None:
-        click.echo(f"Picture in {_near(picture_file)}")
+        say(f"Picture in {near(picture_file)}")
     else:
-        click.echo('No picture: that needs matplotlib, pip install "mixtura[plot]"')
+        say('No picture: that needs matplotlib, pip install "mixtura[plot]"')
 
 
 def _likeliest(
@@ -162,7 +178,7 @@ def _likeliest(
     from mixtura.estimators.search import GaussianMixtureSearch
 
     found = GaussianMixtureSearch(
-        sizes, covariance_type=structures, random_state=seed, verbose=int(sys.stderr.isatty()), **settings
+        sizes, covariance_type=structures, random_state=seed, verbose=int(on_terminal(sys.stderr)), **settings
     ).fit(table.rows)
     facts = fit_facts(
         found.search_,
@@ -215,8 +231,3 @@ def _check_fit(table: Table, sizes: range, default: bool) -> None:
         raise click.ClickException(
             f"{table.source}: column {constant[0]!r} is constant, {value:g} in every row; {advice}."
         )
-
-
-def _near(path: Path) -> str:
-    """Short where the file is in the current folder."""
-    return path.name if path.parent == Path.cwd() else str(path)

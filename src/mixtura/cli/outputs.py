@@ -1,10 +1,12 @@
-"""Where results go: checked before the work, written whole or not at all."""
+"""Where results go: checked before the work, written whole and together or not at all."""
 
 from __future__ import annotations
 
 import csv
 import importlib.util
+import io
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,13 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mixtura.cli.cells import guarded
 from mixtura.ground.errors import missing_extra
-from mixtura.ground.files import atomic_path
+from mixtura.ground.files import atomic_path, check_target, named, settle
+from mixtura.ground.text import printable
 
 if TYPE_CHECKING:
     from mixtura.plot._matplotlib import Figure
 
 PICTURES = (".png", ".pdf", ".svg", ".jpg", ".webp")
+STANDARD_OUTPUT = "standard output"
 
 
 def check_output(path: str, inputs: Iterable[str] = ()) -> Path:
@@ -30,24 +35,48 @@ def check_output(path: str, inputs: Iterable[str] = ()) -> Path:
     inputs : iterable of str
         Files that must stay as they are.
     """
-    target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file():
-        raise click.ClickException(
-            f"cannot write {path!r}: it is a {'folder' if target.is_dir() else 'device'}, not a file."
-        )
-    if not target.parent.is_dir():
-        raise click.ClickException(
-            f"cannot write {path!r}: there is no folder {str(Path(path).parent)!r}. Make it first."
-        )
-    if not os.access(target.parent, os.W_OK):
-        raise click.ClickException(f"cannot write {path!r}: the folder {str(Path(path).parent)!r} is not writable.")
+    try:
+        target = check_target(path)
+    except OSError as error:
+        raise click.ClickException(f"cannot write {path!r}: {error.strerror}.") from error
     if any(target == Path(os.path.realpath(name)) for name in inputs if name != "-"):
         raise click.ClickException(f"writing {path!r} would replace the file that is read. Give another --out.")
+    settle([target.parent])
     return target
 
 
+def check_rows(out: str | None, inputs: Iterable[str] = ()) -> Path | None:
+    """The file that rows will be written to, or None for standard output, which must be open then."""
+    if out is not None:
+        return check_output(out, inputs)
+    check_standard_output()
+    return None
+
+
+def check_standard_output() -> None:
+    """Raise if standard output was closed before the program began."""
+    if sys.stdout is None:
+        raise click.ClickException("standard output is closed, so there is nowhere to write to.")
+
+
+def on_terminal(stream: Any) -> bool:
+    """Whether somebody looks at what is written to a stream."""
+    return stream is not None and stream.isatty()
+
+
+def width() -> int:
+    """How many letters a line of a summary may have: as many as the terminal, within reason, and 100 where there is none."""
+    return min(100, max(60, shutil.get_terminal_size().columns)) if on_terminal(sys.stdout) else 100
+
+
+def say(text: str) -> None:
+    """A line or more on standard output, if that is open."""
+    with named(STANDARD_OUTPUT):
+        click.echo(text)
+
+
 def write_rows(header: Sequence[str], rows: Iterable[Sequence[Any]], out: Path | None) -> None:
-    """Write CSV to a file, or to standard output. Numbers read back as the same doubles.
+    """Write CSV to a file, or to standard output. Numbers read back as the same doubles, and names as the same names.
 
     Parameters
     ----------
@@ -56,7 +85,9 @@ def write_rows(header: Sequence[str], rows: Iterable[Sequence[Any]], out: Path |
     out : Path or None
     """
     if out is None:
-        _write(sys.stdout, header, rows)
+        shown = map(printable, header) if on_terminal(sys.stdout) else header
+        with named(STANDARD_OUTPUT):
+            _write(sys.stdout, list(shown), rows)
         return
     with atomic_path(out) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         _write(file, header, rows)
@@ -64,7 +95,7 @@ def write_rows(header: Sequence[str], rows: Iterable[Sequence[Any]], out: Path |
 
 def _write(file: Any, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(header)
+    writer.writerow(map(guarded, header))
     writer.writerows(rows)
 
 
@@ -85,7 +116,13 @@ def check_picture(path: str, inputs: Iterable[str] = ()) -> Path:
     return target
 
 
-def save_picture(figure: Figure, target: Path) -> None:
-    """Write a matplotlib figure whole or not at all."""
-    with atomic_path(target) as temporary:
-        figure.savefig(temporary)
+def drawn(figure: Figure, target: Path) -> bytes:
+    """What is in the file of a picture, in the format that the ending of its name says."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=target.suffix[1:].lower())
+    return buffer.getvalue()
+
+
+def near(path: Path) -> str:
+    """A file's name for people, short where the file is in the current folder."""
+    return printable(path.name if path.parent == Path.cwd() else str(path))

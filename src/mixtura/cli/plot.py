@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from mixtura.cli.arguments import read_for, read_model
-from mixtura.cli.outputs import check_picture, save_picture
+from mixtura.cli.outputs import check_picture, drawn, near, say
+from mixtura.ground.files import write_together
 
 
 @click.command()
@@ -28,5 +29,5 @@ def plot(model: str, data: str | None, out: str | None) -> None:
 
     from mixtura.plot import picture
 
-    save_picture(picture(mixture, rows), target)
-    click.echo(f"Picture in {target.name if target.parent == Path.cwd() else target}")
+    write_together({target: drawn(picture(mixture, rows), target)})
+    say(f"Picture in {near(target)}")

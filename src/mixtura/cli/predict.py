@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mixtura.cli.arguments import read_for, read_model
-from mixtura.cli.outputs import check_output, write_rows
+from mixtura.cli.outputs import check_rows, write_rows
 
 if TYPE_CHECKING:
     from mixtura.ground.linalg import Array
@@ -32,7 +32,7 @@ def predict(model: str, data: str, proba: bool, out: str | None) -> None:
       mixtura predict faithful.mixture.json faithful.csv
       mixtura predict faithful.mixture.json new.csv --proba --out labels.csv
     """
-    target = None if out is None else check_output(out, [model, data])
+    target = check_rows(out, [model, data])
     mixture = read_model(model).mixture
     table = read_for(mixture, data)
     header = ["label", *(f"responsibility_{k}" for k in range(mixture.n_components) if proba)]

@@ -1,27 +1,40 @@
 """The program: its commands, and the one place where whatever goes wrong becomes one line and an exit code.
 
-Exit codes: 0 done; 2 bad input, one line on standard error; 130 interrupted; 141 the reader of a pipe went away.
+Exit codes: 0 done; 2 bad input, one line on standard error; 129, 130 and 143 ended by a signal (hung up, interrupted, terminated); 141 the
+reader of a pipe went away.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import io
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from types import FrameType
+from typing import Any
 
 import click
 
 from mixtura.cli.describe import describe
 from mixtura.cli.fit import fit
+from mixtura.cli.outputs import STANDARD_OUTPUT
 from mixtura.cli.plot import plot
 from mixtura.cli.predict import predict
 from mixtura.cli.sample import sample
 from mixtura.cli.score import score
 from mixtura.ground.errors import MixturaError
+from mixtura.ground.files import named
+from mixtura.ground.text import printable
 
 BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
+
+
+class Ended(BaseException):
+    """A signal asks the process to end; its number is the argument."""
 
 
 def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -63,14 +76,49 @@ for command in (fit, predict, score, sample, describe, plot):
 
 def main() -> None:
     """Entry point of the command ``mixtura``."""
-    # On a terminal, a letter that its encoding lacks is shown escaped; into a file or a pipe goes UTF-8, which is also what is read.
+    _prepare_streams()
+    with _ending_in_order(), warnings.catch_warnings():
+        warnings.showwarning = _say_warning
+        code = run(sys.argv[1:])
+    sys.exit(code)
+
+
+def _prepare_streams() -> None:
+    """On a terminal, a letter that its encoding lacks is shown escaped; into a file or a pipe goes UTF-8, which is also what is read."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:  # closed; no file of ours shall take its place
+            os.open(os.devnull, os.O_RDWR)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             if stream.isatty():
                 stream.reconfigure(errors="backslashreplace")
             else:
                 stream.reconfigure(encoding="utf-8")
-    sys.exit(run(sys.argv[1:]))
+
+
+@contextlib.contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """Signals that end a process do so by way of ``finally``, where temporaries are removed; a second one does it at once."""
+
+    def end(number: int, _: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        raise Ended(number)
+
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    heard = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
+    for number in heard:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in heard:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _say_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    _complain(f"warning: {message}")
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -94,19 +142,24 @@ def run(arguments: Sequence[str]) -> int:
     except click.ClickException as error:
         return _fail(error.format_message())
     except BrokenPipeError:
-        # Nobody reads any more. Python would complain once more while flushing at exit, so give it somewhere to flush to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _abandon(sys.stdout)
         return BROKEN_PIPE
     except MixturaError as error:
         return _fail(str(error))
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
+        if error.filename == STANDARD_OUTPUT:
+            _abandon(sys.stdout)
+        where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
         return _fail(f"{where}{error.strerror or error}")
     except MemoryError:
         return _fail("there is not enough memory for this; try fewer rows, columns or components.")
     except (KeyboardInterrupt, click.Abort):
-        click.echo("mixtura: interrupted", err=True)
+        _complain("interrupted")
         return INTERRUPTED
+    except Ended as ending:
+        (number,) = ending.args
+        _complain("terminated" if number == signal.SIGTERM else "the terminal has gone")
+        return int(128 + number)
 
 
 def _invoke(arguments: Sequence[str]) -> int:
@@ -116,10 +169,26 @@ def _invoke(arguments: Sequence[str]) -> int:
             program.invoke(context)
     except click.exceptions.Exit as leaving:
         code = leaving.exit_code
-    sys.stdout.flush()
+    if sys.stdout is not None:
+        with named(STANDARD_OUTPUT):
+            sys.stdout.flush()
     return code
 
 
 def _fail(message: str) -> int:
-    click.echo(f"mixtura: error: {' '.join(message.split())}", err=True)
+    _complain(f"error: {message}")
     return BAD_INPUT
+
+
+def _complain(message: str) -> None:
+    """One line on standard error, if anybody takes it."""
+    try:
+        click.echo(f"mixtura: {printable(' '.join(message.split()))}", err=True)
+    except OSError:
+        _abandon(sys.stderr)
+
+
+def _abandon(stream: Any) -> None:
+    """Nobody takes what is written here. Python would complain once more while flushing at exit, so give it somewhere to flush to."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from mixtura.cli.arguments import read_model
-from mixtura.cli.outputs import check_output, write_rows
+from mixtura.cli.arguments import SEED, read_model
+from mixtura.cli.outputs import check_rows, write_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,12 +17,13 @@ if TYPE_CHECKING:
     from mixtura.ground.linalg import Array
 
 BLOCK = 10_000
+MOST_ROWS = 10**15
 
 
 @click.command()
 @click.argument("model")
-@click.argument("n", type=click.IntRange(1))
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="The same seed gives the same rows.")
+@click.argument("n", type=click.IntRange(1, MOST_ROWS))
+@click.option("--seed", type=SEED, default=0, show_default=True, help="The same seed gives the same rows.")
 @click.option("--labels", is_flag=True, help="Add the component that each row was drawn from.")
 @click.option("--out", metavar="FILE", help="Where to write.  [default: standard output]")
 def sample(model: str, n: int, seed: int, labels: bool, out: str | None) -> None:
@@ -34,11 +36,16 @@ def sample(model: str, n: int, seed: int, labels: bool, out: str | None) -> None
     """
     from mixtura.model.rows import default_names
 
-    target = None if out is None else check_output(out, [model])
+    target = check_rows(out, [model])
     mixture = read_model(model).mixture
     names = mixture.feature_names or default_names(mixture.n_features)
     rows, drawn = mixture.sample(n, seed)
-    write_rows([*names, *["label"] * labels], _lists(rows, drawn if labels else None), target)
+    write_rows([*names, *[_free_name(names)] * labels], _lists(rows, drawn if labels else None), target)
+
+
+def _free_name(names: Sequence[str]) -> str:
+    """What the column of labels is called: ``label``, or where a column of the model has that name, ``label_2`` and so on."""
+    return next(name for i in count(1) if (name := "label" if i == 1 else f"label_{i}") not in names)
 
 
 def _lists(rows: Array, labels: NDArray[Any] | None) -> Iterator[list[Any]]:

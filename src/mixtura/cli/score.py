@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mixtura.cli.arguments import read_for, read_model
-from mixtura.cli.outputs import check_output, write_rows
+from mixtura.cli.outputs import check_rows, write_rows
 
 if TYPE_CHECKING:
     from mixtura.ground.linalg import Array
@@ -32,7 +32,7 @@ def score(model: str, data: str, rows: bool, out: str | None) -> None:
       mixtura score faithful.mixture.json new.csv
       mixtura score faithful.mixture.json new.csv --rows --out densities.csv
     """
-    target = None if out is None else check_output(out, [model, data])
+    target = check_rows(out, [model, data])
     mixture = read_model(model).mixture
     table = read_for(mixture, data)
     if rows:

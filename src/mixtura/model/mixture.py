@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from mixtura.ground.errors import DataError, InvalidParameterError
 from mixtura.ground.linalg import Array, outer, read_only
 from mixtura.ground.random import RandomState, as_generator
+from mixtura.ground.text import is_encodable
 from mixtura.model.covariance import CovarianceStructure, covariance_structure
 from mixtura.model.covariance.structure import check_natural_shape
 from mixtura.model.rows import as_rows
@@ -457,6 +458,11 @@ def _checked_names(names: Sequence[str] | None, n_features: int) -> tuple[str, .
     if listed is None or len(listed) != n_features:
         got = repr(names) if listed is None else f"{len(listed)}: {listed}"
         raise InvalidParameterError(f"feature_names must name {n_features} columns; got {got}.")
+    for name in listed:
+        if not is_encodable(name):
+            raise InvalidParameterError(
+                f"feature_names must be Unicode text; {name!r} is not: it cannot be written as UTF-8."
+            )
     return listed
 
 
