@@ -218,3 +218,36 @@ def test_components_that_cannot_be_told_apart_leave_no_model(cli: Cli, folder: P
     done = cli("fit", noise, "--components", 3, "--solver", "gibbs", "--draws", 200, "--chains", 2, "--restarts", 1)
     assert "cannot be told apart" in done.complaint
     assert list(folder.glob("*.json")) == []
+
+
+FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "'=1+1", "''-x", "'tis", "plain", "a=b"]
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_names_that_a_spreadsheet_would_run_are_guarded_and_read_back(cli: Cli, folder: Path) -> None:
+    names = FORMULAS
+    mixture = Mixture(
+        [0.5, 0.5], [[0.0] * len(names), [9.0] * len(names)], [1.0, 2.0], "spherical", feature_names=names
+    )
+    mixture.save("model.json")
+    assert cli("sample", "model.json", 50, "--out", "drawn.csv").code == 0
+    with open("drawn.csv", encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    assert not [cell for cell in header if cell[0] in "=+-@"]
+    assert any(cell[0] == "-" for row in rows for cell in row), "numbers stay numbers"
+    assert [cell for cell, name in zip(header, names, strict=True) if cell == name] == ["'tis", "plain", "a=b"]
+    assert cli("score", "model.json", "drawn.csv").code == 0
+    assert cli("fit", "drawn.csv", "--components", 1, "--out", "again.json").code == 0
+    assert read_document("again.json").mixture.feature_names == tuple(names)
+
+
+@pytest.mark.parametrize(
+    ("names", "called"),
+    [(["a", "b"], "label"), (["label", "b"], "label_2"), (["label_2", "label"], "label_3")],
+)
+def test_a_column_called_label_keeps_its_name(names: list[str], called: str, cli: Cli, folder: Path) -> None:
+    Mixture([1.0], [[0.0, 0.0]], [1.0], "spherical", feature_names=names).save("model.json")
+    done = cli("sample", "model.json", 5, "--labels")
+    assert table_of(done.out)[0] == [*names, called]
+    (folder / "drawn.csv").write_text(done.out)
+    assert cli("score", "model.json", "drawn.csv").code == 0

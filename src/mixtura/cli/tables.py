@@ -25,6 +25,7 @@ from typing import Any, BinaryIO, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from mixtura.cli.cells import unguarded
 from mixtura.ground.errors import DataError
 from mixtura.ground.linalg import Array
 from mixtura.model.rows import default_names
@@ -177,7 +178,7 @@ class _Text:
 
 def _parse_text(text: _Text, columns: Sequence[str] | None) -> Table:
     text.choose_delimiter()
-    names = [" ".join(name.split()) for name in next(iter(text))]
+    names = [unguarded(" ".join(name.split())) for name in next(iter(text))]
     _refuse_repeats(names, f"{text.source}, line 1,")
     if columns is not None:
         used, left_out = _choose_columns(columns, names, text.source), []
