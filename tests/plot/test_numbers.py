@@ -13,7 +13,7 @@ from mixtura.plot.clusters import most_telling
 from mixtura.plot.contours import emptiest_corner
 from mixtura.plot.palette import PALETTE, blended, component_colours
 from mixtura.plot.regions import ellipse, grid_along, highest_density_levels, histogram_edges, window
-from mixtura.plot.subject import all_rows, feature_indices, feature_names, marginal, separation, thinned
+from mixtura.plot.subject import all_rows, feature_indices, feature_names, label_of, marginal, separation, thinned
 
 COVARIANCES = [
     [[2.0, 0.6, 0.1], [0.6, 1.0, -0.2], [0.1, -0.2, 0.5]],
@@ -204,3 +204,28 @@ def test_rows_are_checked():
             all_rows(wrong, LINE)
     with pytest.raises(DataError, match="row 1, column 0"):
         all_rows([[0.0], [np.nan]], LINE)
+
+
+@pytest.mark.parametrize(
+    ("name", "label"), [("plain", "plain"), ("$x$", r"\$x\$"), ("a\nb\x1b", r"a\nb\x1b"), ("Länge", "Länge")]
+)
+def test_labels_are_names_letter_by_letter(name, label):
+    assert label_of(name) == label
+
+
+@pytest.mark.parametrize("n_features", [1, 2, 3, 8])
+@pytest.mark.parametrize(
+    ("places", "complaint"),
+    [((1e308, 1e308), "too little"), ((1e17, 1e17), "too little"), ((-1.5e308, 1.5e308), "more than")],
+)
+def test_a_window_that_numbers_cannot_fill_is_refused(n_features, places, complaint):
+    mixture = Mixture([0.5, 0.5], np.repeat([[place] for place in places], n_features, axis=1), [1.0, 1.0], "spherical")
+    assert len(most_telling(mixture)) == min(6, n_features)
+    with pytest.raises(InvalidParameterError, match=f"cannot be drawn: feature 0 extends .* {complaint}"):
+        window(mixture, None, 2.0)
+
+
+def test_separation_does_not_depend_on_units_at_the_ends_of_the_range():
+    for unit in (1e-150, 1e150):
+        scaled = Mixture(SPACE.weights, SPACE.means * unit, SPACE.covariances * unit**2)
+        np.testing.assert_allclose(separation(scaled), separation(SPACE), rtol=1e-12)

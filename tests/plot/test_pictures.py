@@ -296,3 +296,12 @@ def test_the_trace_of_a_variational_fit_is_its_bound():
     axes = mx.plot.trace(gm)
     assert axes.get_ylabel() == "evidence lower bound"
     assert tuple(axes.lines[0].get_ydata()) == gm.restarts_.best.bounds
+
+
+@pytest.mark.parametrize(
+    "names", [["$\\frac{$", "$y$"], ["a\x1b]0;title\x07", "b\n"], ["^_{}\\", "%"], ["_hidden", "x" * 300]]
+)
+@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
+def test_any_name_is_drawn_as_it_is(names, ending):
+    figure = mx.plot.picture(blobs(2).with_feature_names(names))
+    figure.savefig(io.BytesIO(), format=ending)

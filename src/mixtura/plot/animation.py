@@ -29,6 +29,7 @@ from mixtura.plot.subject import (
     best_run,
     feature_indices,
     feature_names,
+    label_of,
     marginal,
     mixture_of,
     thinned,
@@ -155,9 +156,9 @@ def draw_scene(
     else:
         draw_ellipses(axes, part, seen, colours)
         axes.set_ylim(*limits[1])
-        axes.set_ylabel(names[1])
+        axes.set_ylabel(label_of(names[1]))
     axes.set_xlim(*limits[0])
-    axes.set_xlabel(names[0])
+    axes.set_xlabel(label_of(names[0]))
 
 
 def curve_top(mixture: Mixture, rows: Array) -> float:

@@ -19,6 +19,7 @@ from mixtura.plot.subject import (
     Shown,
     feature_indices,
     feature_names,
+    label_of,
     marginal,
     mixture_of,
     separation,
@@ -126,8 +127,8 @@ def draw_components(
     draw_ellipses(axes, mixture, rows, colours)
     axes.set_xlim(*limits[0])
     axes.set_ylim(*limits[1])
-    axes.set_xlabel(names[0])
-    axes.set_ylabel(names[1])
+    axes.set_xlabel(label_of(names[0]))
+    axes.set_ylabel(label_of(names[1]))
     remark = f"; {rows.remark}" if rows is not None and rows.remark else ""
     axes.set_title(f"ellipses: 1 and 2 standard deviations{remark}", fontsize="medium")
     if few:
@@ -233,9 +234,9 @@ def draw_pairs(
         axes.set_xlim(*limits[kept[j]])
         axes.tick_params(labelbottom=i == last, labelleft=j == 0 and i > 0, labelsize="small")
         if i == last:
-            axes.set_xlabel(names[kept[j]])
+            axes.set_xlabel(label_of(names[kept[j]]))
         if j == 0:
-            axes.set_ylabel(names[kept[i]])
+            axes.set_ylabel(label_of(names[kept[i]]))
     handles, labels = grid[0, 0].get_legend_handles_labels()
     remarks = ["ellipses: 1 and 2 standard deviations"]
     if rows is not None and rows.remark:

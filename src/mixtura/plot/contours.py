@@ -13,7 +13,7 @@ from mixtura.ground.linalg import Array
 from mixtura.model.mixture import Mixture
 from mixtura.plot.palette import INK, PAPER, shades
 from mixtura.plot.regions import grid_along, highest_density_levels, histogram_edges, window
-from mixtura.plot.subject import Feature, Shown, feature_indices, feature_names, marginal, mixture_of, shown
+from mixtura.plot.subject import Feature, Shown, feature_indices, feature_names, label_of, marginal, mixture_of, shown
 
 if TYPE_CHECKING:
     from mixtura.plot._matplotlib import Axes
@@ -107,7 +107,7 @@ def finish_curve(axes: Axes, limits: Array, name: str) -> None:
     """Limits and labels of a picture of one feature."""
     axes.set_xlim(*limits)
     axes.set_ylim(bottom=0)
-    axes.set_xlabel(name)
+    axes.set_xlabel(label_of(name))
     axes.set_ylabel("density")
 
 
@@ -151,8 +151,8 @@ def draw_regions(axes: Axes, mixture: Mixture, rows: Shown | None, names: Sequen
         draw_points(axes, rows, INK, alpha=0.5)
     axes.set_xlim(*limits[0])
     axes.set_ylim(*limits[1])
-    axes.set_xlabel(names[0])
-    axes.set_ylabel(names[1])
+    axes.set_xlabel(label_of(names[0]))
+    axes.set_ylabel(label_of(names[1]))
     patches, _ = filled.legend_elements()
     labels = [f"{100 * share:g} %" for share in shares]
     corner = emptiest_corner(across, up, log_pdf)

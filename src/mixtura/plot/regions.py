@@ -12,6 +12,8 @@ from mixtura.model.mixture import Mixture
 
 SAMPLE_SIZE = 100_000
 UNIFORM_POINTS = 200
+FINEST, LARGEST = 1e-12, 1e300
+"""Relative to its place, how broad a window must be; and how far out it may reach."""
 LOCAL_OFFSETS = np.linspace(-1.0, 1.0, 41)
 LOCAL_OFFSETS *= 6 * np.sqrt(np.abs(LOCAL_OFFSETS))
 """Places around a mean in standard deviations: out to six, some 0.3 of one apart, closer near the peak."""
@@ -87,16 +89,29 @@ def window(mixture: Mixture, rows: Array | None, reach: float) -> Array:
     """Limits ``(D, 2)`` that show every row, and the components out to ``reach`` standard deviations.
 
     A component wider than the data may widen the window by half the range of the data on each side, not more.
+
+    Raises
+    ------
+    InvalidParameterError
+        If floating-point numbers between the limits are too few to draw anything.
     """
     alive = mixture.weights > 0
     means, spread = mixture.means[alive], reach * standard_deviations(mixture)[alive]
-    low, high = (means - spread).min(axis=0), (means + spread).max(axis=0)
+    with np.errstate(over="ignore"):
+        low, high = (means - spread).min(axis=0), (means + spread).max(axis=0)
     if rows is not None:
         first, last = rows.min(axis=0).astype(np.float64), rows.max(axis=0).astype(np.float64)
         slack = np.where(last > first, 0.5 * (last - first), np.inf)
         low = np.minimum(first, np.maximum(low, first - slack))
         high = np.maximum(last, np.minimum(high, last + slack))
-    margin = 0.04 * (high - low)
+    with np.errstate(over="ignore", invalid="ignore"):
+        margin = 0.04 * (high - low)
+        fine = margin > FINEST * np.maximum(np.abs(low), np.abs(high))
+    for j in np.flatnonzero(~(fine & (np.maximum(np.abs(low), np.abs(high)) < LARGEST))):
+        raise InvalidParameterError(
+            f"the mixture cannot be drawn: feature {j} extends from {low[j]:.17g} to {high[j]:.17g}, which is "
+            f"{'more than' if fine[j] else 'too little for'} floating-point numbers can show. Shift or scale it."
+        )
     return np.stack([low - margin, high + margin], axis=1)
 
 

@@ -11,7 +11,7 @@ from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.model.covariance.structure import SharedBlocks
 from mixtura.model.draws import Draws
-from mixtura.plot.subject import feature_names, mixture_of
+from mixtura.plot.subject import feature_names, label_of, mixture_of
 
 if TYPE_CHECKING:
     from mixtura.plot._matplotlib import AxesGrid, Figure
@@ -67,7 +67,7 @@ def feature_suffixes(model: Any) -> list[str]:
     mixture = mixture_of(model)
     if mixture.n_features == 1 and mixture.feature_names is None:
         return [""]
-    return [f", {name}" for name in feature_names(mixture)]
+    return [f", {label_of(name)}" for name in feature_names(mixture)]
 
 
 # ---- quantities ----------------------------------------------------------------------------------------------------------------

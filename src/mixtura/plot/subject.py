@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mixtura.ground.errors import DataError, InvalidParameterError
 from mixtura.ground.linalg import Array
+from mixtura.ground.text import printable
 from mixtura.inference.loop import Run
 from mixtura.model.mixture import Mixture
 from mixtura.model.rows import default_names
@@ -75,6 +76,11 @@ def feature_names(mixture: Mixture, X: object = None) -> tuple[str, ...]:
     return default_names(mixture.n_features)
 
 
+def label_of(name: str) -> str:
+    """A feature's name as matplotlib shows it letter by letter: dollars begin no formula, control characters are escaped."""
+    return printable(name).replace("$", r"\$")
+
+
 def feature_indices(features: Feature | Sequence[Feature], names: Sequence[str]) -> list[int]:
     """Features given by place or name, as places."""
     places = {name: j for j, name in enumerate(names)}
@@ -124,8 +130,11 @@ def marginal(mixture: Mixture, features: Sequence[int]) -> Mixture:
 
 def separation(mixture: Mixture) -> Array:
     """Share of each feature's variance that lies between the components, ``(D,)``: what a picture would show of them."""
-    between = mixture.weights @ (mixture.means - mixture.weights @ mixture.means) ** 2
-    within = mixture.weights @ np.diagonal(mixture.covariance_matrices, axis1=1, axis2=2)
+    with np.errstate(over="ignore", invalid="ignore"):  # where nothing can be drawn
+        away = mixture.means - mixture.weights @ mixture.means
+        spread = np.sqrt(np.diagonal(mixture.covariance_matrices, axis1=1, axis2=2))
+        unit = np.maximum(np.abs(away).max(axis=0), spread.max(axis=0))  # squares overflow in others
+        between, within = mixture.weights @ (away / unit) ** 2, mixture.weights @ (spread / unit) ** 2
     return np.asarray(between / (between + within))
 
 
