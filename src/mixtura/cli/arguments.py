@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import csv
+import functools
 import math
 import os
 import re
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from mixtura.cli.columns import clean_name
+from mixtura.cli.reading import SEPARATORS, Reading
 from mixtura.ground.errors import InvalidParameterError, ModelFileError
-from mixtura.ground.text import is_encodable
+from mixtura.ground.text import is_encodable, printable
 
 if TYPE_CHECKING:
     from mixtura.cli.tables import Table
@@ -76,12 +80,63 @@ def parse_columns(text: str | None) -> list[str] | None:
     """Names separated by commas; a name that holds a comma goes in double quotes."""
     if text is None:
         return None
-    names = [" ".join(name.split()) for name in next(csv.reader([text], skipinitialspace=True), [])]
+    names = [clean_name(name) for name in _split(text, "--columns")]
     if not names or not all(names):
         raise click.BadParameter(f"{text!r} must be names separated by commas", param_hint="--columns")
     if not all(map(is_encodable, names)):
         raise click.BadParameter(f"{text!r} is not UTF-8 text", param_hint="--columns")
     return names
+
+
+def _split(text: str, option: str) -> list[str]:
+    """Parts separated by commas; one that holds a comma goes in double quotes."""
+    try:
+        return next(csv.reader([text], skipinitialspace=True, strict=True), [])
+    except csv.Error as error:
+        raise click.BadParameter(f"{text!r}: {error}", param_hint=option) from error
+
+
+def reading_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say how DATA is to be read, in one place; the command is handed a ``Reading`` named ``how``."""
+
+    @click.option(
+        "--separator",
+        metavar="MARK",
+        help="What separates the cells of a text file: one character, or comma, semicolon, tab, space, bar.  [default: told from the file]",
+    )
+    @click.option(
+        "--decimal",
+        type=click.Choice([".", ","]),
+        default=".",
+        show_default=True,
+        help="What decimals are written with in a text file.",
+    )
+    @click.option(
+        "--missing",
+        metavar="VALUES",
+        help="Values that stand for a missing one, separated by commas, such as -999,NA; '' is an empty cell. Rows that hold one in a "
+        "column that is used are left out.",
+    )
+    @functools.wraps(command)
+    def reading(separator: str | None, decimal: str, missing: str | None, **rest: Any) -> None:
+        command(how=parse_reading(separator, decimal, missing), **rest)
+
+    return reading
+
+
+def parse_reading(separator: str | None, decimal: str, missing: str | None) -> Reading:
+    """What the three options say together."""
+    mark = {name: mark for mark, name in SEPARATORS.items()}.get(str(separator), separator)
+    mark = "\t" if mark == "\\t" else mark
+    if mark is not None and (len(mark) != 1 or mark.isalnum() or mark in '"\r\n'):
+        raise click.BadParameter(
+            f"{separator!r} is neither one character nor any of {', '.join(SEPARATORS.values())}",
+            param_hint="--separator",
+        )
+    if mark == "." == decimal or mark in ("+", "-"):
+        raise click.BadParameter(f"{separator!r} is part of numbers", param_hint="--separator")
+    values = () if missing is None else tuple(value.strip() for value in _split(missing, "--missing")) or ("",)
+    return Reading(mark, decimal, values)
 
 
 def read_model(path: str) -> Document:
@@ -98,14 +153,30 @@ def read_model(path: str) -> Document:
         raise ModelFileError(f"{path} is not a mixtura model: {error}.") from error
 
 
-def read_for(mixture: Mixture, path: str) -> Table:
-    """The columns of a data file that the mixture was fitted on, by name where there are names."""
+def read_data(path: str, columns: Sequence[str] | None, how: Reading, by_position: bool = False) -> Table:
+    """A table, with a note on the rows that missing values leave out."""
     from mixtura.cli.tables import read_table
+
+    table = read_table(path, columns, how, by_position=by_position)
+    if table.kept is not None:
+        note(
+            f"{len(table.kept) - len(table.rows)} of {len(table.kept)} rows of {table.source} hold missing values and are left out."
+        )
+    return table
+
+
+def note(sentence: str) -> None:
+    """One line on standard error that stops nothing."""
+    click.echo(f"mixtura: note: {printable(sentence)}", err=True)
+
+
+def read_for(mixture: Mixture, path: str, how: Reading) -> Table:
+    """The columns of a data file that the mixture was fitted on, by name where there are names."""
     from mixtura.ground.errors import DataError
 
     if mixture.feature_names is not None:
-        return read_table(path, mixture.feature_names, by_position=True)
-    table = read_table(path)
+        return read_data(path, mixture.feature_names, how, by_position=True)
+    table = read_data(path, None, how)
     if len(table.columns) != mixture.n_features:
         raise DataError(
             f"the model has {mixture.n_features} columns without names; {path} has {len(table.columns)} numeric ones "

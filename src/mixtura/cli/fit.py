@@ -9,12 +9,23 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from mixtura.cli.arguments import SEED, FiniteRange, parse_columns, parse_components, parse_covariances
+from mixtura.cli.arguments import (
+    SEED,
+    FiniteRange,
+    note,
+    parse_columns,
+    parse_components,
+    parse_covariances,
+    read_data,
+    reading_options,
+)
+from mixtura.cli.columns import option
 from mixtura.cli.outputs import can_draw, check_output, check_picture, drawn, near, on_terminal, say, width
 from mixtura.cli.posterior import POSTERIORS, fit_posterior, largest_first
 from mixtura.ground.files import write_together
 
 if TYPE_CHECKING:
+    from mixtura.cli.reading import Reading
     from mixtura.cli.tables import Table
     from mixtura.model.mixture import Mixture
 
@@ -83,6 +94,7 @@ MOST_STEPS = 1_000_000
     help="Restarts of each candidate; twice as many starts are looked at.",
 )
 @click.option("--columns", metavar="NAMES", help="Columns to use, separated by commas.  [default: every numeric one]")
+@reading_options
 @click.option("--seed", type=SEED, default=0, show_default=True, help="The same seed gives the same fit.")
 @click.option(
     "--max-iter",
@@ -109,6 +121,7 @@ def fit(
     target_accept: float,
     restarts: int,
     columns: str | None,
+    how: Reading,
     seed: int,
     max_iter: int,
     reg_covar: float | None,
@@ -134,11 +147,15 @@ def fit(
     model_file, picture_file = _targets(data, out, plot)
 
     from mixtura.assess.describe import describe
-    from mixtura.cli.tables import read_table
+    from mixtura.cli.hints import hints
+    from mixtura.cli.wide import check_wide
     from mixtura.model.document import Document, to_json
 
-    table = read_table(data, names)
+    table = read_data(data, names, how)
     _check_fit(table, sizes, default=components == "1:9")
+    check_wide(table, structures, sizes, solver)
+    for hint in hints(table.rows, table.columns):
+        note(hint)
     settings: dict[str, Any] = {"n_init": restarts} | ({} if reg_covar is None else {"reg_covar": reg_covar})
     if solver == "em":
         settings |= {"criterion": criterion, "max_iter": max_iter}
@@ -196,9 +213,8 @@ def _check_options(solver: str) -> None:
     given = click.get_current_context().get_parameter_source
     for name, solvers in OPTIONS_OF.items():
         if solver not in solvers and given(name) is ParameterSource.COMMANDLINE:
-            option = "--" + name.replace("_", "-")
             raise click.ClickException(
-                f"{option} is nothing that --solver {solver} knows; leave it out, or use --solver {' or '.join(solvers)}."
+                f"--{name.replace('_', '-')} is nothing that --solver {solver} knows; leave it out, or use --solver {' or '.join(solvers)}."
             )
 
 
@@ -223,11 +239,11 @@ def _check_fit(table: Table, sizes: range, default: bool) -> None:
             + (" (the default tries 1:9)" if default else "")
             + f"; try --components 1:{max(1, n_rows // 2)}."
         )
-    constant = [name for d, name in enumerate(table.columns) if table.rows[:, d].min() == table.rows[:, d].max()]
-    if constant:
-        varying = [name for name in table.columns if name not in constant]
-        value = float(table.rows[0, table.columns.index(constant[0])])
-        advice = f"leave it out with --columns {','.join(varying)}" if varying else "there is nothing to fit"
+    varies = table.rows.min(axis=0) < table.rows.max(axis=0)
+    if not varies.all():
+        first = int(varies.argmin())
+        varying = [name for name, does in zip(table.columns, varies, strict=True) if does]
+        advice = f"leave it out with {option(varying)}" if varying else "there is nothing to fit"
         raise click.ClickException(
-            f"{table.source}: column {constant[0]!r} is constant, {value:g} in every row; {advice}."
+            f"{table.source}: column {table.columns[first]!r} is constant, {table.rows[0, first]:g} in every row; {advice}."
         )

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from mixtura.cli.arguments import read_for, read_model
+from mixtura.cli.arguments import read_for, read_model, reading_options
 from mixtura.cli.outputs import check_picture, drawn, near, say
 from mixtura.ground.files import write_together
+
+if TYPE_CHECKING:
+    from mixtura.cli.reading import Reading
 
 
 @click.command()
 @click.argument("model")
 @click.argument("data", required=False)
+@reading_options
 @click.option("--out", metavar="FILE", help="Picture, .png, .pdf or .svg.  [default: <name of MODEL>.png here]")
-def plot(model: str, data: str | None, out: str | None) -> None:
+def plot(model: str, data: str | None, how: Reading, out: str | None) -> None:
     """Draw MODEL, over DATA if given.
 
     \b
@@ -25,7 +30,7 @@ def plot(model: str, data: str | None, out: str | None) -> None:
     """
     target = check_picture(out or f"{Path(model).stem}.png", [model, *([data] if data else [])])
     mixture = read_model(model).mixture
-    rows = None if data is None else read_for(mixture, data).rows
+    rows = None if data is None else read_for(mixture, data, how).rows
 
     from mixtura.plot import picture
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mixtura.cli.arguments import read_for, read_model
+from mixtura.cli.arguments import read_for, read_model, reading_options
 from mixtura.cli.outputs import check_rows, write_rows
 
 if TYPE_CHECKING:
+    from mixtura.cli.reading import Reading
     from mixtura.ground.linalg import Array
     from mixtura.model.mixture import Mixture
 
@@ -21,11 +22,13 @@ BLOCK = 10_000
 @click.argument("model")
 @click.argument("data")
 @click.option("--proba", is_flag=True, help="Add the responsibilities: how probable each component is for the row.")
+@reading_options
 @click.option("--out", metavar="FILE", help="Where to write.  [default: standard output]")
-def predict(model: str, data: str, proba: bool, out: str | None) -> None:
+def predict(model: str, data: str, proba: bool, how: Reading, out: str | None) -> None:
     """Print the most probable component of every row of DATA, as CSV.
 
-    The columns that MODEL was fitted on are found in DATA by name, in any order and among others.
+    The columns that MODEL was fitted on are found in DATA by name, in any order and among others. A row with a missing value gets an
+    empty line.
 
     \b
     Examples:
@@ -34,9 +37,9 @@ def predict(model: str, data: str, proba: bool, out: str | None) -> None:
     """
     target = check_rows(out, [model, data])
     mixture = read_model(model).mixture
-    table = read_for(mixture, data)
+    table = read_for(mixture, data, how)
     header = ["label", *(f"responsibility_{k}" for k in range(mixture.n_components) if proba)]
-    write_rows(header, _rows(mixture, table.rows, proba), target)
+    write_rows(header, table.in_place(_rows(mixture, table.rows, proba), len(header)), target)
 
 
 def _rows(mixture: Mixture, rows: Array, proba: bool) -> Iterator[list[Any]]:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mixtura.cli.arguments import read_for, read_model
+from mixtura.cli.arguments import read_for, read_model, reading_options
 from mixtura.cli.outputs import check_rows, write_rows
 
 if TYPE_CHECKING:
+    from mixtura.cli.reading import Reading
     from mixtura.ground.linalg import Array
     from mixtura.model.mixture import Mixture
 
@@ -21,8 +22,9 @@ BLOCK = 10_000
 @click.argument("model")
 @click.argument("data")
 @click.option("--rows", is_flag=True, help="The log density of every row instead, as CSV.")
+@reading_options
 @click.option("--out", metavar="FILE", help="Where to write.  [default: standard output]")
-def score(model: str, data: str, rows: bool, out: str | None) -> None:
+def score(model: str, data: str, rows: bool, how: Reading, out: str | None) -> None:
     """Print how well MODEL fits DATA: log-likelihood and information criteria.
 
     Rows with a low log density are unlike the data that the model was fitted on.
@@ -34,9 +36,9 @@ def score(model: str, data: str, rows: bool, out: str | None) -> None:
     """
     target = check_rows(out, [model, data])
     mixture = read_model(model).mixture
-    table = read_for(mixture, data)
+    table = read_for(mixture, data, how)
     if rows:
-        write_rows(["log_density"], _log_densities(mixture, table.rows), target)
+        write_rows(["log_density"], table.in_place(_log_densities(mixture, table.rows), 1), target)
     else:
         write_rows(["quantity", "value"], _totals(mixture, table.rows), target)
 

@@ -1,0 +1,51 @@
+"""What a table with very many columns cannot be fitted with, said before the work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from mixtura.cli.arguments import note
+from mixtura.cli.tables import Table
+from mixtura.ground.machine import physical_memory
+from mixtura.model.covariance import ONE_COLUMN, covariance_structure
+
+COPIES = 4
+"""Of every covariance matrix of a candidate, that there are at the least while it is fitted."""
+
+
+def check_wide(table: Table, structures: Sequence[str], sizes: range, solver: str) -> None:
+    """Raise if covariance matrices of so many columns cannot be fitted to so few rows, or take more memory than there is.
+
+    Parameters
+    ----------
+    table : Table
+    structures : sequence of str
+        Names of covariance structures.
+    sizes : range
+        Numbers of components.
+    solver : str
+    """
+    n_rows, n_columns = table.rows.shape
+    matrices = [name for name in structures if name not in ONE_COLUMN and not covariance_structure(name).diagonal]
+    if not matrices or n_columns == 1:
+        return
+    smaller = ",".join(name for name in structures if name not in matrices) or "diag"
+    advice = f"Try --covariance {smaller}, or fewer columns with --columns."
+    size = 8 * n_columns**2 * sizes[-1] * COPIES
+    memory = physical_memory()
+    if memory is not None and size > memory:
+        raise click.ClickException(
+            f"{table.source} has {n_columns:,} columns, and --covariance {matrices[0]} with {sizes[-1]} "
+            f"component{'s' * (sizes[-1] > 1)} needs {size / 1e9:,.0f} GB of memory or more; there are {memory / 1e9:,.0f}. {advice}"
+        )
+    if n_rows > n_columns:
+        return
+    few = (
+        f"{table.source} has {n_rows:,} rows and {n_columns:,} columns, and a covariance matrix ({', '.join(matrices)}) "
+        "needs more rows than columns"
+    )
+    if solver == "em":
+        raise click.ClickException(f"{few}. {advice}")
+    note(f"{few}, or it says more of the prior than of the data, and takes long. {advice}")
