@@ -15,7 +15,7 @@ RULE = Stopping(tol=1e-3, max_iter=100, total_weight=100.0)
 
 
 def summary(*runs):
-    return summarise([(r, 1) for r in runs], Shortlist([Start(POINT) for _ in runs]), RULE)
+    return summarise([(r, 1) for r in runs], Shortlist([Start(POINT) for _ in runs]), RULE, 2)
 
 
 def run(bound, remaining=0.0, reason="converged", collapses=()):

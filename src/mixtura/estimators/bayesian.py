@@ -453,13 +453,14 @@ class BayesianGaussianMixture(SummarisesDraws, LearnsFromBatches, FittedMixture,
         else:
             starts = [start.mixture for start in shortlist.starts]
             runs = climb_by_blocks(source, starts, algorithm, stopping, self.batch_size, observe)
-            restarts = _summarised(runs, shortlist, stopping)
+            restarts = _summarised(runs, shortlist, stopping, max(run.n_passes for run in runs))
         if not self.moves or not restarts.best.stop.converged:
             return restarts
         best = leap(source, restarts.best, algorithm, stopping, observe)
         leapt = best.bounds[-1] > restarts.best.bounds[-1]
         optima = (Optimum(best.bounds[-1], 1), *restarts.optima) if leapt else restarts.optima
-        return replace(restarts, best=best, optima=optima)
+        n_passes = restarts.n_passes + best.n_passes - restarts.best.n_passes
+        return replace(restarts, best=best, optima=optima, n_passes=n_passes)
 
     def _by_batches(
         self, source: ArraySource, shortlist: Shortlist, algorithm: CoordinateAscent, stopping: Stopping
@@ -472,7 +473,7 @@ class BayesianGaussianMixture(SummarisesDraws, LearnsFromBatches, FittedMixture,
             for start in shortlist.starts
         ]
         _, self.losses_ = max(runs, key=lambda pair: pair[0].bounds[-1])
-        return _summarised([run for run, _ in runs], shortlist, stopping)
+        return _summarised([run for run, _ in runs], shortlist, stopping, sum(run.n_passes for run, _ in runs))
 
     def _begin_stream(
         self, source: ArraySource, kept: Array | None, n_rows: int
@@ -674,7 +675,7 @@ class BayesianGaussianMixture(SummarisesDraws, LearnsFromBatches, FittedMixture,
         return mode_sampling([draws.mixture(c, int(s)) for c, s in enumerate(best)], source, prior, rng)
 
 
-def _summarised(runs: Sequence[Run], shortlist: Shortlist, stopping: Stopping) -> Restarts:
+def _summarised(runs: Sequence[Run], shortlist: Shortlist, stopping: Stopping, n_passes: int) -> Restarts:
     return summarise(
-        [(run, start.times) for run, start in zip(runs, shortlist.starts, strict=True)], shortlist, stopping
+        [(run, start.times) for run, start in zip(runs, shortlist.starts, strict=True)], shortlist, stopping, n_passes
     )

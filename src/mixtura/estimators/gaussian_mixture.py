@@ -101,7 +101,7 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
         Whether weights are held at ``1/K``. With ``assignment="hard"`` and ``covariance_type="tied_spherical"`` this is k-means.
     solver : {"auto", "em", "lbfgs", "newton", "gem", "gradient"}, default="auto"
         How to climb. "auto" is EM while EM is fast, then quasi-Newton ascent once EM's rate says that it will be slow; "lbfgs" takes over
-        after ten passes; "newton" uses exact Hessian–vector products, two passes each, for the last digits; "gem" replaces the M-step by
+        after ten passes; "newton" uses exact Hessian–vector products, a pass each, for the last digits; "gem" replaces the M-step by
         a gradient step, "gradient" is plain first-order ascent, and the one that learns from streams through ``partial_fit``. All but
         "auto" and "em" need soft assignment, free weights and no conjugate prior; there "auto" extrapolates EM's steps.
     penalty : Penalty, optional
@@ -120,7 +120,9 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
     n_iter_ : int
         Steps of the best restart, after its start was chosen.
     n_passes_ : int
-        Reads of all rows, whatever the solver; a Hessian–vector product counts two.
+        Reads of all rows by the climbs, whatever the solver and the number of restarts; one that several restarts share, or candidates of
+        a search, counts once, and a Hessian–vector product is one. What comes before is not counted: checks, the floor, a prior, and the
+        starts, which look at a sample, as the pilot does.
     reg_covar_ : (D,) array
         The floor that was used.
     lower_bound_ : float
@@ -429,7 +431,7 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
         """Take for the fit the best of these restarts of an algorithm on a source."""
         best = restarts.best
         self.algorithm_, self.prior_ = algorithm, algorithm.prior
-        self.n_passes_ = max(run.n_passes for run in restarts.runs)
+        self.n_passes_ = restarts.n_passes
         self.reg_covar_ = np.broadcast_to(algorithm.floor, source.n_features).astype(float)
         self._bounds_ = (*best.history, *best.bounds)
         for name, value in self._attributes(best.mixture, best.bounds, source).items():

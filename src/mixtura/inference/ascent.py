@@ -65,7 +65,7 @@ class Algorithm(Protocol):
 
 
 class Direction(NamedTuple):
-    """Asks for the derivative of the moments when a mixture's scorer moves so; it costs two reads."""
+    """Asks for the derivative of the moments when a mixture's scorer moves so: one read, of twice the work."""
 
     mixture: Mixture
     scorer: Scorer

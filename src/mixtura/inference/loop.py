@@ -34,15 +34,17 @@ class Run:
         The bound of the start, then after each update.
     stop : Stop
     passes : tuple of int
-        Reads of the data up to each of the bounds; a Hessian–vector product counts two.
+        Reads of the data up to each of the bounds.
     n_passes : int
-        All reads.
+        All reads that it asked for; a Hessian–vector product is one.
     collapses : tuple of Collapse
         Components that collapsed: fatally when ``stop.reason`` is ``"collapse"``, otherwise held at the floor.
     moments : Moments or None
         At the mixture where it ended.
     history : tuple of float
         Bounds of the climb that this one goes on from.
+    n_passes_together : int
+        Reads by all runs that climbed side by side with it; those that they shared count once.
     """
 
     start: Any
@@ -54,6 +56,7 @@ class Run:
     collapses: tuple[Collapse, ...] = ()
     moments: Moments | None = None
     history: tuple[float, ...] = ()
+    n_passes_together: int = 0
 
     @property
     def failed(self) -> bool:
@@ -135,17 +138,18 @@ def climb(
         _Rope(Climber(algorithm, stopping, start, history=history), start, solver)
         for start, algorithm, history in zip(starts, each, before, strict=True)
     ]
+    n_passes = 0
     with Sweep(source) as sweep:
         active = list(enumerate(ropes))
         while active:
-            _advance(sweep, active, observe)
+            n_passes += _advance(sweep, active, observe)
             active = [(index, rope) for index, rope in active if rope.climber.stop is None]
             if progress is not None:
                 progress(len(ropes) - len(active), len(ropes))
-    return [_run(rope) for rope in ropes]
+    return [_run(rope, n_passes) for rope in ropes]
 
 
-def _run(rope: _Rope) -> Run:
+def _run(rope: _Rope, n_passes_together: int) -> Run:
     climber = rope.climber
     assert climber.stop is not None
     bounds = tuple(climber.bounds)
@@ -159,12 +163,13 @@ def _run(rope: _Rope) -> Run:
         collapses=rope.collapses,
         moments=climber.moments,
         history=climber.history,
+        n_passes_together=n_passes_together,
     )
 
 
-def _advance(sweep: Sweep, active: list[tuple[int, _Rope]], observe: Observer | None) -> None:
-    """One read of the data (three where Hessians are asked for), and one update of all climbers."""
-    _differentiate(sweep, [rope for _, rope in active if isinstance(rope.request, Direction)])
+def _advance(sweep: Sweep, active: list[tuple[int, _Rope]], observe: Observer | None) -> int:
+    """A read of the data for all derivatives asked for and one for all mixtures, with an update of all climbers; how many reads it took."""
+    n_reads = _differentiate(sweep, [rope for _, rope in active if isinstance(rope.request, Direction)])
     trials: list[tuple[int, _Rope, Any]] = []
     for index, rope in active:
         if rope.climber.stop is not None:  # the derivative was all that its solver had waited for
@@ -174,7 +179,7 @@ def _advance(sweep: Sweep, active: list[tuple[int, _Rope]], observe: Observer | 
         if not isinstance(trial, Direction):
             trials.append((index, rope, trial))
     if not trials:
-        return
+        return n_reads
     swept = sweep([trial.scorer for *_, trial in trials], [rope.climber.algorithm.assignment for _, rope, _ in trials])
     going: dict[Algorithm, list[_Rope]] = {}
     for (index, rope, trial), (log_normaliser, moments) in zip(trials, swept, strict=True):
@@ -201,6 +206,7 @@ def _advance(sweep: Sweep, active: list[tuple[int, _Rope]], observe: Observer | 
             going.setdefault(algorithm, []).append(rope)
     for algorithm, ropes in going.items():
         _update(algorithm, ropes)
+    return n_reads + 1
 
 
 def _hand_over(rope: _Rope) -> bool:
@@ -216,14 +222,15 @@ def _hand_over(rope: _Rope) -> bool:
     return rope.steps is not None
 
 
-def _differentiate(sweep: Sweep, ropes: list[_Rope]) -> None:
+def _differentiate(sweep: Sweep, ropes: list[_Rope]) -> int:
     requests = [rope.request for rope in ropes if isinstance(rope.request, Direction)]
     if not requests:
-        return
+        return 0
     changes = sweep.along([r.mixture.scorer for r in requests], [r.scorer for r in requests])
     for rope, change in zip(ropes, changes, strict=True):
-        rope.climber.n_passes += 2
+        rope.climber.n_passes += 1
         rope.advance(change)
+    return 1
 
 
 def _update(algorithm: Algorithm, ropes: list[_Rope]) -> None:

@@ -59,7 +59,7 @@ def leap(
         if not proposals:
             return run
         tried = climb(source, proposals, algorithm, trial)
-        spent = run.n_passes + max(attempt.n_passes for attempt in tried)
+        spent = run.n_passes + tried[0].n_passes_together
         width = SAME_BOUND * stopping.total_weight
         best = places(tried, lambda attempt: attempt.bounds[-1], width)[0][0]
         if (

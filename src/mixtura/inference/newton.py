@@ -1,7 +1,7 @@
 """Newton's method: exact Hessian–vector products, conjugate gradients, and a trust region.
 
-The Hessian is never formed. Each product costs two reads of the data, so this is for the last digits of an answer, not for getting
-near it. Source: Steihaug (1983), "The conjugate gradient method and trust regions in large scale optimization".
+The Hessian is never formed. Each product is a read of the data with twice the work, so this is for the last digits of an answer, not for
+getting near it. Source: Steihaug (1983), "The conjugate gradient method and trust regions in large scale optimization".
 """
 
 from __future__ import annotations

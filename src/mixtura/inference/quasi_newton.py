@@ -2,8 +2,12 @@
 
 EM is steepest ascent in these coordinates, with steps of length one, and slow where the missing information is large. Curvature pairs
 learn just that. Far from the optimum a quasi-Newton step leaves the basin that EM would stay in, so steps are limited, and by default EM
-hands over only once its rate is steady. Sources: Nocedal and Wright (2006), "Numerical optimization", algorithm 7.4; Lange (1995), "A
-quasi-Newton acceleration of the EM algorithm".
+hands over only once its rate is steady.
+
+What is still to come is half the gradient times the step to the top, which is long where the bound is flat. Curvature pairs know only the
+directions that the ascent has been along; on a plateau the others matter more, and they are taken to be as flat as the flattest seen. So
+an ascent ends once it has been along them, or they hardly slope. Sources: Nocedal and Wright (2006), "Numerical optimization", algorithm
+7.4; Lange (1995), "A quasi-Newton acceleration of the EM algorithm".
 """
 
 from __future__ import annotations
@@ -30,7 +34,11 @@ SUFFICIENT = 1e-4
 """Share of the gain promised by the slope that a step must bring (Armijo)."""
 MOST_TRIALS = 6
 CAUTION = 0.1
-"""Curvature pairs see too little of the slowest directions, so the gain they promise must be this much below the goal."""
+"""The gain that curvature pairs promise must be this much below the goal."""
+FLAT = 0.003
+"""Whitened curvature of directions that nobody has been along, until flatter ones are seen: one minus EM's rate of convergence there."""
+FLATTEST = 1e-4
+"""With less, the ascent would not end: what is flatter than that is as good as flat."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +67,14 @@ class QuasiNewton:
         u = np.zeros(about.size)
         gradient = climber.gradient(about, u)
         pairs: list[tuple[Array, Array]] = []
+        flat = FLAT
         while True:
             direction = _ascent_direction(gradient, pairs)
             if not gradient @ direction > 0:
                 pairs.clear()
                 direction = gradient
-            remaining = 0.5 * float(gradient @ direction)
-            if stop := climber.stopping.at(remaining / CAUTION, climber.n_passes):
+            slopes = gradient @ direction / CAUTION, gradient @ _newton_step(gradient, pairs, 1 / flat)
+            if stop := climber.stopping.at(0.5 * float(max(slopes)), climber.n_passes):
                 yield from last_step(climber)
                 climber.stop = stop
                 return
@@ -81,6 +90,7 @@ class QuasiNewton:
             if step @ change > 1e-10 * np.linalg.norm(step) * np.linalg.norm(change):
                 pairs[: len(pairs) + 1 - MEMORY] = []
                 pairs.append((step, change))
+                flat = max(FLATTEST, min(flat, float(step @ change / (step @ step))))
             u, gradient = u + step, new_gradient
             if np.abs(u / about.unit).max() > REBASE:
                 about, u, pairs = climber.coordinates(), np.zeros(about.size), []
@@ -109,15 +119,21 @@ def _search(
 
 
 def _ascent_direction(gradient: Array, pairs: list[tuple[Array, Array]]) -> Array:
-    """The inverse of the curvature learnt so far, times the gradient (two-loop recursion)."""
+    """A step to the top, elsewhere as curved as along the last pair."""
+    if not pairs:
+        return gradient
+    step, change = pairs[-1]
+    return _newton_step(gradient, pairs, float((step @ change) / (change @ change)))
+
+
+def _newton_step(gradient: Array, pairs: list[tuple[Array, Array]], elsewhere: float) -> Array:
+    """The inverse of the curvature learnt so far, and so much where nothing is known, times the gradient (two-loop recursion)."""
     q, weights = gradient.copy(), []
     for step, change in reversed(pairs):
         weight = (step @ q) / (step @ change)
         weights.append(weight)
         q -= weight * change
-    if pairs:
-        step, change = pairs[-1]
-        q *= (step @ change) / (change @ change)
+    q *= elsewhere
     for (step, change), weight in zip(pairs, reversed(weights), strict=True):
         q += (weight - (change @ q) / (step @ change)) * step
     return q

@@ -53,6 +53,8 @@ class Restarts:
         Restarts given up early because others were ahead of them.
     runs : tuple of Run
         Those run to the end.
+    n_passes : int
+        Reads of all rows by them, and by those of other candidates beside them: what several runs shared counts once.
     """
 
     best: Run
@@ -61,6 +63,7 @@ class Restarts:
     n_runs: int
     n_dropped: int
     runs: tuple[Run, ...]
+    n_passes: int
 
 
 def finish(
@@ -91,11 +94,13 @@ def finish(
     """
     runs: list[list[tuple[Run, int]]] = [[] for _ in shortlists]
     waiting: list[Sequence[Start]] = [shortlist.starts for shortlist in shortlists]
+    n_passes = 0
     for following in ([shortlist.reserves for shortlist in shortlists], [()] * len(shortlists)):
         entries = [(i, start) for i, starts in enumerate(waiting) for start in starts]
         mixtures, climbing = [start.mixture for _, start in entries], [algorithms[i] for i, _ in entries]
         histories = [start.history for _, start in entries]
         climbed = climb(source, mixtures, climbing, stopping, observe, progress, solver, histories)
+        n_passes += max((run.n_passes_together for run in climbed), default=0)
         for (i, start), run in zip(entries, climbed, strict=True):
             runs[i].append((run, start.times))
         waiting = [
@@ -103,17 +108,19 @@ def finish(
         ]
         if not any(waiting):
             break
-    return [_summarised(done, shortlist, stopping) for done, shortlist in zip(runs, shortlists, strict=True)]
+    return [_summarised(done, shortlist, stopping, n_passes) for done, shortlist in zip(runs, shortlists, strict=True)]
 
 
-def _summarised(runs: Sequence[tuple[Run, int]], shortlist: Shortlist, stopping: Stopping) -> Restarts | CollapseError:
+def _summarised(
+    runs: Sequence[tuple[Run, int]], shortlist: Shortlist, stopping: Stopping, n_passes: int
+) -> Restarts | CollapseError:
     try:
-        return summarise(runs, shortlist, stopping)
+        return summarise(runs, shortlist, stopping, n_passes)
     except CollapseError as error:
         return error
 
 
-def summarise(runs: Sequence[tuple[Run, int]], shortlist: Shortlist, stopping: Stopping) -> Restarts:
+def summarise(runs: Sequence[tuple[Run, int]], shortlist: Shortlist, stopping: Stopping, n_passes: int) -> Restarts:
     """Keep the best run that did not collapse onto a handful of rows, or else the best of those that did and the floor holds.
 
     Parameters
@@ -123,6 +130,8 @@ def summarise(runs: Sequence[tuple[Run, int]], shortlist: Shortlist, stopping: S
     shortlist : Shortlist
         Where they come from.
     stopping : Stopping
+    n_passes : int
+        Reads that they took together.
 
     Raises
     ------
@@ -149,6 +158,7 @@ def summarise(runs: Sequence[tuple[Run, int]], shortlist: Shortlist, stopping: S
         n_runs=n_runs,
         n_dropped=n_runs - shortlist.n_collapsed - sum(times for _, times in runs),
         runs=tuple(run for run, _ in runs),
+        n_passes=n_passes,
     )
 
 
