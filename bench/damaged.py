@@ -1,7 +1,8 @@
-"""Hundreds of damaged files, held to one law: ``python -m bench.damaged [--files N] [--seed S] [--only KIND]``.
+"""Damaged files, held to one law: ``python -m bench.damaged [--files N] [--models N] [--seed S] [--only KIND]``.
 
-What is drawn, and the law, are in ``tests/damage.py``; the suite has a short form of the same. File ``i`` of a kind has the seed ``S + i``.
-Each kind is read in a process of its own, whose peak of memory is stated. The exit status is 1 where the law was broken.
+What is drawn, and the law, are in ``tests/damage.py`` and ``tests/damaged_models.py``; the suite has a short form of the same. File ``i``
+of a kind has the seed ``S + i``. Each kind is read in a process of its own, whose peak of memory is stated. The exit status is 1 where the
+law was broken.
 """
 
 from __future__ import annotations
@@ -13,11 +14,17 @@ import sys
 import tempfile
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.damage import FILES, Judged, judge
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # its files import each other by their bare names
+
+from damage import FILES, Judged, judge
+from damaged_models import judge_model
+
+KINDS = (*FILES, "model")
 
 
 class Report(NamedTuple):
@@ -37,9 +44,12 @@ def read_all(kind: str, seeds: range) -> Report:
     seeds : range
     """
     with tempfile.TemporaryDirectory() as folder:
-        judge(kind, seeds.start, Path(folder))  # what is imported counts for nothing
+        one = (
+            partial(judge_model, folder=Path(folder)) if kind == "model" else partial(judge, kind, folder=Path(folder))
+        )
+        one(seeds.start)  # what is imported counts for nothing
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        judged = [judge(kind, seed, Path(folder)) for seed in seeds]
+        judged = [one(seed) for seed in seeds]
     return Report(judged, before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
@@ -71,13 +81,15 @@ def summary(kind: str, seeds: range, report: Report, sentences: bool) -> str:
 def main() -> int:
     """Read as many damaged files as were asked for; 1 if the law was broken."""
     parser = argparse.ArgumentParser(prog="python -m bench.damaged", description="Hold damaged files to one law.")
-    parser.add_argument("--files", type=int, default=400, help="how many of each kind")
+    parser.add_argument("--files", type=int, default=400, help="how many of each kind but models")
+    parser.add_argument("--models", type=int, default=5000, help="how many models")
     parser.add_argument("--seed", type=int, default=0, help="of the first; the others count on from it")
-    parser.add_argument("--only", choices=sorted(FILES), help="one kind of file")
+    parser.add_argument("--only", choices=sorted(KINDS), help="one kind of file")
     parser.add_argument("--sentences", action="store_true", help="also list the sentences that refused files")
     chosen = parser.parse_args()
-    seeds, broken = range(chosen.seed, chosen.seed + chosen.files), False
-    for kind in [chosen.only] if chosen.only else FILES:
+    broken = False
+    for kind in [chosen.only] if chosen.only else KINDS:
+        seeds = range(chosen.seed, chosen.seed + (chosen.models if kind == "model" else chosen.files))
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:  # one that crashes breaks the pool
             report = pool.submit(read_all, kind, seeds).result()
         print(summary(kind, seeds, report, chosen.sentences), flush=True)

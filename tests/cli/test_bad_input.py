@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mixtura.model.mixture import Mixture
+
 Cli = Callable[..., object]
 
 BAD_DATA: dict[str, tuple[bytes | None, str]] = {
@@ -163,7 +165,16 @@ def test_models(name: str, command: str, cli: Cli, folder: Path, faithful_csv: P
     assert sentence in cli(command, "m.json", *more).complaint
 
 
-@pytest.mark.parametrize("fit", [{"optima": "abc"}, {"candidates": [1, 2], "criterion": "bic"}, {"rows": "many"}])
+@pytest.mark.parametrize(
+    "fit",
+    [
+        {"optima": "abc"},
+        {"candidates": [1, 2], "criterion": "bic"},
+        {"rows": "many"},
+        {"posterior": {"table": 7}},
+        {"posterior": {"table": ["a"], "method": "", "asked": 2, "bound": None, "n_components": {}, "verdict": ""}},
+    ],
+)
 def test_a_damaged_record_of_the_fit(fit: dict[str, object], cli: Cli, folder: Path, model: Path) -> None:
     (folder / "m.json").write_text(json.dumps({**json.loads(model.read_text()), "fit": fit}))
     assert "m.json is damaged: the record of the fit cannot be read" in cli("describe", "m.json").complaint
@@ -187,3 +198,28 @@ def test_numbers_that_do_not_fit_in_memory(cli: Cli, model: Path) -> None:
 )
 def test_usage(arguments: list[str], cli: Cli) -> None:
     assert "--help'." in cli(*arguments).complaint
+
+
+@pytest.mark.parametrize("n_features", [1, 2, 3])
+def test_means_at_the_end_of_the_range(n_features: int, cli: Cli, folder: Path) -> None:
+    pytest.importorskip("matplotlib")
+    Mixture([1.0], [[1e308] * n_features], [1.0], "spherical").save("m.json")
+    assert "cannot be drawn" in cli("plot", "m.json").complaint
+    (folder / "far.csv").write_text(",".join("abc"[:n_features]) + "\n" + ",".join(["-1e308"] * n_features) + "\n")
+    assert (
+        "far.csv are so far from the model that their log-likelihood is -inf"
+        in cli("score", "m.json", "far.csv").complaint
+    )
+    assert (
+        cli("describe", "m.json").code
+        == cli("predict", "m.json", "far.csv").code
+        == cli("sample", "m.json", 2).code
+        == 0
+    )
+    assert [path.name for path in folder.glob("*.png")] == []
+
+
+def test_a_name_that_is_not_text(cli: Cli, folder: Path, model: Path) -> None:
+    (folder / "m.json").write_text(model.read_text().replace('"waiting"', r'"\udcff"'))
+    for command in (["describe", "m.json"], ["sample", "m.json", 2]):
+        assert r"'\udcff' is not: it cannot be written as UTF-8" in cli(*command).complaint

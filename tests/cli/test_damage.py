@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from damage import FILES, judge
 
 N_FILES = 60

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from mixtura.cli.outputs import check_rows, write_rows
 
 if TYPE_CHECKING:
     from mixtura.cli.reading import Reading
+    from mixtura.cli.tables import Table
     from mixtura.ground.linalg import Array
     from mixtura.model.mixture import Mixture
 
@@ -40,7 +42,7 @@ def score(model: str, data: str, rows: bool, how: Reading, out: str | None) -> N
     if rows:
         write_rows(["log_density"], table.in_place(_log_densities(mixture, table.rows), 1), target)
     else:
-        write_rows(["quantity", "value"], _totals(mixture, table.rows), target)
+        write_rows(["quantity", "value"], _totals(mixture, table), target)
 
 
 def _log_densities(mixture: Mixture, rows: Array) -> Iterator[list[Any]]:
@@ -48,16 +50,22 @@ def _log_densities(mixture: Mixture, rows: Array) -> Iterator[list[Any]]:
         yield from ([value] for value in mixture.log_pdf(rows[start : start + BLOCK]).tolist())
 
 
-def _totals(mixture: Mixture, rows: Array) -> list[list[Any]]:
+def _totals(mixture: Mixture, table: Table) -> list[list[Any]]:
     from mixtura.assess.criteria import criteria
     from mixtura.data.array import ArraySource
+    from mixtura.ground.errors import DataError
 
-    found = criteria(mixture, ArraySource(rows))
+    found, n_rows = criteria(mixture, ArraySource(table.rows)), len(table.rows)
+    if not math.isfinite(found.log_likelihood):
+        raise DataError(
+            f"rows of {table.source} are so far from the model that their log-likelihood is {found.log_likelihood:g}; --rows shows "
+            "which. Are they in the units that the model was fitted in?"
+        )
     return [
-        ["rows", len(rows)],
+        ["rows", n_rows],
         ["parameters", found.n_parameters],
         ["log_likelihood", found.log_likelihood],
-        ["log_likelihood_per_row", found.log_likelihood / len(rows)],
+        ["log_likelihood_per_row", found.log_likelihood / n_rows],
         ["bic", found.bic],
         ["aic", found.aic],
         ["icl", found.icl],

@@ -18,6 +18,8 @@ from mixtura.model.mixture import Mixture
 
 FORMAT = "mixtura.mixture"
 VERSION = 1
+LONGEST = 60
+"""Letters of a value that a sentence shows."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,10 @@ def from_json(text: str, where: str) -> Document:
         raise ModelFileError(f'{where} is not a mixtura model: it does not say "format": "{FORMAT}".')
     version = content.get("version")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise ModelFileError(f"{where} is damaged: its version is {version!r}, not a positive integer.")
+        raise ModelFileError(f"{where} is damaged: its version is {_shown(version)}, not a positive integer.")
     if version > VERSION:
         raise ModelFileError(
-            f"{where} has version {version}; this mixtura reads up to version {VERSION}. Upgrade mixtura."
+            f"{where} has version {_shown(version)}; this mixtura reads up to version {VERSION}. Upgrade mixtura."
         )
     missing = [key for key in ("covariance_type", "weights", "means", "covariances") if key not in content]
     if missing:
@@ -81,6 +83,15 @@ def from_json(text: str, where: str) -> Document:
     except InvalidParameterError as error:
         raise ModelFileError(f"{where} is damaged: {error}") from error
     return Document(mixture, fit)
+
+
+def _shown(value: object) -> str:
+    """A value as Python writes it, cut where that is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of thousands of digits
+        return "a very large number"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def _is_numbers(value: object) -> bool:

@@ -264,8 +264,8 @@ class Mixture:
 
     def _nearest(self, rows: Array) -> NDArray[np.bool_]:
         """Which component is nearest, ``(K, B)``, to rows so far away that no density can be told from zero: it takes all."""
-        unit = np.abs(rows).max()
         scorer = self.scorer
+        unit = max(np.abs(rows).max(), np.abs(scorer.centres).max())
         scaled = Scorer(scorer.constants, scorer.centres / unit, scorer.whitening / np.abs(scorer.whitening).max())
         squares = np.square(scaled.whitened(scaled.residuals(rows / unit))).sum(axis=2)
         distances = np.where(self.weights[:, None] > 0, squares, np.inf)
@@ -515,7 +515,7 @@ def _check_simplex(weights: Array) -> None:
     if (weights < 0).any():
         raise InvalidParameterError(f"weights must not be negative; component {weights.argmin()} has {weights.min()}.")
     if abs(weights.sum() - 1) > 1e-8:
-        raise InvalidParameterError(f"weights must sum to 1; they sum to {weights.sum()!r}. Divide by the sum.")
+        raise InvalidParameterError(f"weights must sum to 1; they sum to {float(weights.sum())!r}. Divide by the sum.")
 
 
 def check_positive_definite(

@@ -139,6 +139,8 @@ def draw_regions(axes: Axes, mixture: Mixture, rows: Shown | None, names: Sequen
     """Highest-density regions of two features, under the points."""
     shares = sorted(mass, reverse=True)
     levels = highest_density_levels(mixture, shares)
+    for i in range(1, len(levels)):  # equal ones where a component is narrower than its place has digits
+        levels[i] = max(levels[i], np.nextafter(levels[i - 1], np.inf))
     limits = window(mixture, None if rows is None else rows.rows, 3.2)
     across, up = (grid_along(mixture, j, limits[j]) for j in range(2))
     points = np.stack(np.meshgrid(across, up), axis=-1)
