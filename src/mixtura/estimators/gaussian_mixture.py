@@ -37,8 +37,9 @@ from mixtura.ground.linalg import Array, raise_correlations
 from mixtura.ground.random import RandomState, as_generator
 from mixtura.inference.certificate import Certificate, certify
 from mixtura.inference.collapse import MOST_LISTED, Collapse, Collapsed, listed
-from mixtura.inference.em import ExpectationMaximization, Penalty
+from mixtura.inference.em import ExpectationMaximization
 from mixtura.inference.loop import Observer
+from mixtura.inference.penalty import Checked, Penalty, check_gradient
 from mixtura.inference.pilot import fly, pilot_source
 from mixtura.inference.race import Pool, Shortlist, Start, race
 from mixtura.inference.restarts import Restarts, finish
@@ -106,7 +107,8 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
         "auto" and "em" need soft assignment, free weights and no conjugate prior; there "auto" extrapolates EM's steps.
     penalty : Penalty, optional
         An object with ``value(mixture)`` and ``gradient(mixture)``, the derivatives by weights, means and covariances, which is added to
-        the log-likelihood. There is no closed M-step then, so any solver but "em" and "newton" serves (see docs/penalties.md).
+        the log-likelihood. There is no closed M-step then, so any solver but "em" and "newton" serves (see docs/penalties.md). A gradient
+        that is not that of the value, or an answer that is not finite, is refused.
     pilot : bool, default=True
         Whether large data (from 200 000 rows) are climbed on a subsample first, unless a start is given.
 
@@ -117,6 +119,7 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
     weights_, means_, covariances_, precisions_, precisions_cholesky_ : arrays
         Its parts in scikit-learn's shapes, in the dtype of ``X``.
     converged_ : bool
+        Whether no more than ``tol`` per row is estimated to be still to come. That the place is a maximum, ``certificate(X)`` tells.
     n_iter_ : int
         Steps of the best restart, after its start was chosen.
     n_passes_ : int
@@ -253,6 +256,8 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
         ------
         CollapseError
             If every restart collapsed, which only ``reg_covar=0`` or a negligible one allows.
+        InvalidParameterError
+            If a parameter cannot be: among others, if the gradient of the penalty is not that of its value.
 
         Warns
         -----
@@ -288,7 +293,7 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
             prior=self._prior(source, sample, structure, floor.variances),
             assignment=_ASSIGNMENTS[self.assignment],
             equal_weights=self.equal_weights,
-            penalty=self.penalty,
+            penalty=None if self.penalty is None else Checked(self.penalty),
             collapsed=floor.collapsed,
         )
 
@@ -322,6 +327,8 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
         self.algorithm_ = self._algorithm(source, sample)
         solver = solver_for(self.solver, self.algorithm_)
         shortlist = self._shortlist(source, kept, n_rows, sample, earlier)
+        if isinstance(self.algorithm_.penalty, Checked):
+            check_gradient(self.algorithm_.penalty, shortlist.starts[0].mixture)
         stopping = Stopping(float(self.tol), self.max_iter, source.total_weight)
         observe = self._observer(tasks, source) if tasks.watched or self.verbose else None
         wants_pilot = earlier is None and self._chooses_its_pilot()
@@ -503,7 +510,7 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
         rows = self._rows(X)
         check_has_gradients(self.algorithm_, "certificate")
         source, _ = as_source(rows, sample_weight, 1)
-        return certify(self.mixture_, self.stop_.remaining, source)
+        return certify(self.mixture_, self.stop_.remaining, source, self.algorithm_.penalty)
 
     def standard_errors(
         self,

@@ -15,7 +15,7 @@ import numpy as np
 
 from mixtura.ground.linalg import Array
 from mixtura.inference.collapse import Collapsed
-from mixtura.inference.em import Penalty
+from mixtura.inference.penalty import Penalty
 from mixtura.inference.stopping import Stop, Stopping
 from mixtura.model.coordinates import Coordinates
 from mixtura.model.covariance import CovarianceStructure

@@ -10,28 +10,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Protocol
 
 import numpy as np
 
 from mixtura.ground.linalg import Array, read_only
 from mixtura.inference.collapse import Collapsed, flat_components, rounding_variances
+from mixtura.inference.penalty import Penalty
 from mixtura.model.covariance import CovarianceStructure, InverseWishartPenalty
 from mixtura.model.mixture import Mixture
 from mixtura.model.moments import Moments
 from mixtura.model.prior import NormalInverseWishart
 from mixtura.model.scorer import Scorer
 from mixtura.sweep import Assignment, soft
-
-
-class Penalty(Protocol):
-    """Something added to the log-likelihood, for which the M-step has no closed form."""
-
-    def value(self, mixture: Mixture) -> float:
-        """What is added."""
-
-    def gradient(self, mixture: Mixture) -> tuple[Array, Array, Array]:
-        """Its derivatives by weights ``(K,)``, means ``(K, D)`` and covariances (natural array, as if all entries were free)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,4 +114,4 @@ class ExpectationMaximization:
     def log_prior(self, mixture: Mixture) -> float:
         """What the prior and the penalty add to the bound that is climbed."""
         added = 0.0 if self.prior is None else self.prior.log_density(mixture)
-        return added if self.penalty is None else added + float(self.penalty.value(mixture))
+        return added if self.penalty is None else added + self.penalty.value(mixture)

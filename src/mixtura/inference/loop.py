@@ -14,11 +14,15 @@ from typing import Any
 import numpy as np
 
 from mixtura.data.array import ArraySource
-from mixtura.inference.ascent import NOTHING_TO_GAIN, PLAIN_EM, Algorithm, Answer, Climber, Direction, Solver, Steps
+from mixtura.inference.ascent import PLAIN_EM, Algorithm, Answer, Climber, Direction, Solver, Steps
 from mixtura.inference.collapse import Collapse, Collapsed, held_components
 from mixtura.inference.stopping import Stop, Stopping
 from mixtura.model.moments import Moments
 from mixtura.sweep import Sweep
+
+NO_STEP = Stop(
+    "stuck", False, float("inf"), "stopped: with a component that has no rows, or at the floor, a penalty has no step"
+)
 
 
 @dataclass(frozen=True)
@@ -203,7 +207,10 @@ def _advance(sweep: Sweep, active: list[tuple[int, _Rope]], observe: Observer | 
         if climber.stop is not None:
             rope.collapses = _held_at_floor(climber)
         elif rope.steps is None and not _hand_over(rope):
-            going.setdefault(algorithm, []).append(rope)
+            if climber.stop is None:
+                going.setdefault(algorithm, []).append(rope)
+            else:  # it saw at once that there was nothing to do
+                rope.collapses = _held_at_floor(climber)
     for algorithm, ropes in going.items():
         _update(algorithm, ropes)
     return n_reads + 1
@@ -237,7 +244,7 @@ def _update(algorithm: Algorithm, ropes: list[_Rope]) -> None:
     """The M-step of all climbers that share an algorithm; where there is none, they have come as far as they can."""
     if algorithm.penalty is not None:
         for rope in ropes:
-            rope.climber.stop = NOTHING_TO_GAIN
+            rope.climber.stop = NO_STEP
         return
     updated = algorithm.maximise_stack([rope.climber.moments for rope in ropes if rope.climber.moments is not None])
     for rope, result in zip(ropes, updated, strict=True):

@@ -39,7 +39,7 @@ class Stop:
 
     Attributes
     ----------
-    reason : {"converged", "max_iter", "callback", "collapse", "fell"}
+    reason : {"converged", "max_iter", "callback", "collapse", "fell", "stuck"}
     converged : bool
         Whether no more than ``tol`` per row is still to come.
     remaining : float
