@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
 import mixtura as mx
 from mixtura.assess.criteria import criteria
@@ -96,6 +97,46 @@ def test_a_candidate_that_cannot_be_fitted_does_not_end_the_search():
     assert np.isnan(found.results_["bic"][2:]).all()
     with pytest.raises(mx.CollapseError, match="no candidate"):
         mx.GaussianMixtureSearch(1, reg_covar=0.0).fit(X)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "named"),
+    [
+        (
+            [4, 5, 6],
+            r"3 of 3 candidates did not converge: \d full, \d full, \d full\. The first stopped at max_iter=1: .*max_iter",
+        ),
+        (range(3, 9), r"6 of 6 candidates did not converge: \d full, \d full, \d full and 3 more\."),
+    ],
+)
+def test_candidates_that_did_not_converge_are_named_in_one_warning(sizes, named, faithful):
+    with pytest.warns(ConvergenceWarning, match=named) as said:
+        found = mx.GaussianMixtureSearch(sizes, max_iter=1, random_state=0).fit(faithful)
+    assert len(said) == 1
+    assert said[0].filename == __file__
+    assert not found.results_["converged"].any()
+    assert mx.GaussianMixtureSearch([2, 3], max_iter=0, random_state=0).fit(faithful).best_params_
+
+
+def test_a_best_candidate_that_is_held_at_the_floor_warns_as_a_single_fit_does():
+    X = np.repeat([[0.0, 0.0], [1.0, 1.0]], 20, axis=0)
+    with pytest.warns(mx.CollapseWarning) as alone:
+        mx.GaussianMixture(2, random_state=0).fit(X)
+    with pytest.warns(mx.CollapseWarning) as searched:
+        found = mx.GaussianMixtureSearch([2], random_state=0).fit(X)
+    assert [str(w.message) for w in searched] == [str(w.message) for w in alone]
+    assert searched[0].filename == alone[0].filename == __file__
+    assert found.results_["held_at_floor"].tolist() == [2]
+
+
+def test_one_that_was_not_chosen_is_only_seen_in_the_table():
+    rng = np.random.default_rng(0)
+    X = np.r_[rng.normal(size=(200, 2)), np.repeat([[9.0, 9.0]], 3, axis=0)]
+    found = mx.GaussianMixtureSearch([1, 2, 3], covariance_type="diag", random_state=0).fit(X)
+    table = found.results_
+    assert table["held_at_floor"][0] == 0
+    assert table["held_at_floor"][1:].any()
+    assert table["converged"].all()
 
 
 def test_a_table_with_names_and_weights(faithful):

@@ -102,6 +102,31 @@ def test_a_table_of_structures_marks_the_chosen_the_collapsed_and_the_lost(found
     assert "Not fitted, K = 2 tied: all collapsed" in text
 
 
+def test_a_table_marks_what_is_held_and_what_did_not_converge(found: Search) -> None:
+    assert found.best.mixture is not None
+    facts = fit_facts(found, 272)
+    row = next(row for row in facts["candidates"] if row["n_components"] == 3)
+    row |= {"converged": False, "held": 1}
+    line, notes = (
+        next(line for line in describe(found.best.mixture, facts).splitlines() if line.strip().startswith(start))
+        for start in ("3 ", "= ")
+    )
+    assert line.endswith("=~")
+    assert notes.split("   ") == ["  = a component is held at the floor", "~ did not converge"]
+    facts["candidates"] += [
+        {**row, "covariance_type": "tied", "sound": False},
+        {**row, "covariance_type": "diag", "held": 0},
+    ]
+    cells = next(
+        line for line in describe(found.best.mixture, facts).splitlines() if line.strip().startswith("3 ")
+    ).split()
+    assert [cell.lstrip("-0123456789.") for cell in cells] == ["", "=~", "!~", "~"]
+    older = [
+        {k: v for k, v in row.items() if k not in ("converged", "held")} for row in fit_facts(found, 272)["candidates"]
+    ]
+    assert "~" not in describe(found.best.mixture, {**facts, "candidates": older})
+
+
 def test_a_long_table_keeps_the_best(found: Search) -> None:
     facts = fit_facts(found, 272)
     row = facts["candidates"][0]

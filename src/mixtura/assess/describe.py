@@ -27,6 +27,7 @@ MATRIX_FEATURES = 6
 """Up to this many columns, covariances are shown as matrices."""
 MOST_ROWS = 12
 """Candidate tables show no more rows than this."""
+UNBROKEN = "\N{NO-BREAK SPACE}"
 MOST_OPTIMA = 5
 LEAST_SHARE = 0.005
 """Numbers of components less probable than this are not mentioned."""
@@ -122,6 +123,8 @@ def fit_facts(
                 "covariance_type": candidate.covariance_type,
                 **_scores(candidate),
                 "sound": candidate.sound,
+                "converged": candidate.converged,
+                "held": candidate.n_held,
                 "error": candidate.error,
             }
             for candidate in found.candidates
@@ -366,16 +369,25 @@ def _candidates(mixture: Mixture, facts: Facts, width: int) -> str:
         rows = [_detailed(by_place[k, shapes[0]], criterion, (k, shapes[0]) == chosen) for k in shown]
     else:
         title, header = f"{criterion.upper()} of each candidate", ["K", *shapes]
-        rows = [[str(k), *(_mark(by_place.get((k, s)), criterion, (k, s) == chosen) for s in shapes)] for k in shown]
+        room = max(len(_marks(c, (c["n_components"], c["covariance_type"]) == chosen)) for c in candidates)
+        rows = [
+            [str(k), *(_cell(by_place.get((k, s)), criterion, (k, s) == chosen, room) for s in shapes)] for k in shown
+        ]
     notes = [] if len(shapes) == 1 else ["* chosen"]
     if any(not c["sound"] and c["error"] is None for c in candidates):
         notes.append("! a component collapsed and is held at the floor")
+    if any("=" in _marks(c, False) for c in candidates):
+        notes.append("= a component is held at the floor")
+    if any("~" in _marks(c, False) for c in candidates):
+        notes.append("~ did not converge")
     if any(c["error"] is not None for c in candidates):
         notes.append("- could not be fitted")
     if len(shown) < len(sizes):
         notes.append(f"K not shown are worse ({len(sizes) - len(shown)})")
     lines = [printable(title) + " (lower is better)" * (len(shapes) > 1), _table(header, rows, width)]
-    lines += ["  " + "   ".join(notes)] if notes else []
+    whole = "   ".join(note.replace(" ", UNBROKEN) for note in notes)
+    wrapped = textwrap.wrap(whole, width, initial_indent="  ", subsequent_indent="  ")
+    lines += [line.replace(UNBROKEN, " ") for line in wrapped]
     lines += _reasons(candidates, width)
     if len(sizes) > 1 and mixture.n_components == sizes[-1]:
         lines.append(f"  K = {sizes[-1]} is the largest tried; a larger one may be better still.")
@@ -398,16 +410,22 @@ def _detailed(candidate: Facts, criterion: str, chosen: bool) -> list[str]:
     if candidate["error"] is not None:
         return [size, *["-"] * 5, ""]
     numbers = [f"{candidate[name]:.2f}" for name in ("log_likelihood", "bic", "aic", "icl")]
-    remark = f"<- chosen by {criterion.upper()}" if chosen else "" if candidate["sound"] else "!"
-    return [size, str(candidate["n_parameters"]), *numbers, remark]
+    remark = f"<- chosen by {criterion.upper()}" if chosen else ""
+    return [size, str(candidate["n_parameters"]), *numbers, " ".join(filter(None, [_marks(candidate, False), remark]))]
 
 
-def _mark(candidate: Facts | None, criterion: str, chosen: bool) -> str:
-    if candidate is None:
-        return "  "
+def _cell(candidate: Facts | None, criterion: str, chosen: bool, room: int) -> str:
+    if candidate is None or candidate["error"] is not None:
+        return ("" if candidate is None else "-") + " " * room
+    return f"{candidate[criterion]:.2f}" + _marks(candidate, chosen).ljust(room)
+
+
+def _marks(candidate: Facts, chosen: bool) -> str:
+    """What is to be said of a candidate beside its numbers; older records say less."""
     if candidate["error"] is not None:
-        return "- "
-    return f"{candidate[criterion]:.2f}" + ("*" if chosen else " " if candidate["sound"] else "!")
+        return ""
+    held = "" if not candidate.get("held") else "="
+    return "*" * chosen + (held if candidate["sound"] else "!") + "~" * (not candidate.get("converged", True))
 
 
 def _reasons(candidates: Sequence[Facts], width: int) -> list[str]:

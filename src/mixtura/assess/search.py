@@ -53,6 +53,16 @@ class Candidate:
         return self.restarts is not None and not self.restarts.best.is_spiked
 
     @property
+    def converged(self) -> bool:
+        """Whether it was fitted, and its best restart has converged."""
+        return self.restarts is not None and self.restarts.best.stop.converged
+
+    @property
+    def n_held(self) -> int:
+        """Components that are held at the floor."""
+        return 0 if self.restarts is None else len(self.restarts.best.collapses)
+
+    @property
     def log_likelihood(self) -> float | None:
         """``ℓ`` of the data."""
         return None if self.criteria is None else self.criteria.log_likelihood

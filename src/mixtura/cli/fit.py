@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -191,12 +192,19 @@ def _likeliest(
     table: Table, sizes: range, structures: list[str], seed: int, settings: dict[str, Any]
 ) -> tuple[Mixture, dict[str, Any]]:
     """The mixture that the criterion chooses, and what is to be remembered of the search."""
+    from sklearn.exceptions import ConvergenceWarning
+
     from mixtura.assess.describe import fit_facts
     from mixtura.estimators.search import GaussianMixtureSearch
+    from mixtura.ground.errors import CollapseWarning
 
     found = GaussianMixtureSearch(
         sizes, covariance_type=structures, random_state=seed, verbose=int(on_terminal(sys.stderr)), **settings
-    ).fit(table.rows)
+    )
+    with warnings.catch_warnings():
+        for told_by_the_summary in (CollapseWarning, ConvergenceWarning):
+            warnings.simplefilter("ignore", told_by_the_summary)
+        found.fit(table.rows)
     facts = fit_facts(
         found.search_,
         len(table.rows),

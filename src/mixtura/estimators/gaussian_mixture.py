@@ -457,12 +457,22 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
         return attributes
 
     def _warn(self) -> None:
+        self._warn_of_collapses(stacklevel=5)
+        if not self.converged_ and self.max_iter:
+            which = "the fit" if self.n_init == 1 else f"the best of n_init={self.n_init} restarts"
+            warnings.warn(
+                f"{which} did not converge: {self.stop_.sentence}.{remedy_of(self.stop_)}",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+
+    def _warn_of_collapses(self, stacklevel: int) -> None:
         if self.collapses_:
             warnings.warn(
                 f"{listed(self.collapses_)}. Held at the floor (reg_covar={self.reg_covar!r}), as is right where a column has few "
                 "values. Otherwise try fewer components, a prior (covariance_prior='empirical'), or another reg_covar.",
                 CollapseWarning,
-                stacklevel=4,
+                stacklevel=stacklevel,
             )
         if without_rows := np.flatnonzero(self.weights_ == 0).tolist():
             others = f" and {len(without_rows) - MOST_LISTED} more" if len(without_rows) > MOST_LISTED else ""
@@ -470,14 +480,7 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
                 f"no row belongs to component{'s' * (len(without_rows) > 1)} "
                 f"{', '.join(map(str, without_rows[:MOST_LISTED]))}{others}: weight zero. Try fewer components or another start.",
                 CollapseWarning,
-                stacklevel=4,
-            )
-        if not self.converged_ and self.max_iter:
-            which = "the fit" if self.n_init == 1 else f"the best of n_init={self.n_init} restarts"
-            warnings.warn(
-                f"{which} did not converge: {self.stop_.sentence}.{remedy_of(self.stop_)}",
-                ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=stacklevel,
             )
 
     def certificate(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> Certificate:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
 from numbers import Integral, Real
@@ -10,6 +11,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -17,11 +19,12 @@ from mixtura.assess.criteria import CRITERIA
 from mixtura.assess.search import Candidate, search
 from mixtura.estimators.fitted import FittedMixture, replaced_fit
 from mixtura.estimators.gaussian_mixture import GaussianMixture
-from mixtura.estimators.inputs import as_rows, as_source, variance_floor
+from mixtura.estimators.inputs import as_rows, as_source, remedy_of, variance_floor
 from mixtura.estimators.progress import progress_bar
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.ground.random import RandomState, as_generator
+from mixtura.inference.collapse import MOST_LISTED
 from mixtura.inference.em import ExpectationMaximization
 from mixtura.inference.seeding import seeding_sample
 from mixtura.inference.stopping import Stopping
@@ -56,7 +59,8 @@ class GaussianMixtureSearch(FittedMixture, BaseEstimator):
     ----------
     results_ : dict of arrays
         A row for each candidate, the best first: ``n_components``, ``covariance_type``, ``rank``, ``log_likelihood``, ``n_parameters``,
-        ``bic``, ``aic``, ``icl``, ``n_iter``, ``converged``, ``error``. ``pandas.DataFrame(search.results_)`` makes a table of it.
+        ``bic``, ``aic``, ``icl``, ``n_iter``, ``converged``, ``held_at_floor`` (how many components are), ``error``.
+        ``pandas.DataFrame(search.results_)`` makes a table of it.
         Candidates with a component that has collapsed onto too few rows to be a group come after the sound ones, and those that could
         not be fitted, with NaN and the reason in ``error``, last.
     best_estimator_ : GaussianMixture
@@ -135,11 +139,36 @@ class GaussianMixtureSearch(FittedMixture, BaseEstimator):
         ------
         CollapseError
             If no candidate could be fitted.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If candidates did not converge, other than those that come last because a component has collapsed.
+        CollapseWarning
+            If a component of the best is held at the floor ``reg_covar``, or has no rows.
         """
         self._validate_params()
         with replaced_fit(self):
             self._search(X, sample_weight)
+        self._warn()
         return self
+
+    def _warn(self) -> None:
+        self.best_estimator_._warn_of_collapses(stacklevel=4)
+        competing = [c for c in self.search_.ranked() if c.sound or c is self.search_.best]
+        cut_short = [c for c in competing if not c.converged]
+        if not cut_short or not self.max_iter:
+            return
+        named = ", ".join(f"{c.n_components} {c.covariance_type}" for c in cut_short[:MOST_LISTED])
+        others = f" and {len(cut_short) - MOST_LISTED} more" if len(cut_short) > MOST_LISTED else ""
+        assert cut_short[0].restarts is not None
+        stop = cut_short[0].restarts.best.stop
+        warnings.warn(
+            f"{len(cut_short)} of {len(self.search_.candidates)} candidates did not converge: {named}{others}. The first "
+            f"{stop.sentence}.{remedy_of(stop)}",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
 
     def _search(self, X: ArrayLike, sample_weight: ArrayLike | None) -> None:
         sizes = self._sizes()
@@ -215,6 +244,7 @@ def _table(ranked: list[Candidate]) -> dict[str, NDArray[Any]]:
         **{name: np.array([getattr(c, name) for c in ranked], dtype=float) for name in numbers},
         "n_parameters": np.array([c.n_parameters or 0 for c in ranked]),
         "n_iter": np.array([0 if run is None else run.n_iter for run in runs]),
-        "converged": np.array([run is not None and run.stop.converged for run in runs]),
+        "converged": np.array([c.converged for c in ranked]),
+        "held_at_floor": np.array([c.n_held for c in ranked]),
         "error": np.array([c.error or "" for c in ranked]),
     }
