@@ -12,7 +12,6 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import cross_validate
 
 import mixtura as mx
-from mixtura.inference.stochastic import Stream
 from mixtura.sweep import hard, soft
 
 COPIES = {
@@ -271,7 +270,7 @@ def test_a_posterior_refuses_rows_that_are_not_finite(faithful):
 
 def test_a_stream_is_gone_after_a_fit(faithful):
     gm = mx.GaussianMixture(2, solver="gradient", random_state=0).partial_fit(faithful)
-    assert isinstance(gm._stream_, Stream)
+    assert gm._stream_ is not None
     gm.fit(faithful)
     assert gm._stream_ is None
     assert not hasattr(gm, "losses_")

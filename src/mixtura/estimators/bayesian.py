@@ -50,7 +50,7 @@ from mixtura.inference.race import Pool, Shortlist, Start, race
 from mixtura.inference.restarts import Optimum, Restarts, finish, summarise
 from mixtura.inference.seeding import seeding_sample
 from mixtura.inference.starts import SEEDINGS, seeded
-from mixtura.inference.stochastic import BATCH_ROWS, Blend, Step, Stream, begin, learn_all
+from mixtura.inference.stochastic import BATCH_ROWS, begin, learn_all, rows_to_begin
 from mixtura.inference.stopping import Stopping
 from mixtura.inference.telescoping import ComponentCountLaw
 from mixtura.inference.variational import CoordinateAscent
@@ -468,27 +468,28 @@ class BayesianGaussianMixture(SummarisesDraws, LearnsFromBatches, FittedMixture,
         """Stochastic variational inference from each start, one after another."""
         rng, sample = as_generator(self.random_state), seeding_sample(source, self.n_components).source
         batch_rows, watch = self.batch_size or BATCH_ROWS, self._say_loss if self.verbose else None
+        n_begun = min(sample.n_rows, rows_to_begin(self.n_components, source.n_features))
+        weight = source.total_weight * n_begun / source.n_rows
         runs = [
-            learn_all(source, begin(start.mixture, sample), algorithm, batch_rows, stopping, rng, watch)
+            learn_all(source, begin(start.mixture, sample, weight), algorithm, batch_rows, stopping, rng, watch)
             for start in shortlist.starts
         ]
         _, self.losses_ = max(runs, key=lambda pair: pair[0].bounds[-1])
         return _summarised([run for run, _ in runs], shortlist, stopping, sum(run.n_passes for run, _ in runs))
 
     def _begin_stream(
-        self, source: ArraySource, kept: Array | None, n_rows: int
-    ) -> tuple[CoordinateAscent, Step, Posterior]:
+        self, source: ArraySource, kept: Array | None, n_rows: int, earlier: Earlier | None, enough: bool
+    ) -> tuple[CoordinateAscent, Shortlist]:
         self._check_known()
+        if self.guide is not None:
+            raise InvalidParameterError("partial_fit follows no guide; leave it at None, or use fit.")
         algorithm = self._algorithm(source)
         self._adopt_prior(algorithm)
-        start: Posterior = self._shortlist(source, kept, n_rows, algorithm, self._earlier()).starts[0].mixture
-        return algorithm, Blend(algorithm), start
+        return algorithm, self._shortlist(source, kept, n_rows, algorithm, earlier)
 
-    def _adopt_stream(self, stream: Stream, source: ArraySource) -> None:
-        self._adopt_posterior(stream.belief, source.rows.dtype)
-        self.converged_, self.n_iter_ = False, stream.n_steps
-        self.lower_bounds_ = [-loss * stream.weight for loss in self.losses_]
-        self.lower_bound_ = self.lower_bounds_[-1]
+    def _adopt_stream(self, belief: Posterior, loss: float, weight: float, dtype: np.dtype) -> None:
+        self._adopt_posterior(belief, dtype)
+        self.lower_bound_ = -loss * weight
 
     def _check_room(self, prior: NormalInverseWishart) -> None:
         """Raise if a share that float32 cannot tell from zero would count beside the prior."""

@@ -60,6 +60,18 @@ def parts_of(mixture: Mixture, dtype: DTypeLike) -> dict[str, Any]:
 
 
 @contextmanager
+def kept_whole(estimator: BaseEstimator) -> Iterator[None]:
+    """Where what is done to an estimator fails, all of its attributes are as before."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
+
+
+@contextmanager
 def replaced_fit(estimator: BaseEstimator) -> Iterator[None]:
     """Take away all that the last fit has left; where the new one fails, put it back."""
     before = {name: value for name, value in vars(estimator).items() if name.endswith("_") and name[:2] != "__"}

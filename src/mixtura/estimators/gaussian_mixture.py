@@ -46,7 +46,6 @@ from mixtura.inference.restarts import Restarts, finish
 from mixtura.inference.seeding import SeedingSample, seeding_sample
 from mixtura.inference.solvers import SOLVERS, check_has_gradients, solver_for
 from mixtura.inference.starts import REMEDY, SEEDINGS, above_floor, near_centres, seeded, single_gaussian
-from mixtura.inference.stochastic import GradientStep, Step, Stream
 from mixtura.inference.stopping import Stop, Stopping
 from mixtura.model.covariance import COVARIANCE_TYPES, CovarianceStructure, covariance_structure
 from mixtura.model.mixture import Mixture
@@ -103,7 +102,8 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
     solver : {"auto", "em", "lbfgs", "newton", "gem", "gradient"}, default="auto"
         How to climb. "auto" is EM while EM is fast, then quasi-Newton ascent once EM's rate says that it will be slow; "lbfgs" takes over
         after ten passes; "newton" uses exact Hessian–vector products, a pass each, for the last digits; "gem" replaces the M-step by
-        a gradient step, "gradient" is plain first-order ascent, and the one that learns from streams through ``partial_fit``. All but
+        a gradient step, "gradient" is plain first-order ascent, and the one that learns from streams, through ``partial_fit``, by online EM
+        (steps along the gradient in the coordinates of the moments). All but
         "auto" and "em" need soft assignment, free weights and no conjugate prior; there "auto" extrapolates EM's steps.
     penalty : Penalty, optional
         An object with ``value(mixture)`` and ``gradient(mixture)``, the derivatives by weights, means and covariances, which is added to
@@ -143,7 +143,8 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
     restarts_ : Restarts
         All of this in one record; ``restarts_.best`` is the best run with its start.
     losses_ : list of float
-        After ``partial_fit``: the negative log-likelihood per row of each batch, before it was learnt from.
+        After ``partial_fit``: the negative log-likelihood per row of each batch, before it was learnt from; of the first rows, from the
+        batch on after which there was a mixture.
     algorithm_ : ExpectationMaximization
         The algorithm that was run.
     prior_ : NormalInverseWishart or None
@@ -298,27 +299,26 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
         )
 
     def _begin_stream(
-        self, source: ArraySource, kept: Array | None, n_rows: int
-    ) -> tuple[ExpectationMaximization, Step, Mixture]:
+        self, source: ArraySource, kept: Array | None, n_rows: int, earlier: Earlier | None, enough: bool
+    ) -> tuple[ExpectationMaximization, Shortlist]:
         sample = seeding_sample(source, self.n_components)
-        self.algorithm_ = self._algorithm(source, sample)
-        solver_for(self.solver, self.algorithm_)
+        algorithm = self._algorithm(source, sample)
+        solver_for(self.solver, algorithm)
         if self.penalty is not None:
             raise InvalidParameterError("partial_fit climbs the plain likelihood; it takes no penalty.")
-        earlier = self._earlier()
-        start: Mixture = self._shortlist(source, kept, n_rows, sample, earlier).starts[0].mixture
-        if not start.weights.all():  # what has no weight would never get any
-            weights = start.weights + 1 / source.total_weight
-            start = replace_parts(start, weights / weights.sum(), None, None)
-        return self.algorithm_, GradientStep(self.algorithm_), start
+        if not enough:  # to few rows a likelihood fits spikes
+            algorithm = replace(algorithm, prior=self._empirical(source, sample, algorithm.structure, algorithm.floor))
+        self.algorithm_, self.prior_ = algorithm, algorithm.prior
+        self.reg_covar_ = np.broadcast_to(algorithm.floor, source.n_features).astype(float)
+        shortlist = self._shortlist(source, kept, n_rows, sample, earlier)
+        starts = [start._replace(mixture=_with_all_weights(start.mixture, source)) for start in shortlist.starts]
+        return algorithm, shortlist._replace(starts=starts)
 
-    def _adopt_stream(self, stream: Stream, source: ArraySource) -> None:
-        bounds = tuple(-loss * source.total_weight for loss in self.losses_)
-        for name, value in self._attributes(stream.belief, bounds, source).items():
-            setattr(self, name, value)
-        self.collapses_ = ()
-        self.n_iter_, self.converged_ = stream.n_steps, False
-        self.stop_ = Stop("batches", False, float("inf"), f"learnt from {stream.n_steps} batches")
+    def _adopt_stream(self, belief: Mixture, loss: float, weight: float, dtype: np.dtype) -> None:
+        named = belief.with_feature_names(getattr(self, "feature_names_in_", None))
+        self.__dict__.update(parts_of(named, dtype))
+        self.lower_bound_, self.collapses_ = -loss, ()
+        self.stop_ = Stop("batches", False, float("inf"), f"learnt from {self.n_iter_} batches")
 
     def _climb(
         self, source: ArraySource, kept: Array | None, n_rows: int, tasks: FitTasks, earlier: Earlier | None
@@ -357,6 +357,12 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
                     f"covariance_prior is for {len(self.covariance_prior.mean)} features; the data have {source.n_features}."
                 )
             return self.covariance_prior
+        return self._empirical(source, sample, structure, floor)
+
+    def _empirical(
+        self, source: ArraySource, sample: SeedingSample, structure: CovarianceStructure, floor: Array | float
+    ) -> NormalInverseWishart:
+        """The weak prior in the units of the data."""
         moments = moments_of_all(source, diagonal=structure.diagonal)
         covariance = moments.scatter()[0] / moments.count[0]
         if not np.any(floor):  # a prior is there so that nothing collapses: its own scale is not singular
@@ -570,3 +576,11 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
             n_replicates=n_replicates,
             random_state=random_state,
         )
+
+
+def _with_all_weights(start: Mixture, source: ArraySource) -> Mixture:
+    """A start none of whose components has no weight: it would never get any."""
+    if start.weights.all():
+        return start
+    weights = start.weights + 1 / source.total_weight
+    return replace_parts(start, weights / weights.sum(), None, None)

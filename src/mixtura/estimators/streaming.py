@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,12 +10,49 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
 
 from mixtura.data.array import ArraySource
-from mixtura.estimators.fitted import replaced_fit
+from mixtura.estimators.fitted import Earlier, kept_whole, replaced_fit
 from mixtura.estimators.inputs import as_rows, as_source
-from mixtura.ground.errors import InvalidParameterError
+from mixtura.ground.errors import CollapseError, InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.inference.ascent import Algorithm
-from mixtura.inference.stochastic import Step, Stream, begin, learn
+from mixtura.inference.collapse import Collapsed
+from mixtura.inference.race import Shortlist
+from mixtura.inference.restarts import finish
+from mixtura.inference.starts import REMEDY
+from mixtura.inference.stochastic import Stream, begin, learn, read, rows_to_begin
+from mixtura.inference.stopping import Stopping
+from mixtura.model.covariance import covariance_structure
+
+GROWTH = 1.25
+"""The first rows are fitted anew whenever there are so many times more of them: in all that costs what five last fits do."""
+
+
+class Gathered(NamedTuple):
+    """The first rows of a stream, kept until there are enough to begin with.
+
+    Attributes
+    ----------
+    rows : ArraySource or None
+    n_fitted : int
+        How many of them what is believed meanwhile was fitted to.
+    belief : Mixture, Posterior or None
+    earlier : Earlier or None
+        What the stream goes on from.
+    """
+
+    rows: ArraySource | None = None
+    n_fitted: int = 0
+    belief: Any = None
+    earlier: Earlier | None = None
+
+    def followed_by(self, batch: ArraySource) -> ArraySource:
+        """The rows with those of a batch, none of which the caller can change any more."""
+        sources = [batch] if self.rows is None else [self.rows, batch]
+        rows = np.concatenate([source.rows for source in sources])
+        if all(source.weights is None for source in sources):
+            return ArraySource(rows)
+        weights = [np.ones(source.n_rows) if source.weights is None else source.weights for source in sources]
+        return ArraySource(rows, np.concatenate(weights))
 
 
 def _learns_from_batches(estimator: LearnsFromBatches) -> bool:
@@ -29,52 +66,144 @@ class LearnsFromBatches:
     """An estimator one of whose solvers can learn from one batch after another."""
 
     _batch_solver: str
-    _stream_: Stream | None = None
+    _stream_: Gathered | Stream | None = None
+    _stream_algorithm_: Algorithm
     n_components: int
+    covariance_type: Any
+    init_params: Any
+    tol: Any
+    max_iter: int
+    losses_: list[float]
+    lower_bound_: float
+    lower_bounds_: list[float]
 
     @available_if(_learns_from_batches)
     def partial_fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
-        """Learn from one batch of rows; the first one also decides where to start, and about the data-scaled defaults.
+        """Learn from one batch of rows, of any size.
 
-        Steps grow smaller as ``(t + 10)^−0.7``, so batches should be of about equal size and in no particular order.
+        The first ``100 K (D + 1)`` rows are kept, and fitted anew as they grow by a quarter, under a weak prior as long as they are
+        fewer; there is no mixture before there are ``K`` rows. Then they are let go, and every batch moves what is believed, in proportion
+        to its weight among all that has passed by: how rows are cut into batches matters little, and where rows come in random
+        order, one read ends about where a fit of all of them does.
+
+        A stream is taken to be of one law. Rows that are *sorted* are learnt as they come, and later ones count for more: shuffle them, or
+        use ``fit`` if there is room for all of them. Where the law *drifts*, what is believed lags behind by about a third of the stream:
+        keep the last rows, and ``fit`` these with ``warm_start=True``.
 
         Parameters
         ----------
         X : (B, D) array-like
         y : ignored
         sample_weight : (B,) array-like, optional
+            Non-negative weights; a batch whose weights are all zero changes nothing.
+
+        Raises
+        ------
+        InvalidParameterError
+            If ``n_components`` or ``covariance_type`` is no longer that of the stream. A batch that is refused, for whatever
+            reason, leaves the estimator as it was.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import mixtura as mx
+        >>> X, _ = mx.Mixture([0.3, 0.7], [[-4.0], [4.0]], [1.0, 1.0], "spherical").sample(5000, random_state=0)
+        >>> gm = mx.GaussianMixture(2, solver="gradient", random_state=0)
+        >>> for batch in np.array_split(X, 500):
+        ...     gm = gm.partial_fit(batch)
+        >>> np.sort(gm.weights_).round(1).tolist()
+        [0.3, 0.7]
         """
-        self._validate_params()  # type: ignore[attr-defined]
+        if not isinstance(self._stream_, Stream):  # whose parameters have been seen to
+            self._validate_params()  # type: ignore[attr-defined]
         if self._stream_ is not None:
-            return self._learn(X, sample_weight)
+            with kept_whole(self):
+                return self._learn(X, sample_weight)
+        earlier = self._earlier()
         with replaced_fit(self):
+            self._stream_ = Gathered(earlier=earlier)
             return self._learn(X, sample_weight)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "weights_" in vars(self)
 
     def _learn(self, X: ArrayLike, sample_weight: ArrayLike | None) -> Self:
-        first = self._stream_ is None
-        rows: Array = validate_data(
-            self, as_rows(X), dtype=[np.float64, np.float32], ensure_min_samples=2 if first else 1, reset=first
-        )
-        source, kept = as_source(rows, sample_weight, self.n_components if first else 1)
-        if self._stream_ is None:
-            self._stream_algorithm_, self._step_, start = self._begin_stream(source, kept, len(rows))
-            self._stream_, self.losses_ = begin(start, source), list[float]()
-        self._stream_, loss = learn(self._stream_, source, self._step_, self._stream_algorithm_)
-        if not np.isfinite(loss):
-            raise InvalidParameterError(
-                "the batch has no density under what was learnt so far; is it on the same scale?"
-            )
-        self.losses_.append(loss)
-        self._adopt_stream(self._stream_, source)
+        stream = self._stream_
+        is_first = isinstance(stream, Gathered) and stream.rows is None
+        rows: Array = validate_data(self, as_rows(X), dtype=[np.float64, np.float32], reset=is_first)
+        if np.shape(sample_weight) == rows.shape[:1] and not np.any(sample_weight):  # type: ignore[arg-type]
+            return self
+        labelled = is_first and not isinstance(self.init_params, str)
+        batch, kept = as_source(rows, sample_weight, self.n_components if labelled else 1)
+        if isinstance(stream, Gathered):
+            self._gather(stream, batch, kept, len(rows))
+        elif stream is not None:
+            self._go_on(stream, batch)
         return self
 
-    _step_: Step
-    _stream_algorithm_: Algorithm
+    def _gather(self, gathered: Gathered, batch: ArraySource, kept: Array | None, n_rows: int) -> None:
+        """Keep a batch of the first rows; fit all of them if it is time to, and begin once there are enough."""
+        rows = gathered.followed_by(batch)
+        enough = rows.n_rows >= rows_to_begin(self.n_components, rows.n_features)
+        n_fitted, belief, earlier = gathered.n_fitted, gathered.belief, gathered.earlier
+        if enough or rows.n_rows >= max(2, self.n_components, GROWTH * n_fitted):
+            if belief is not None and not isinstance(self.init_params, str):  # labels were those of the first batch
+                earlier = Earlier(belief, ())
+            try:
+                belief, n_fitted = self._fit_first(rows, kept, n_rows, earlier, enough), rows.n_rows
+            except CollapseError:
+                if enough:
+                    raise
+        self._stream_ = begin(belief, rows) if enough else Gathered(rows, n_fitted, belief, gathered.earlier)
+        if belief is not None:
+            loss, _ = read(belief, batch, self._stream_algorithm_, rows.total_weight)
+            self._believe(belief, loss, rows.total_weight, batch.rows.dtype)
 
-    def _begin_stream(self, source: ArraySource, kept: Array | None, n_rows: int) -> tuple[Algorithm, Step, Any]:
-        """The algorithm, how it learns, and the belief to begin with."""
+    def _fit_first(
+        self, rows: ArraySource, kept: Array | None, n_rows: int, earlier: Earlier | None, enough: bool
+    ) -> Any:
+        """What is believed after the first rows."""
+        self._stream_algorithm_, shortlist = self._begin_stream(rows, kept, n_rows, earlier, enough)
+        stopping = Stopping(float(self.tol), self.max_iter, rows.total_weight)
+        (restarts,) = finish(rows, [shortlist], [self._stream_algorithm_], stopping)
+        if isinstance(restarts, CollapseError):
+            raise restarts
+        return restarts.best.mixture
+
+    def _go_on(self, stream: Stream, batch: ArraySource) -> None:
+        algorithm = self._stream_algorithm_
+        begun, now = algorithm.structure.name, covariance_structure(self.covariance_type, batch.n_features).name
+        if stream.leading.n_components != self.n_components or now != begun:
+            raise InvalidParameterError(
+                f"this stream is of {stream.leading.n_components} components, covariance_type={begun!r}; now "
+                f"n_components={self.n_components}, covariance_type={self.covariance_type!r}. Set them back, or begin with a clone."
+            )
+        try:
+            stream, loss = learn(stream, batch, algorithm)
+            belief = algorithm.maximise(stream.weight * stream.averaged)
+        except Collapsed as collapsed:
+            raise CollapseError(f"{collapsed}. {REMEDY}") from collapsed
+        self._stream_ = stream
+        self._believe(belief, loss, stream.weight, batch.rows.dtype)
+
+    def _believe(self, belief: Any, loss: float, weight: float, dtype: np.dtype) -> None:
+        if "losses_" not in vars(self):
+            self.losses_, self.lower_bounds_ = [], []
+        self.n_iter_, self.converged_ = len(self.losses_) + 1, False
+        self._adopt_stream(belief, loss, weight, dtype)
+        self.losses_.append(loss)
+        self.lower_bounds_.append(self.lower_bound_)
+
+    def _earlier(self) -> Earlier | None:
+        """What a warm start goes on from."""
         raise NotImplementedError
 
-    def _adopt_stream(self, stream: Stream, source: ArraySource) -> None:
+    def _begin_stream(
+        self, source: ArraySource, kept: Array | None, n_rows: int, earlier: Earlier | None, enough: bool
+    ) -> tuple[Algorithm, Shortlist]:
+        """The algorithm, and where it begins, by the first rows; whether they are enough to go by says ``enough``."""
+        raise NotImplementedError
+
+    def _adopt_stream(self, belief: Any, loss: float, weight: float, dtype: np.dtype) -> None:
         """Set the fitted attributes."""
         raise NotImplementedError

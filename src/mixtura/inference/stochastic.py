@@ -1,37 +1,41 @@
 """Ascent by small batches of rows, for data too many to read at every step, or that pass by once.
 
-A step looks at one batch and goes a share ``ρ_t = (t + τ)^−κ`` of the way that the batch alone would have it go. In *blending*, moments go
-that way, ``S ← (1 − ρ) S + ρ (N/B) S_batch``, and the belief follows from them. For a conjugate posterior these are steps along the natural
-gradient of the evidence lower bound: stochastic variational inference (Hoffman, Blei, Wang and Paisley 2013, "Stochastic variational
-inference"). *Gradient steps* move a point in coordinates in which EM is a step of length one. The schedule is that of Robbins and Monro
-(1951), which converges for ``½ < κ ≤ 1``.
+A step has a batch's rows shared out by what is believed of late, and blends the moments that come back with those before. For a point that
+is online EM (Cappé and Moulines 2009, "On-line expectation–maximization algorithm for latent data models"), a step along the gradient of
+the log-likelihood in the metric in which EM is a step of length one; for a conjugate posterior it is stochastic variational inference
+(Hoffman, Blei, Wang and Paisley 2013), a step along the natural gradient of the evidence lower bound.
+
+Steps are counted in weight, not in batches. After ``x`` times the weight that a stream began with, *recent* moments, by which rows are
+shared out, remember ``x^κ`` of that: ``dS/dx = x^−κ (s − S)``, solved exactly over a batch, so that a hundred batches of one row take them
+as far as one batch of a hundred. ``½ < κ ≤ 1`` is the condition of Robbins and Monro (1951). *Averaged* moments, from which follows what is
+believed in the end, count rows by their weight, and later ones for more (Polyak and Juditsky 1992): they come about as close as an ascent
+over all rows, whatever the rate of EM.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from mixtura.data.array import ArraySource
-from mixtura.inference.ascent import Algorithm, is_sound
-from mixtura.inference.gradient import LARGEST_STEP
+from mixtura.ground.errors import DataError
+from mixtura.inference.ascent import Algorithm
 from mixtura.inference.loop import Run
-from mixtura.inference.starts import above_floor
 from mixtura.inference.stopping import SHARE_OF_TOL, Stop, Stopping, remaining_gain
-from mixtura.model.coordinates import Coordinates
-from mixtura.model.mixture import Mixture
 from mixtura.model.moments import Moments
 from mixtura.sweep import Sweep
 
-DELAY = 10.0
-FORGETTING = 0.7
-"""``τ`` and ``κ``: the first steps weigh a fifth of what is believed; the start is forgotten within a few hundred, and noise dies out."""
+FORGETTING = 0.6
+"""``κ``: recent moments are short enough to leave a poor start behind, and long enough for their noise to die out."""
+AVERAGING = 2.0
+"""The weight of a row in the average grows with its place to this power less one: the second half of the rows has three quarters of it."""
+ROWS_TO_BEGIN = 100
+"""For each weight and coordinate of a mean, ``K (D + 1)`` of them: from so few on, no component was lost in thousands of streams."""
 BATCH_ROWS = 4096
-MOST_HALVINGS = 20
-"""Of a step that leads to where nothing can be told from rounding."""
 
 
 @dataclass(frozen=True)
@@ -40,73 +44,56 @@ class Stream:
 
     Attributes
     ----------
-    belief : Mixture or Posterior
-    moments : Moments
-        Blended, per row.
-    n_steps : int
+    leading : Mixture or Posterior
+        What rows are shared out by; it follows from the recent moments.
+    recent, averaged : Moments
+        Per row.
     weight : float
-        Of all rows seen.
+        Of all rows so far.
+    begun : float
+        Of those that it began with.
     """
 
-    belief: Any
-    moments: Moments
-    n_steps: int = 0
-    weight: float = 0.0
+    leading: Any
+    recent: Moments
+    averaged: Moments
+    weight: float
+    begun: float
+
+    def after(self, batch: Moments, weight: float) -> Stream:
+        """With a batch's moments per row blended in; what leads has still to follow."""
+        total = self.weight + weight
+        recent = _blended(self.recent, kept_of_recent(self.weight / self.begun, total / self.begun), batch)
+        averaged = _blended(self.averaged, (self.weight / total) ** AVERAGING, batch)
+        return replace(self, recent=recent, averaged=averaged, weight=total)
 
 
-def share(n_steps: int) -> float:
-    """``ρ_t``."""
-    return float((n_steps + 1 + DELAY) ** -FORGETTING)
+def rows_to_begin(n_components: int, n_features: int) -> int:
+    """How many rows a stream begins with."""
+    return ROWS_TO_BEGIN * n_components * (n_features + 1)
 
 
-class Step(Protocol):
-    """How a belief learns from a batch."""
-
-    def __call__(self, stream: Stream, batch: Moments, total_weight: float) -> tuple[Any, Moments]:
-        """The next belief and the blended moments, from the batch's moments per row."""
-
-
-@dataclass(frozen=True)
-class Blend:
-    """The belief follows from the blended moments, as it does from those of all rows."""
-
-    algorithm: Algorithm
-
-    def __call__(self, stream: Stream, batch: Moments, total_weight: float) -> tuple[Any, Moments]:
-        rho = share(stream.n_steps)
-        blended = (1 - rho) * stream.moments + rho * batch
-        return self.algorithm.maximise(total_weight * blended), blended
+def kept_of_recent(before: float, after: float) -> float:
+    """The share of the recent moments that is left, from ``before`` to ``after`` times the weight at the beginning."""
+    power = 1 - FORGETTING
+    return math.exp((before**power - after**power) / power)
 
 
-@dataclass(frozen=True)
-class GradientStep:
-    """A step along the gradient of the batch's log-likelihood; nothing is remembered but the point."""
-
-    algorithm: Algorithm
-
-    def __call__(self, stream: Stream, batch: Moments, total_weight: float) -> tuple[Any, Moments]:
-        # In units of what is believed, not of the batch: a component that has no row in a small one would hold all others.
-        about = Coordinates(stream.belief, stream.belief.weights)
-        u = np.zeros(about.size)
-        step = share(stream.n_steps) * about.gradient(u, batch)
-        step *= min(1.0, LARGEST_STEP / max(float(np.abs(step / about.unit).max()), 1e-300))
-        for _ in range(MOST_HALVINGS):
-            moved: Mixture = about.mixture(step)
-            if is_sound(moved, 0.0):
-                return above_floor(moved, self.algorithm.floor), batch
-            step /= 2
-        return stream.belief, batch
+def _blended(moments: Moments, kept: float, batch: Moments) -> Moments:
+    return (1 - kept) * batch + kept * moments  # about the origin of the batch, which is where the components are now
 
 
-def begin(start: Any, rows: ArraySource) -> Stream:
-    """A stream that believes in a start, with the moments of some rows under it."""
+def begin(belief: Any, rows: ArraySource, weight: float | None = None) -> Stream:
+    """A stream that goes on from a belief, with the moments of some rows under it; they stand for their own weight, or for more."""
     with Sweep(rows) as sweep:
-        (swept,) = sweep([start.scorer])
-    return Stream(start, swept.moments * (1 / rows.total_weight))
+        (swept,) = sweep([belief.scorer])
+    moments = swept.moments * (1 / rows.total_weight)
+    begun = rows.total_weight if weight is None else weight
+    return Stream(belief, moments, moments, begun, begun)
 
 
 def learn(
-    stream: Stream, batch: ArraySource, step: Step, algorithm: Algorithm, total_weight: float | None = None
+    stream: Stream, batch: ArraySource, algorithm: Algorithm, total_weight: float | None = None
 ) -> tuple[Stream, float]:
     """One step, and its loss: the negative bound per row, as the batch had it before it was learnt from.
 
@@ -114,18 +101,32 @@ def learn(
     ----------
     stream : Stream
     batch : ArraySource
-    step : Step
     algorithm : Algorithm
     total_weight : float, optional
         Of all rows that the belief is to be about; by default of those seen so far.
+
+    Raises
+    ------
+    DataError
+        If the batch lies where there is no density.
+    Collapsed
+        If a covariance is singular, which neither a floor nor a prior allows.
     """
-    weight = stream.weight + batch.total_weight
-    total = weight if total_weight is None else total_weight
+    total = stream.weight + batch.total_weight if total_weight is None else total_weight
+    loss, moments = read(stream.leading, batch, algorithm, total)
+    if not math.isfinite(loss):
+        raise DataError("the batch has no density under what was learnt so far; is it on the same scale?")
+    stream = stream.after(moments, batch.total_weight)
+    return replace(stream, leading=algorithm.maximise(total * stream.recent)), loss
+
+
+def read(belief: Any, batch: ArraySource, algorithm: Algorithm, total_weight: float) -> tuple[float, Moments]:
+    """A batch under a belief: its loss and its moments, both per row."""
     with Sweep(batch) as sweep:
-        (swept,) = sweep([stream.belief.scorer])
-    loss = -(swept.log_normaliser / batch.total_weight + algorithm.log_prior(stream.belief) / total)
-    belief, moments = step(stream, swept.moments * (1 / batch.total_weight), total)
-    return Stream(belief, moments, stream.n_steps + 1, weight), loss
+        (swept,) = sweep([belief.scorer])
+    per_row = 1 / batch.total_weight
+    loss = -(swept.log_normaliser * per_row + algorithm.log_prior(belief) / total_weight)
+    return loss, swept.moments * per_row
 
 
 Watch = Callable[[int, float], None]
@@ -165,18 +166,18 @@ def learn_all(
     losses : list of float
         One a batch.
     """
-    start, step, losses = stream.belief, Blend(algorithm), list[float]()
+    start, losses = stream.leading, list[float]()
     means: list[float] = []
     while len(means) < stopping.max_iter and not _has_settled(means, stopping.tol):
         n_before = len(losses)
         for batch in source.batches(batch_rows, rng):
-            stream, loss = learn(stream, batch, step, algorithm, source.total_weight)
+            stream, loss = learn(stream, batch, algorithm, source.total_weight)
             losses.append(loss)
             if watch is not None:
                 watch(len(losses), loss)
         means.append(float(np.mean(losses[n_before:])))
     share_of_tol = min(1.0, SHARE_OF_TOL * (len(losses) / len(means)) ** 2)
-    finished = _finish(source, stream.belief, algorithm, stopping, len(means), share_of_tol)
+    finished = _finish(source, stream.leading, algorithm, stopping, len(means), share_of_tol)
     read = f"after {len(losses)} batches, {len(means)} reads of the data, and {len(finished.bounds)} more of all rows at once"
     reason, _, remaining = finished.stop.sentence.partition(":")
     stop = replace(finished.stop, sentence=f"{reason} {read}:{remaining}")
