@@ -7,6 +7,7 @@ character. Where it does not end with 0, no file has changed.
 import io
 import os
 import sys
+import tempfile
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
@@ -47,7 +48,10 @@ def run_here(arguments: Sequence[str], stdin: bytes = b"") -> Ran:
     warned: list[warnings.WarningMessage]
     code, error = None, None
     with ExitStack() as stack:
-        for name, stream in (("stdin", io.TextIOWrapper(io.BytesIO(stdin))), ("stdout", out), ("stderr", err)):
+        given = stack.enter_context(tempfile.TemporaryFile())
+        given.write(stdin)
+        given.seek(0)
+        for name, stream in (("stdin", stack.enter_context(io.TextIOWrapper(given))), ("stdout", out), ("stderr", err)):
             stack.enter_context(patch.object(sys, name, stream))
         warned = stack.enter_context(warnings.catch_warnings(record=True))
         warnings.simplefilter("always")
