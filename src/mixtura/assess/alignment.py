@@ -53,7 +53,7 @@ def component_distances(mixture: Mixture, other: Mixture) -> Array:
     """
     offsets = mixture.means[:, None] - other.means
     if mixture.structure.diagonal and other.structure.diagonal:
-        rows, columns = (m.structure.variances(m.covariances, *m.means.shape) for m in (mixture, other))
+        rows, columns = mixture.variances, other.variances
         between = 0.5 * (rows[:, None] + columns)
         squares = (offsets**2 / between).sum(axis=2)
         log_volumes = [np.log(variances).sum(axis=-1) for variances in (between, rows, columns)]

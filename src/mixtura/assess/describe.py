@@ -442,7 +442,7 @@ def _reasons(candidates: Sequence[Facts], width: int) -> list[str]:
 
 
 def _weights_and_means(mixture: Mixture, facts: Facts, width: int) -> str:
-    variances = np.diagonal(mixture.covariance_matrices, axis1=1, axis2=2)
+    variances = mixture.variances
     columns = [_aligned(mixture.means[:, d], math.sqrt(variances[:, d].min())) for d in range(mixture.n_features)]
     header, found = ["component", "weight"], facts.get("posterior")
     weights = [[f"{weight:.4f}"] for weight in mixture.weights]
@@ -455,14 +455,15 @@ def _weights_and_means(mixture: Mixture, facts: Facts, width: int) -> str:
 
 
 def _spread(mixture: Mixture, width: int) -> str:
-    matrices = mixture.covariance_matrices
-    shared = len(matrices) > 1 and bool((matrices == matrices[0]).all())
-    which = [("all", matrices[0])] if shared else [(str(k), matrix) for k, matrix in enumerate(matrices)]
+    in_short = mixture.structure.diagonal or mixture.n_features == 1 or mixture.n_features > MATRIX_FEATURES
+    own = mixture.variances if mixture.structure.diagonal else mixture.covariance_matrices
+    shared = len(own) > 1 and bool((own == own[0]).all())
+    which = ["all"] if shared else [str(k) for k in range(len(own))]
     names = [_short_name(name) for name in _feature_names(mixture)]
-    if mixture.structure.diagonal or mixture.n_features == 1 or mixture.n_features > MATRIX_FEATURES:
-        deviations = np.sqrt([np.diagonal(matrix) for _, matrix in which])
+    if in_short:
+        deviations = np.sqrt(mixture.variances[: len(which)])
         columns = [_aligned(column, float(column.min())) for column in deviations.T]
-        rows = [[label, *(column[i] for column in columns)] for i, (label, _) in enumerate(which)]
+        rows = [[label, *(column[i] for column in columns)] for i, label in enumerate(which)]
         text = "Standard deviations\n" + _table(["component", *names], rows, width)
         if not mixture.structure.diagonal and mixture.n_features > 1:
             text += "\n  The covariance matrices are too wide to show here; the model holds them in full."
@@ -470,7 +471,7 @@ def _spread(mixture: Mixture, width: int) -> str:
     names = [_short_name(name, NAME_WIDTH_IN_MATRIX) for name in _feature_names(mixture)]
     blocks = [
         _table(["shared" if shared else f"component {label}", *names], _matrix_rows(names, matrix), width)
-        for label, matrix in which
+        for label, matrix in zip(which, own, strict=False)
     ]
     return "Covariances\n" + "\n\n".join(_side_by_side(blocks, width))
 

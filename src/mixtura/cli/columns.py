@@ -64,7 +64,8 @@ def choose_columns(wanted: Sequence[str], names: Sequence[str], where: str) -> l
             + (f" (did you mean {near[0]!r}?)" if near else "")
             + f"; its columns are {listed(names)}."
         )
-    refuse_repeats([name for name in names if name in set(wanted)], where)
+    asked = set(wanted)
+    refuse_repeats((name for name in names if name in asked), where)
     return [places[name] for name in wanted]
 
 

@@ -20,6 +20,8 @@ FAR = 1.0
 """Ranges of all other values that lie between them and a spike."""
 FAR_NINES = 0.1
 """The same where the spike is at a number of nines, which is how missing values are written."""
+PANDAS_INDEX = re.compile(r"Unnamed: \d+")
+"""What pandas calls an index that it wrote without a name and read again."""
 CELLS = 2**20
 """That are looked at together."""
 
@@ -43,41 +45,51 @@ def hints(rows: Array, columns: Sequence[str]) -> list[str]:
     """
     if len(rows) < FEWEST_ROWS:
         return []
-    said: list[str] = []
-    counting: list[int] = []
-    coded: list[int] = []
+    counting, coded = {d for d, name in enumerate(columns) if PANDAS_INDEX.fullmatch(name)}, set()
+    spikes: dict[float, dict[int, int]] = {}
     width = max(1, CELLS // len(rows))
     for first in range(0, len(columns), width):
         block = np.asarray(rows[:, first : first + width], dtype=np.float64)
-        whole = (block == np.round(block)).all(axis=0)
-        counting += [first + int(d) for d in np.flatnonzero(whole) if _counts(block[:, d])]
-        coded += [first + int(d) for d in np.flatnonzero(whole) if _codes(block[:, d])]
-        said += [_spike(columns[first + d], value, times) for d, value, times in _spikes(block)]
-    written = [d for d, name in enumerate(columns) if re.fullmatch(r"Unnamed: \d+", name)]
-    index = sorted({*counting, *written})
-    if index and len(index) < len(columns):
-        one = len(index) == 1
-        said.append(
-            f"column{'' if one else 's'} {_named(index, columns)} count{'s' if one else ''} the rows; "
-            f"if {'it only names' if one else 'they only name'} them, leave {'it' if one else 'them'} out: {_without(index, columns)}."
-        )
-    codes = [d for d in coded if d not in set(index)]
-    if codes and len(codes) + len(index) < len(columns):
-        one = len(codes) == 1
-        said.append(
-            f"column{'' if one else 's'} {_named(codes, columns)} hold{'s' if one else ''} only a few integers; "
-            f"if those are codes, leave {'it' if one else 'them'} out: {_without([*codes, *index], columns)}."
-        )
-    return said
+        whole = np.flatnonzero((block == np.round(block)).all(axis=0))
+        counting |= {first + int(d) for d in whole if _counts(block[:, d])}
+        coded |= {first + int(d) for d in whole if _codes(block[:, d])}
+        for d, value, times in _spikes(block):
+            spikes.setdefault(value, {})[first + d] = times
+    return [
+        *(_spike(value, spikes[value], columns) for value in sorted(spikes)),
+        *_to_leave_out(
+            counting,
+            columns,
+            set(),
+            ("counts the rows; if it only names them", "count the rows; if they only name them"),
+        ),
+        *_to_leave_out(
+            coded - counting,
+            columns,
+            counting,
+            ("holds only a few integers; if those are codes", "hold only a few integers; if those are codes"),
+        ),
+    ]
 
 
-def _named(which: Sequence[int], columns: Sequence[str]) -> str:
-    return listed([columns[d] for d in which])
+def _spike(value: float, times: dict[int, int], columns: Sequence[str]) -> str:
+    if len(times) == 1:
+        ((d, n),) = times.items()
+        where = f"column {columns[d]!r} holds {value:.15g} in {n} rows"
+    else:
+        where = f"columns {listed([columns[d] for d in times])} hold {value:.15g} in {sum(times.values())} cells"
+    return f"{where}, far from all other values; if it stands for a missing one, leave those rows out: --missing {value:.15g}."
 
 
-def _without(which: Sequence[int], columns: Sequence[str]) -> str:
-    left = set(range(len(columns))).difference(which)
-    return option(columns[d] for d in sorted(left))
+def _to_leave_out(which: set[int], columns: Sequence[str], before: set[int], said: tuple[str, str]) -> list[str]:
+    """What is said of one column or of several, and how to leave them out, unless nothing would be left."""
+    left = [name for d, name in enumerate(columns) if d not in which | before]
+    if not which or not left:
+        return []
+    names = listed([columns[d] for d in sorted(which)])
+    if len(which) == 1:
+        return [f"column {names} {said[0]}, leave it out: {option(left)}."]
+    return [f"columns {names} {said[1]}, leave them out: {option(left)}."]
 
 
 def _counts(values: Array) -> bool:
@@ -109,10 +121,3 @@ def _spikes(block: Array) -> Iterator[tuple[int, float, int]]:
             nines = set(f"{abs(extreme[d]):.15g}") == {"9"}
             if gap >= (FAR_NINES if nines else FAR) * spread and len(np.unique(others)) > SPIKE:
                 yield int(d), float(extreme[d]), int(times[d])
-
-
-def _spike(name: str, value: float, times: int) -> str:
-    return (
-        f"column {name!r} holds {value:.15g} in {times} rows, far from all other values; "
-        f"if it stands for a missing one, leave those rows out: --missing {value:.15g}."
-    )

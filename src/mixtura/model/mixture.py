@@ -182,6 +182,11 @@ class Mixture:
         return n_components - 1 + self.means.size + self.structure.n_parameters(n_components, n_features)
 
     @property
+    def variances(self) -> Array:
+        """Variance of each feature in each component, ``(K, D)``, without forming matrices where the structure has none."""
+        return self.structure.variances(self.covariances, *self.means.shape)
+
+    @property
     def covariance_matrices(self) -> Array:
         """Covariances as matrices, ``(K, D, D)``, whatever the structure."""
         return self.structure.matrices(self.covariances, *self.means.shape)
@@ -376,7 +381,7 @@ class Mixture:
         labels = rng.choice(self.n_components, size=n_samples, p=self.weights / self.weights.sum())
         draws = rng.standard_normal((n_samples, self.n_features))
         if self.structure.diagonal:
-            draws *= np.sqrt(self.structure.variances(self.covariances, *self.means.shape))[labels]
+            draws *= np.sqrt(self.variances)[labels]
         else:
             factors = np.linalg.cholesky(self.covariance_matrices)
             for k in range(self.n_components):

@@ -82,7 +82,7 @@ def highest_density_levels(mixture: Mixture, mass: Sequence[float]) -> Array:
 
 def standard_deviations(mixture: Mixture) -> Array:
     """Of each feature in each component, ``(K, D)``."""
-    return np.sqrt(np.diagonal(mixture.covariance_matrices, axis1=1, axis2=2))
+    return np.sqrt(mixture.variances)
 
 
 def window(mixture: Mixture, rows: Array | None, reach: float) -> Array:

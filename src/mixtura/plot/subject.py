@@ -120,10 +120,14 @@ def marginal(mixture: Mixture, features: Sequence[int]) -> Mixture:
     """
     kept = np.asarray(features)
     names = mixture.feature_names
+    if mixture.structure.diagonal:  # of very many features no matrix is formed
+        covariances: Array = mixture.variances[:, kept, None] * np.eye(len(kept))
+    else:
+        covariances = mixture.covariance_matrices[:, kept[:, None], kept]
     return Mixture(
         mixture.weights,
         mixture.means[:, kept],
-        mixture.covariance_matrices[:, kept[:, None], kept],
+        covariances,
         feature_names=None if names is None else [names[j] for j in kept],
     )
 
@@ -132,7 +136,7 @@ def separation(mixture: Mixture) -> Array:
     """Share of each feature's variance that lies between the components, ``(D,)``: what a picture would show of them."""
     with np.errstate(over="ignore", invalid="ignore"):  # where nothing can be drawn
         away = mixture.means - mixture.weights @ mixture.means
-        spread = np.sqrt(np.diagonal(mixture.covariance_matrices, axis1=1, axis2=2))
+        spread = np.sqrt(mixture.variances)
         unit = np.maximum(np.abs(away).max(axis=0), spread.max(axis=0))  # squares overflow in others
         between, within = mixture.weights @ (away / unit) ** 2, mixture.weights @ (spread / unit) ** 2
     return np.asarray(between / (between + within))
