@@ -1,6 +1,6 @@
 """Relabelling: known labels come back, orders are the best of all permutations, and failure is seen and refused."""
 
-from itertools import permutations
+from itertools import permutations, product
 
 import numpy as np
 import pytest
@@ -97,6 +97,48 @@ def test_orders_are_the_best_of_all_permutations(method):
     for own in shares:
         best = max(gain(method, own[list(order)], reference) for order in permutations(range(3)))
         assert gain(method, own, reference) == pytest.approx(best, rel=1e-12)
+
+
+def tiny(seed):
+    """A few draws of components that can hardly be told apart, and a few rows."""
+    rng = np.random.default_rng(seed)
+    n_components = 2 + seed % 2
+    n_draws = 8 if n_components == 2 else 5
+    apart, noise = rng.uniform(0.3, 2.0), rng.uniform(0.3, 1.5)
+    means = apart * np.arange(n_components)[:, None] + noise * rng.normal(size=(1, n_draws, n_components, 1))
+    weights = rng.dirichlet(np.full(n_components, 3.0), (1, n_draws))
+    variances = np.exp(0.4 * rng.normal(size=(1, n_draws, n_components)))
+    rows = 1.5 * rng.normal(size=(6, 1)) + (n_components - 1) / 2
+    return Draws(covariance_structure("spherical"), weights, means, variances), rows
+
+
+def total_gain(method, shares):
+    """What orders are worth together, from the shares ``(T, K, B)`` that they lead to, under the best reference for them."""
+    mean = shares.mean(axis=0)
+    return mean.max(axis=0).sum() if method == "ecr" else (mean * np.log(np.maximum(mean, 1e-10))).sum()
+
+
+@pytest.mark.parametrize("method", ["ecr", "stephens"])
+@pytest.mark.parametrize("seed", range(25))
+def test_no_orders_of_all_draws_together_are_better(method, seed):
+    draws, X = tiny(seed)
+    shares = np.array([draws.mixture(0, s).responsibilities(X).T for s in range(draws.n_draws)])
+    every_order = np.array(list(permutations(range(draws.n_components))))
+    best = max(
+        total_gain(method, np.take_along_axis(shares, np.vstack([every_order[:1], chosen])[:, :, None], axis=1))
+        for chosen in product(every_order, repeat=draws.n_draws - 1)
+    )
+    found = relabel(draws, X, method=method).orders[0]
+    assert total_gain(method, np.take_along_axis(shares, found[:, :, None], axis=1)) == pytest.approx(best, abs=1e-9)
+
+
+@pytest.mark.parametrize("method", ["ecr", "stephens", "pivot"])
+def test_labels_are_those_of_the_draw_of_the_highest_density(method):
+    for seed in range(10):
+        draws, X = tiny(seed)
+        heights = np.random.default_rng(seed).normal(size=(1, draws.n_draws))
+        orders = relabel(draws, X, method=method, log_posterior=heights).orders
+        assert orders[0, heights.argmax()].tolist() == list(range(draws.n_components))
 
 
 def test_pivot_orders_are_the_nearest_of_all_permutations():

@@ -12,7 +12,9 @@ to undo that, each of which gives every draw the order that fits best to a commo
 
 The first two are one algorithm: ``Σ_n p_nk t_nl`` is what giving label ``l`` to component ``k`` gains, with ``t`` the indicators of the
 partition, or the logarithms of ``q`` (what is left out is the same for all orders). Probabilities are computed again in every round, on at
-most ``MOST_ROWS`` rows, so draws × rows × components are never in memory. All start from the draw of the highest posterior density.
+most ``MOST_ROWS`` rows, so draws × rows × components are never in memory. Either may end in a local optimum. So some draws and rows are ordered
+from many references first, one draw each; where that of the highest posterior density, from which all methods start, is not among the best
+of those, all draws are ordered from both. Labels are those of the draw of the highest posterior density.
 
 Where labelling fails, components have no identity of their own and summaries of single ones mean nothing. Two rates tell: that of draws
 whose order by another method is another; and that of draws whose components, clustered together with those of all draws, do not fall into
@@ -21,7 +23,7 @@ whose order by another method is another; and that of draws whose components, cl
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +42,10 @@ MOST_ROWS = 2000
 """Rows that tell components apart, evenly spaced; more would not change an order that means something."""
 LARGEST_FAILURE_RATE = 0.1
 MOST_ROUNDS = 20
+TRIED_STARTS, TRIED_DRAWS, TRIED_ROWS = 20, 100, 200
+"""How many draws are tried as a reference, how many are ordered by each of them, and by how many rows."""
+SAME_WORTH = 1e-9
+"""Difference up to which orders are worth the same."""
 LEAST_PROBABILITY = 1e-10
 """Stephens' divergence knows no smaller one, so that a single row cannot forbid an order."""
 NUMBERS = 2**22
@@ -184,26 +190,59 @@ def _highest(draws: Draws, rows: Array, log_posterior: ArrayLike | None) -> int:
 # ---- by the labels of rows -----------------------------------------------------------------------------------------------------
 
 
+Blocks = Callable[[], Iterable[tuple[slice, Array]]]
+"""Some draws after others, and the probabilities of the labels ``(T, K, B)`` in them."""
+
+
 def _by_labels(target: Callable[[Array], Array]) -> Callable[[Draws, Array, int], Orders]:
     """A method that alternates between orders and probabilities ``q``, ``(K, B)``, of which ``target`` makes the reference."""
 
     def orders_of(draws: Draws, rows: Array, pivot: int) -> Orders:
-        q = draws.mixture(*divmod(pivot, draws.n_draws)).responsibilities(rows).T
-        reference = target(q).T
-        orders = np.zeros((len(draws), draws.n_components), np.intp)
-        for _ in range(MOST_ROUNDS):
-            previous, last = orders.copy(), reference
-            total = np.zeros_like(q)
+        def blocks() -> Iterator[tuple[slice, Array]]:
             for part, shares in draws.log_joints(rows):
                 normalise(shares)
-                orders[part] = _best_orders((shares @ reference).swapaxes(1, 2))
-                total += np.take_along_axis(shares, orders[part][:, :, None], axis=1).sum(axis=0)
-            reference = target(total / len(draws)).T
-            if (orders == previous).all() or (reference == last).all():
-                break
-        return orders
+                yield part, shares
+
+        starts = dict.fromkeys((pivot, _promising(draws, rows, pivot, target)))
+        references = (draws.mixture(*divmod(start, draws.n_draws)).responsibilities(rows).T for start in starts)
+        ends = [_settled(blocks, len(draws), q, target) for q in references]
+        orders = ends[_first_of_the_best([worth for worth, _ in ends])][1]
+        return np.take(orders, orders[pivot].argsort(), axis=1)
 
     return orders_of
+
+
+def _promising(draws: Draws, rows: Array, pivot: int, target: Callable[[Array], Array]) -> int:
+    """The draw to start from: on some draws and rows, none leads further. The pivot, if it is as good as any."""
+    chosen = np.unique(np.append(evenly_spaced(len(draws), TRIED_DRAWS), pivot))
+    some_rows = rows[evenly_spaced(len(rows), TRIED_ROWS)]
+    shares = np.array([draws.mixture(*divmod(int(i), draws.n_draws)).responsibilities(some_rows).T for i in chosen])
+    starts = [int(np.searchsorted(chosen, pivot)), *evenly_spaced(len(chosen), TRIED_STARTS).tolist()]
+    worths = [_settled(lambda: [(slice(None), shares)], len(chosen), shares[i], target)[0] for i in starts]
+    return int(chosen[starts[_first_of_the_best(worths)]])
+
+
+def _settled(blocks: Blocks, n_draws: int, q: Array, target: Callable[[Array], Array]) -> tuple[float, Orders]:
+    """Orders and reference in turn until neither changes: what the orders are worth, a row, and the orders."""
+    reference = target(q).T
+    orders = np.zeros((n_draws, len(q)), np.intp)
+    for _ in range(MOST_ROUNDS):
+        previous, last = orders.copy(), reference
+        total = np.zeros_like(q)
+        for part, shares in blocks():
+            orders[part] = _best_orders((shares @ reference).swapaxes(1, 2))
+            total += np.take_along_axis(shares, orders[part][:, :, None], axis=1).sum(axis=0)
+        q = total / n_draws
+        reference = target(q).T
+        if (orders == previous).all() or (reference == last).all():
+            break
+    return float((reference.T * q).sum() / q.shape[1]), orders
+
+
+def _first_of_the_best(worths: Sequence[float]) -> int:
+    """Place of the first that is worth most, but for rounding."""
+    highest = max(worths)
+    return next(i for i, worth in enumerate(worths) if worth >= highest - SAME_WORTH)
 
 
 def _partition(q: Array) -> Array:
