@@ -12,9 +12,9 @@ to undo that, each of which gives every draw the order that fits best to a commo
 
 The first two are one algorithm: ``Σ_n p_nk t_nl`` is what giving label ``l`` to component ``k`` gains, with ``t`` the indicators of the
 partition, or the logarithms of ``q`` (what is left out is the same for all orders). Probabilities are computed again in every round, on at
-most ``MOST_ROWS`` rows, so draws × rows × components are never in memory. Either may end in a local optimum. So some draws and rows are ordered
-from many references first, one draw each; where that of the highest posterior density, from which all methods start, is not among the best
-of those, all draws are ordered from both. Labels are those of the draw of the highest posterior density.
+most ``MOST_ROWS`` rows, so draws × rows × components are never in memory. Either may end in a local optimum. So some draws and rows are
+ordered from many references first, one draw each; where that of the highest posterior density, from which all methods start, is not among
+the best of those, all draws are ordered from both. Labels are those of the draw of the highest posterior density.
 
 Where labelling fails, components have no identity of their own and summaries of single ones mean nothing. Two rates tell: that of draws
 whose order by another method is another; and that of draws whose components, clustered together with those of all draws, do not fall into
