@@ -192,8 +192,6 @@ def _likeliest(
     table: Table, sizes: range, structures: list[str], seed: int, settings: dict[str, Any]
 ) -> tuple[Mixture, dict[str, Any]]:
     """The mixture that the criterion chooses, and what is to be remembered of the search."""
-    from sklearn.exceptions import ConvergenceWarning
-
     from mixtura.assess.describe import fit_facts
     from mixtura.estimators.search import GaussianMixtureSearch
     from mixtura.ground.errors import CollapseWarning
@@ -201,9 +199,9 @@ def _likeliest(
     found = GaussianMixtureSearch(
         sizes, covariance_type=structures, random_state=seed, verbose=int(on_terminal(sys.stderr)), **settings
     )
-    with warnings.catch_warnings():
-        for told_by_the_summary in (CollapseWarning, ConvergenceWarning):
-            warnings.simplefilter("ignore", told_by_the_summary)
+    with warnings.catch_warnings():  # the summary says both
+        warnings.simplefilter("ignore", CollapseWarning)
+        warnings.filterwarnings("ignore", ".* did not converge")
         found.fit(table.rows)
     facts = fit_facts(
         found.search_,
