@@ -142,6 +142,7 @@ def fit(
       mixtura fit faithful.csv --components 6 --solver cavi
       mixtura fit faithful.csv --components 2 --solver nuts --draws 1000 --chains 4
       mixtura fit big.parquet --columns height,weight --covariance full,tied
+      mixtura fit plants.csv --separator semicolon --decimal , --missing -999,NA
     """
     _check_options(solver)
     sizes, structures, names = parse_components(components), parse_covariances(covariance), parse_columns(columns)

@@ -92,9 +92,7 @@ def _open(path: str, stack: ExitStack) -> tuple[IO[bytes], str]:
     try:
         mode = os.stat(path).st_mode
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:
-        raise DataError(
-            f"there is no file {path!r}. Check the name, or give - to read CSV from standard input."
-        ) from error
+        raise DataError(f"there is no file {path!r}. Check the name, or give - to read standard input.") from error
     if stat.S_ISDIR(mode):
         raise DataError(f"{path!r} is a folder; give a file in it.")
     handle = stack.enter_context(open(path, "rb"))  # noqa: SIM115 (the stack closes it)

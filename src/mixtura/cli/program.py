@@ -65,8 +65,8 @@ def program() -> None:
       mixtura describe faithful.mixture.json
       mixtura predict faithful.mixture.json faithful.csv | head
 
-    DATA is a CSV or TSV file with column names in its first line, a NumPy .npy file, a Parquet file, or - for CSV from standard
-    input. MODEL is a file that `mixtura fit` wrote.
+    DATA is a CSV or TSV file with column names in its first line, a NumPy .npy file, a Parquet file, any of these packed by gzip,
+    bzip2, xz or zip, or - for standard input. MODEL is a file that `mixtura fit` wrote.
     """
 
 
