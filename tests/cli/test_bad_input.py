@@ -71,6 +71,26 @@ def test_npy(array: np.ndarray, sentence: str, cli: Cli, folder: Path) -> None:
     assert sentence in cli("fit", "data.npy").complaint
 
 
+HEADERS = {
+    "1" + "0" * 30 + ", 2": "is cut short: it holds less than an array of shape (1000000000000000000000000000000, 2)",
+    "9" * 4000 + ", " + "9" * 4000: "is cut short",
+    "9" * 5000 + ", 2": "its header is damaged",
+    "-" * 5000 + "1, 2": "its header is damaged",
+    "(" * 300 + "1, 2": "its header is damaged",
+    "1, 2": "is cut short",
+    "-1, 2": "its shape is (-1, 2)",
+    "0, 2": "it has shape (0, 2)",
+    "2(3), 2": "its header is damaged",
+}
+
+
+@pytest.mark.parametrize("shape", HEADERS, ids=lambda shape: shape[:6])
+def test_headers_of_npy(shape: str, cli: Cli, folder: Path) -> None:
+    header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': ({shape}), }}\n".encode()
+    (folder / "data.npy").write_bytes(b"\x93NUMPY\x01\0" + len(header).to_bytes(2, "little") + header)
+    assert HEADERS[shape] in cli("fit", "data.npy").complaint
+
+
 def test_objects_in_npy_are_not_unpickled(cli: Cli, folder: Path) -> None:
     np.save(folder / "data.npy", np.array([{}], dtype=object), allow_pickle=True)
     assert "cannot be read as a NumPy array" in cli("fit", "data.npy").complaint

@@ -100,14 +100,15 @@ def test_an_array_larger_than_memory_is_mapped(order: str, tmp_path: Path, monke
     assert np.array_equal(read_table(str(tmp_path / "data.npy")).rows, array)
 
 
-def test_a_file_that_is_mended_between_two_readings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("now", ["a,b\n1,2\n3,4\n", "a,b\n1,2\n3\n"])
+def test_a_file_that_is_mended_between_two_readings(now: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import mixtura.cli.delimited as delimited
 
     path, locate = tmp_path / "data.csv", delimited._locate
     path.write_text("a,b\n1,2\n3,oops\n")
 
     def mended(*arguments: object) -> None:
-        path.write_text("a,b\n1,2\n3,4\n")
+        path.write_text(now)
         locate(*arguments)
 
     monkeypatch.setattr(delimited, "_locate", mended)

@@ -76,9 +76,7 @@ def _read_header(handle: IO[bytes], source: str) -> tuple[tuple[int, ...], bool,
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # from Python's own parser
             shape, fortran_order, dtype = _HEADERS[npy.read_magic(handle)](handle)
-    except (
-        Exception
-    ) as error:  # NumPy hands the header to Python's tokenizer and parser, each with exceptions of its own
+    except Exception as error:  # the parsers of Python, to which NumPy hands it, have exceptions of their own
         raise DataError(f"{source} cannot be read as a NumPy array: its header is damaged.") from error
     if dtype.hasobject:
         raise DataError(
