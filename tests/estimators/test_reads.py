@@ -109,6 +109,13 @@ def test_reads_of_restarts_that_climb_after_all_others_have_collapsed(seed, n_co
     assert gm.n_passes_ > max(run.n_passes for run in gm.restarts_.runs)
 
 
+def test_reads_of_a_climb_that_goes_on_from_a_saddle(n_reads, galaxies, monkeypatch):
+    monkeypatch.setattr(kernels, "LEAST_BLOCK", 32)
+    settings = {"init_params": "random_from_data", "covariance_type": "tied_spherical", "max_iter": 5000}
+    gm = mx.GaussianMixture(5, random_state=1, **settings).fit(galaxies)
+    assert gm.n_passes_ == n_reads() > 30  # at the saddle it is 20
+
+
 def test_reads_of_a_warm_start(n_reads):
     gm = mx.GaussianMixture(2, random_state=0, max_iter=5, warm_start=True).fit(clouds())
     first = gm.n_passes_

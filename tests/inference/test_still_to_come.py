@@ -37,3 +37,34 @@ def test_on_plateaus(n_rows, n_components, seed, solver):
     gm = mx.GaussianMixture(n_components, max_iter=3000, random_state=seed).fit(X)
     assert gm.stop_.reason == "converged"
     assert gained(gm, X, solver) <= 10 * gm.stop_.remaining
+
+
+SADDLES = [
+    ("galaxies", 7, "spherical", 3),
+    ("galaxies", 5, "tied_spherical", 1),
+    ("galaxies", 5, "tied_spherical", 3),
+    ("diabetes", 5, "tied", 0),
+]
+
+
+@pytest.mark.parametrize(("name", "n_components", "covariance_type", "seed"), SADDLES)
+def test_a_fit_does_not_end_where_two_components_lie_on_each_other(name, n_components, covariance_type, seed, request):
+    """Starts from rows that are alike: EM alone ends, or rests, 2 to 14 nats below."""
+    X = request.getfixturevalue(name)
+    settings = {"init_params": "random_from_data", "max_iter": 5000, "random_state": seed}
+    gm = mx.GaussianMixture(n_components, covariance_type=covariance_type, **settings).fit(X)
+    assert gm.stop_.reason == "converged"
+    assert gained(gm, X) <= 10 * max(gm.stop_.remaining, 1e-6)
+    bounds = np.array(gm.restarts_.best.bounds)
+    assert (np.diff(bounds) >= -1e-11 * np.abs(bounds[1:])).all()
+    assert gm.n_iter_ == len(bounds) - 1
+
+
+def test_a_start_that_is_given_whole_is_climbed_from_wherever_it_leads(galaxies):
+    m = mx.GaussianMixture(2, random_state=0).fit(galaxies).mixture_
+    twice = {"weights_init": [m.weights[0], *[m.weights[1] / 2] * 2], "means_init": m.means[[0, 1, 1]]}
+    gm = mx.GaussianMixture(3, precisions_init=m.precisions[[0, 1, 1]], **twice).fit(galaxies)
+    np.testing.assert_allclose(gm.means_[1], gm.means_[2], rtol=1e-12)
+    certificate = gm.certificate(galaxies)
+    assert not certificate.is_maximum
+    assert "more than estimated may be still to come" in str(certificate)

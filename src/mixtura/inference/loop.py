@@ -7,7 +7,7 @@ pass over the data, and leaves the stack when it ends.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 from typing import Any
 
@@ -76,6 +76,18 @@ class Run:
     def n_iter(self) -> int:
         """Steps taken."""
         return len(self.bounds) - 1
+
+
+def joined(before: Run, after: Run, n_passes: int) -> Run:
+    """One run of a climb and of another that went on from near its end, after so many reads."""
+    return replace(
+        after,
+        start=before.start,
+        bounds=before.bounds + after.bounds,
+        passes=before.passes + tuple(n_passes + passes for passes in after.passes),
+        n_passes=n_passes + after.n_passes,
+        history=before.history,
+    )
 
 
 Observer = Callable[[int, Any, tuple[float, ...]], bool]

@@ -16,7 +16,7 @@ import numpy as np
 
 from mixtura.data.array import ArraySource
 from mixtura.ground.linalg import Array, outer
-from mixtura.inference.loop import Observer, Run, climb
+from mixtura.inference.loop import Observer, Run, climb, joined
 from mixtura.inference.race import SAME_BOUND, places
 from mixtura.inference.stopping import Stopping
 from mixtura.inference.variational import CoordinateAscent
@@ -69,21 +69,10 @@ def leap(
         (following,) = climb(source, [best.mixture], algorithm, stopping, observe)
         if following.stop.reason == "max_iter" and not following.stop.converged:
             return replace(run, n_passes=spent + following.n_passes)
-        run = _joined(run, following, spent)
+        run = joined(run, following, spent)
         if not run.stop.converged:
             return run
     return run
-
-
-def _joined(before: Run, after: Run, spent: int) -> Run:
-    """One run of both; the passes of a move that lost are spent too."""
-    return replace(
-        after,
-        start=before.start,
-        bounds=before.bounds + after.bounds,
-        passes=before.passes + tuple(spent + passes for passes in after.passes),
-        n_passes=spent + after.n_passes,
-    )
 
 
 def proposed(moments: Moments, algorithm: CoordinateAscent) -> list[Moments]:

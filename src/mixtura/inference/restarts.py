@@ -10,14 +10,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mixtura.data.array import ArraySource
 from mixtura.ground.errors import CollapseError
 from mixtura.inference.ascent import PLAIN_EM, Algorithm, Solver
 from mixtura.inference.collapse import listed
-from mixtura.inference.loop import Observer, Progress, Run, climb
+from mixtura.inference.loop import Observer, Progress, Run, climb, joined
 from mixtura.inference.race import Shortlist, Start, places
+from mixtura.inference.saddles import beyond_saddle
 from mixtura.inference.stopping import Stopping
+
+MOST_SADDLES = 3
+"""How many saddles a run may leave behind."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +113,43 @@ def finish(
         ]
         if not any(waiting):
             break
+    if solver is not PLAIN_EM:
+        n_passes += _climb_beyond_saddles(source, runs, shortlists, algorithms, stopping, solver)
     return [_summarised(done, shortlist, stopping, n_passes) for done, shortlist in zip(runs, shortlists, strict=True)]
+
+
+def _climb_beyond_saddles(
+    source: ArraySource,
+    runs: Sequence[list[tuple[Run, int]]],
+    shortlists: Sequence[Shortlist],
+    algorithms: Sequence[Algorithm],
+    stopping: Stopping,
+    solver: Solver,
+) -> int:
+    """Let the best run of each candidate go on for as long as it ends at a saddle; how many reads that took."""
+    n_passes = 0
+    going = [i for i, shortlist in enumerate(shortlists) if not shortlist.is_given]
+    for _ in range(MOST_SADDLES):
+        leaving: list[tuple[int, int, Any]] = []
+        for i in going:
+            bounds = [-math.inf if _has_collapsed(run) else run.bounds[-1] for run, _ in runs[i]]
+            best = bounds.index(max(bounds))
+            beyond = beyond_saddle(source, runs[i][best][0], algorithms[i])
+            n_passes += beyond.n_passes
+            if beyond.mixture is not None:
+                leaving.append((i, best, beyond.mixture))
+        going = []
+        if not leaving:
+            break
+        starts, climbing = [mixture for *_, mixture in leaving], [algorithms[i] for i, *_ in leaving]
+        climbed = climb(source, starts, climbing, stopping, solver=solver)
+        n_passes += climbed[0].n_passes_together
+        for (i, best, _), after in zip(leaving, climbed, strict=True):
+            before, times = runs[i][best]
+            if not _has_collapsed(after):
+                runs[i][best] = joined(before, after, before.n_passes + 1), times
+                going.append(i)
+    return n_passes
 
 
 def _summarised(

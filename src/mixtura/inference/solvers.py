@@ -40,7 +40,7 @@ def solver_for(name: str, algorithm: ExpectationMaximization) -> Solver:
         raise InvalidParameterError(
             f"solver={name!r} has no {lacking} for a penalty; use 'auto', 'gem', 'gradient' or 'lbfgs'."
         )
-    if name in ("auto", "em") and algorithm.penalty is None and _without_gradients(algorithm):
+    if name in ("auto", "em") and algorithm.penalty is None and obstacle_to_gradients(algorithm):
         extrapolates = name == "auto" and isinstance(algorithm.structure, SharedBlocks) and algorithm.assignment is soft
         return Squarem(STEADINESS) if extrapolates else PLAIN_EM
     check_has_gradients(algorithm, f"solver={name!r}")
@@ -51,11 +51,12 @@ def solver_for(name: str, algorithm: ExpectationMaximization) -> Solver:
 
 def check_has_gradients(algorithm: ExpectationMaximization, what: str) -> None:
     """Raise if something that needs the gradient of the bound is asked of an algorithm that has none."""
-    if obstacle := _without_gradients(algorithm):
+    if obstacle := obstacle_to_gradients(algorithm):
         raise InvalidParameterError(f"{what} needs the gradient of the bound, which there is none of with {obstacle}.")
 
 
-def _without_gradients(algorithm: ExpectationMaximization) -> str | None:
+def obstacle_to_gradients(algorithm: ExpectationMaximization) -> str | None:
+    """What leaves the bound without a gradient, if anything does."""
     if not isinstance(algorithm.structure, SharedBlocks):
         return f"covariance_type={algorithm.structure.name!r}"
     if algorithm.assignment is not soft:
