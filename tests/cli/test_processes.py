@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kills import SIGNALS, Stage
+
 Cli = Callable[..., object]
 START = [sys.executable, "-m", "mixtura.cli"]
 
@@ -107,3 +109,11 @@ def test_interrupted(moment: str, folder: Path) -> None:
     assert (child.returncode, out, err) == (130, b"", b"mixtura: interrupted\n")
     assert sorted(path.name for path in folder.iterdir()) == ["data.csv", "old.json", "sign"]
     assert (folder / "old.json").read_text() == "old"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_killed_while_writing(tmp_path: Path) -> None:
+    """A few of the hundred kills of ``python -m bench.kills``."""
+    pytest.importorskip("matplotlib")
+    stage = Stage(tmp_path)
+    assert [killed for i, name in enumerate(SIGNALS) if (killed := stage.kill(name, i)).broken] == []
