@@ -3,7 +3,19 @@
 from collections.abc import Callable
 
 from bench.report import Table
-from bench.topics import imports, mcmc, memory, passes, restarts, search, solvers, threads, variational, whole_fit
+from bench.topics import (
+    imports,
+    mcmc,
+    memory,
+    passes,
+    restarts,
+    search,
+    solvers,
+    streams,
+    threads,
+    variational,
+    whole_fit,
+)
 
 TOPICS: dict[str, Callable[[bool], list[Table]]] = {
     "passes": passes.tables,
@@ -12,6 +24,7 @@ TOPICS: dict[str, Callable[[bool], list[Table]]] = {
     "search": search.tables,
     "solvers": solvers.tables,
     "variational": variational.tables,
+    "streams": streams.tables,
     "mcmc": mcmc.tables,
     "threads": threads.tables,
     "memory": memory.tables,
