@@ -14,7 +14,7 @@ from bench.report import Row, Table, Target, seconds
 from mixtura import BayesianGaussianMixture, GaussianMixture, Mixture
 from mixtura.model.covariance import STRUCTURES
 
-N_ROWS = 20_000
+N_ROWS = 10_000
 N_HELD_OUT = 50_000
 BATCHES = (1, 5, 20, 100, 400)
 WITHIN = Target(0.01, at_least=False, form="{:.4f}")
