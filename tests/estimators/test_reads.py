@@ -97,6 +97,7 @@ class Ridge:
 def test_reads_of_a_fit(settings, n_reads):
     gm = mx.GaussianMixture(**{"n_components": 2, "max_iter": 60, "random_state": 0} | settings).fit(clouds())
     assert gm.n_passes_ == n_reads()
+    assert len(gm.restarts_.runs) > 1 or gm.restarts_.best.n_passes == gm.n_passes_
 
 
 @pytest.mark.parametrize(("seed", "n_components"), [(14, 6), (50, 4)])

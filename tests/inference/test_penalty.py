@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
 import mixtura as mx
 from mixtura.data.array import ArraySource
@@ -295,6 +296,18 @@ def test_an_answer_that_is_none_is_refused_at_any_time(method, answer, sentence,
     with pytest.raises(mx.InvalidParameterError, match=f"penalty.*{sentence}"):
         gm.fit(faithful)
     assert not hasattr(gm, "converged_")
+
+
+def test_where_it_has_no_step_nothing_has_converged(faithful):
+    """A component without rows has no coordinates to move in."""
+    begun = {"weights_init": [0.5, 0.5, 0.0], "means_init": [[2.0, 54.0], [4.3, 80.0], [3.0, 70.0]]}
+    gm = mx.GaussianMixture(3, penalty=ridge(1e-3), precisions_init=[np.diag([4.0, 0.03])] * 3, **begun)
+    with (
+        pytest.warns(mx.CollapseWarning, match="no row belongs to component 2"),
+        pytest.warns(ConvergenceWarning, match="has no rows, or at the floor, a penalty has no step"),
+    ):
+        gm.fit(faithful)
+    assert (gm.stop_.reason, gm.converged_) == ("stuck", False)
 
 
 # ---- the certificate -----------------------------------------------------------------------------------------------------------
