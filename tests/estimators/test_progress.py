@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 
 import mixtura as mx
@@ -26,3 +28,25 @@ def test_the_bar_ends_where_the_work_ends(capsys, monkeypatch):
         for done in (0, 3, 3, 10):
             advance(done, 10)
     assert "100%" in capsys.readouterr().err
+
+
+def test_on_a_terminal_whoever_waits_is_told_for_what(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "PATIENCE", 0.0)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with progress.waiting("Reading"):
+        for _ in range(1000):
+            if "Reading ..." in (said := capsys.readouterr().err):
+                break
+            time.sleep(0.01)
+    assert said == "\rReading ..."
+    assert capsys.readouterr().err == "\r\x1b[K"
+
+
+def test_nobody_is_told_where_there_is_no_terminal(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "PATIENCE", 0.0)
+    with progress.waiting("Reading"):
+        time.sleep(0.1)
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr("sys.stderr", None)
+    with progress.waiting("Reading"):
+        pass

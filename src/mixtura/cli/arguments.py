@@ -8,6 +8,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -156,8 +157,10 @@ def read_model(path: str) -> Document:
 def read_data(path: str, columns: Sequence[str] | None, how: Reading, by_position: bool = False) -> Table:
     """A table, with a note on the rows that missing values leave out."""
     from mixtura.cli.tables import read_table
+    from mixtura.estimators.progress import waiting
 
-    table = read_table(path, columns, how, by_position=by_position)
+    with waiting("Reading"):
+        table = read_table(path, columns, how, by_position=by_position)
     if table.kept is not None:
         note(
             f"{len(table.kept) - len(table.rows)} of {len(table.kept)} rows of {table.source} hold missing values and are left out."
@@ -167,7 +170,8 @@ def read_data(path: str, columns: Sequence[str] | None, how: Reading, by_positio
 
 def note(sentence: str) -> None:
     """One line on standard error that stops nothing."""
-    click.echo(f"mixtura: note: {printable(sentence)}", err=True)
+    with suppress(OSError):  # nobody takes it
+        click.echo(f"mixtura: note: {printable(sentence)}", err=True)
 
 
 def read_for(mixture: Mixture, path: str, how: Reading) -> Table:

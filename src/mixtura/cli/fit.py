@@ -151,6 +151,7 @@ def fit(
     from mixtura.assess.describe import describe
     from mixtura.cli.hints import hints
     from mixtura.cli.wide import check_wide
+    from mixtura.estimators.progress import waiting
     from mixtura.model.document import Document, to_json
 
     table = read_data(data, names, how)
@@ -161,21 +162,23 @@ def fit(
     settings: dict[str, Any] = {"n_init": restarts} | ({} if reg_covar is None else {"reg_covar": reg_covar})
     if solver == "em":
         settings |= {"criterion": criterion, "max_iter": max_iter}
-        mixture, facts = _likeliest(table, sizes, structures, seed, settings)
+        with waiting("Fitting"):
+            mixture, facts = _likeliest(table, sizes, structures, seed, settings)
     else:
-        settings["verbose"] = int(on_terminal(sys.stderr))
         if solver in ("cavi", "svi"):
             settings["max_iter"] = max_iter
         else:
-            settings |= {"n_draws": draws, "n_chains": chains}
+            settings |= {"n_draws": draws, "n_chains": chains, "verbose": int(on_terminal(sys.stderr))}
         if solver == "nuts":
             settings["target_accept"] = target_accept
-        mixture, facts = fit_posterior(table, solver, sizes, structures, seed, settings)
+        with waiting("Fitting"):
+            mixture, facts = fit_posterior(table, solver, sizes, structures, seed, settings)
     files = {model_file: to_json(Document(mixture, facts)).encode()}
     if picture_file is not None:
         from mixtura.plot import picture
 
-        files[picture_file] = drawn(picture(mixture, table.rows), picture_file)
+        with waiting("Drawing"):
+            files[picture_file] = drawn(picture(mixture, table.rows), picture_file)
     summary = describe(mixture, facts, width())
     try:
         write_together(files)

@@ -90,7 +90,9 @@ def write_rows(header: Sequence[str], rows: Iterable[Sequence[Any]], out: Path |
         with named(STANDARD_OUTPUT):
             _write(sys.stdout, list(shown), rows)
         return
-    with atomic_path(out) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    from mixtura.estimators.progress import waiting
+
+    with waiting("Writing"), atomic_path(out) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         _write(file, header, rows)
 
 

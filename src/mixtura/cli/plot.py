@@ -32,7 +32,10 @@ def plot(model: str, data: str | None, how: Reading, out: str | None) -> None:
     mixture = read_model(model).mixture
     rows = None if data is None else read_for(mixture, data, how).rows
 
+    from mixtura.estimators.progress import waiting
     from mixtura.plot import picture
 
-    write_together({target: drawn(picture(mixture, rows), target)})
+    with waiting("Drawing"):
+        content = drawn(picture(mixture, rows), target)
+    write_together({target: content})
     say(f"Picture in {near(target)}")

@@ -7,6 +7,7 @@ reader of a pipe went away.
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib.metadata
 import io
 import os
@@ -147,6 +148,8 @@ def run(arguments: Sequence[str]) -> int:
     except MixturaError as error:
         return _fail(str(error))
     except OSError as error:
+        if error.filename is None and error.errno == errno.ENOSPC:  # files are named, help is not
+            error.filename = STANDARD_OUTPUT
         if error.filename == STANDARD_OUTPUT:
             _abandon(sys.stdout)
         where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""

@@ -53,9 +53,11 @@ def _log_densities(mixture: Mixture, rows: Array) -> Iterator[list[Any]]:
 def _totals(mixture: Mixture, table: Table) -> list[list[Any]]:
     from mixtura.assess.criteria import criteria
     from mixtura.data.array import ArraySource
+    from mixtura.estimators.progress import waiting
     from mixtura.ground.errors import DataError
 
-    found, n_rows = criteria(mixture, ArraySource(table.rows)), len(table.rows)
+    with waiting("Scoring"):
+        found, n_rows = criteria(mixture, ArraySource(table.rows)), len(table.rows)
     if not math.isfinite(found.log_likelihood):
         raise DataError(
             f"rows of {table.source} are so far from the model that their log-likelihood is {found.log_likelihood:g}; --rows shows "

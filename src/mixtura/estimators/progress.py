@@ -1,7 +1,9 @@
-"""A progress bar for whoever waits longer than a second."""
+"""Something to look at for whoever waits longer than a second."""
 
 from __future__ import annotations
 
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,21 +12,20 @@ from typing import Any
 from mixtura.inference.loop import Progress
 
 PATIENCE = 1.0
-"""Seconds before the bar appears."""
+"""Seconds before it appears."""
 
 
 @contextmanager
 def progress_bar(label: str) -> Iterator[Progress]:
-    """A bar on standard error, from the second second on."""
+    """A bar on standard error, from the second second on; on a terminal the label alone, until it is known how much there is to do."""
     began, shown = time.monotonic(), 0
     with ExitStack() as stack:
+        stack.enter_context(waiting(label))
         bar: Any = None
 
         def advance(done: int, total: int) -> None:
             nonlocal bar, shown
             if bar is None and time.monotonic() - began > PATIENCE:
-                import sys
-
                 import click
 
                 bar = stack.enter_context(click.progressbar(length=total, label=label, file=sys.stderr))
@@ -33,3 +34,29 @@ def progress_bar(label: str) -> Iterator[Progress]:
                 shown = max(shown, done)
 
         yield advance
+
+
+@contextmanager
+def waiting(label: str) -> Iterator[None]:
+    """The label on standard error, if that is a terminal, from the second second to the end; then the line is empty again."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield
+        return
+    stream, is_shown = sys.stderr, threading.Event()
+
+    def show() -> None:
+        is_shown.set()
+        stream.write(f"\r{label} ...")
+        stream.flush()
+
+    timer = threading.Timer(max(PATIENCE, 0.0), show)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+        if is_shown.is_set():
+            stream.write("\r\x1b[K")
+            stream.flush()
