@@ -39,7 +39,7 @@ def test_on_a_terminal_whoever_waits_is_told_for_what(capsys, monkeypatch):
                 break
             time.sleep(0.01)
     assert said == "\rReading ..."
-    assert capsys.readouterr().err == "\r\x1b[K"
+    assert capsys.readouterr().err == "\r           \r"
 
 
 def test_nobody_is_told_where_there_is_no_terminal(capsys, monkeypatch):

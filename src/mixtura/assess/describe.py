@@ -390,7 +390,7 @@ def _candidates(mixture: Mixture, facts: Facts, width: int) -> str:
     lines += [line.replace(UNBROKEN, " ") for line in wrapped]
     lines += _reasons(candidates, width)
     if len(sizes) > 1 and mixture.n_components == sizes[-1]:
-        lines.append(f"  K = {sizes[-1]} is the largest tried; a larger one may be better still.")
+        lines += _wrapped(f"K = {sizes[-1]} is the largest tried; a larger one may be better still.", width, "  ", "  ")
     return "\n".join(lines)
 
 
@@ -435,7 +435,7 @@ def _reasons(candidates: Sequence[Facts], width: int) -> list[str]:
         return []
     first = failed[0]
     text = f"Not fitted, K = {first['n_components']} {first['covariance_type']}: {first['error']}"
-    return textwrap.wrap(printable(" ".join(text.split())), width, initial_indent="  ", subsequent_indent="    ")
+    return _wrapped(text, width, "  ", "    ")
 
 
 # ---- the parameters ------------------------------------------------------------------------------------------------------------
@@ -466,7 +466,8 @@ def _spread(mixture: Mixture, width: int) -> str:
         rows = [[label, *(column[i] for column in columns)] for i, label in enumerate(which)]
         text = "Standard deviations\n" + _table(["component", *names], rows, width)
         if not mixture.structure.diagonal and mixture.n_features > 1:
-            text += "\n  The covariance matrices are too wide to show here; the model holds them in full."
+            remark = "The covariance matrices are too wide to show here; the model holds them in full."
+            text += "\n" + "\n".join(_wrapped(remark, width, "  ", "  "))
         return text
     names = [_short_name(name, NAME_WIDTH_IN_MATRIX) for name in _feature_names(mixture)]
     blocks = [
@@ -520,8 +521,12 @@ def _short_name(name: str, width: int = NAME_WIDTH) -> str:
 
 
 def _lines(label: str, text: str, width: int) -> str:
+    return "\n".join(_wrapped(text, width, f"{label:<16}", " " * 16))
+
+
+def _wrapped(text: str, width: int, first: str, later: str) -> list[str]:
     words = printable(" ".join(text.split()))
-    return "\n".join(textwrap.wrap(words, width, initial_indent=f"{label:<16}", subsequent_indent=" " * 16))
+    return textwrap.wrap(words, width, initial_indent=first, subsequent_indent=later, break_on_hyphens=False)
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]], width: int) -> str:

@@ -138,9 +138,9 @@ def fit(
     Examples:
       mixtura fit faithful.csv
       mixtura fit faithful.csv --components 2
-      mixtura fit iris.csv --components 1:6 --covariance all --out iris.json --plot iris.png
+      mixtura fit iris.csv --covariance all --out iris.json --plot iris.png
       mixtura fit faithful.csv --components 6 --solver cavi
-      mixtura fit faithful.csv --components 2 --solver nuts --draws 1000 --chains 4
+      mixtura fit faithful.csv --components 2 --solver nuts --draws 1000
       mixtura fit big.parquet --columns height,weight --covariance full,tied
       mixtura fit plants.csv --separator semicolon --decimal , --missing -999,NA
     """

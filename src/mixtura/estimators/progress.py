@@ -20,7 +20,8 @@ def progress_bar(label: str) -> Iterator[Progress]:
     """A bar on standard error, from the second second on; on a terminal the label alone, until it is known how much there is to do."""
     began, shown = time.monotonic(), 0
     with ExitStack() as stack:
-        stack.enter_context(waiting(label))
+        until_it_is_known = stack.enter_context(ExitStack())
+        until_it_is_known.enter_context(waiting(label))
         bar: Any = None
 
         def advance(done: int, total: int) -> None:
@@ -28,6 +29,7 @@ def progress_bar(label: str) -> Iterator[Progress]:
             if bar is None and time.monotonic() - began > PATIENCE:
                 import click
 
+                until_it_is_known.close()
                 bar = stack.enter_context(click.progressbar(length=total, label=label, file=sys.stderr))
             if bar is not None:
                 bar.update(max(0, done - shown))
@@ -42,11 +44,11 @@ def waiting(label: str) -> Iterator[None]:
     if sys.stderr is None or not sys.stderr.isatty():
         yield
         return
-    stream, is_shown = sys.stderr, threading.Event()
+    stream, text, is_shown = sys.stderr, f"{label} ...", threading.Event()
 
     def show() -> None:
         is_shown.set()
-        stream.write(f"\r{label} ...")
+        stream.write(f"\r{text}")
         stream.flush()
 
     timer = threading.Timer(max(PATIENCE, 0.0), show)
@@ -58,5 +60,5 @@ def waiting(label: str) -> Iterator[None]:
         timer.cancel()
         timer.join()
         if is_shown.is_set():
-            stream.write("\r\x1b[K")
+            stream.write(f"\r{' ' * len(text)}\r")
             stream.flush()
