@@ -227,6 +227,24 @@ def test_a_stream_of_first_rows_is_a_fit_of_them(solver):
     assert isinstance(gm._stream_, Stream)  # by now it has let go of them
 
 
+@both_solvers
+def test_first_rows_that_are_all_alike_are_not_all_there_is(solver):
+    """Begun with these, both components would be one for good."""
+    rows = np.r_[np.zeros((MANY, 2)), X[:2000]]
+    gm = learnt(SOLVERS[solver], rows, 100)
+    assert gm._stream_.weight == len(rows)
+    assert np.abs(gm.means_[0] - gm.means_[1]).max() > 0.5
+
+
+@both_solvers
+def test_rows_of_few_values_are_kept_once(solver):
+    rows = np.random.default_rng(0).integers(0, 3, (3000, 2)).astype(float)
+    gm = learnt(SOLVERS[solver], rows, 50)
+    assert gm._stream_.rows.n_rows <= 9 + 50
+    assert gm._stream_.rows.total_weight == 3000
+    np.testing.assert_allclose(gm.weights_ @ gm.means_, rows.mean(axis=0), atol=0.1)
+
+
 # ---- state -------------------------------------------------------------------------------------------------------------------
 
 phases = pytest.mark.parametrize("n_before", [FEW, MANY], ids=["gathering", "begun"])

@@ -33,15 +33,16 @@ class Gathered(NamedTuple):
     Attributes
     ----------
     rows : ArraySource or None
-    n_fitted : int
-        How many of them what is believed meanwhile was fitted to.
+        Once they are many, those that are equal are one.
+    fitted_weight : float
+        Of those that what is believed meanwhile was fitted to.
     belief : Mixture, Posterior or None
     earlier : Earlier or None
         What the stream goes on from.
     """
 
     rows: ArraySource | None = None
-    n_fitted: int = 0
+    fitted_weight: float = 0.0
     belief: Any = None
     earlier: Earlier | None = None
 
@@ -53,6 +54,12 @@ class Gathered(NamedTuple):
             return ArraySource(rows)
         weights = [np.ones(source.n_rows) if source.weights is None else source.weights for source in sources]
         return ArraySource(rows, np.concatenate(weights))
+
+
+def _merged(source: ArraySource) -> ArraySource:
+    """Distinct rows, with the weight that each stands for."""
+    rows, places = np.unique(source.rows, axis=0, return_inverse=True)
+    return ArraySource(rows, np.bincount(places.ravel(), source.weights, len(rows)).astype(float))
 
 
 def _learns_from_batches(estimator: LearnsFromBatches) -> bool:
@@ -81,9 +88,9 @@ class LearnsFromBatches:
     def partial_fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
         """Learn from one batch of rows, of any size.
 
-        The first ``100 K (D + 1)`` rows are kept, and fitted anew as they grow by a quarter, under a weak prior as long as they are
-        fewer; there is no mixture before there are ``K`` rows. Then they are let go, and every batch moves what is believed, in proportion
-        to its weight among all that has passed by: how rows are cut into batches matters little, and where rows come in random
+        The first ``100 K (D + 1)`` distinct rows are kept, and fitted anew as they grow by a quarter, under a weak prior as long as they
+        are fewer; there is no mixture before there are ``K`` rows. Then they are let go, and every batch moves what is believed, in
+        proportion to its weight among all that has passed by: how rows are cut into batches matters little, and where rows come in random
         order, one read ends about where a fit of all of them does.
 
         A stream is taken to be of one law. Rows that are *sorted* are learnt as they come, and later ones count for more: shuffle them, or
@@ -144,17 +151,24 @@ class LearnsFromBatches:
     def _gather(self, gathered: Gathered, batch: ArraySource, kept: Array | None, n_rows: int) -> None:
         """Keep a batch of the first rows; fit all of them if it is time to, and begin once there are enough."""
         rows = gathered.followed_by(batch)
-        enough = rows.n_rows >= rows_to_begin(self.n_components, rows.n_features)
-        n_fitted, belief, earlier = gathered.n_fitted, gathered.belief, gathered.earlier
-        if enough or rows.n_rows >= max(2, self.n_components, GROWTH * n_fitted):
+        most = rows_to_begin(self.n_components, rows.n_features)
+        enough = rows.n_rows >= most and len(np.unique(rows.rows[: 2 * most], axis=0)) >= most
+        fitted_weight, belief, earlier = gathered.fitted_weight, gathered.belief, gathered.earlier
+        has_grown = rows.total_weight >= GROWTH * fitted_weight
+        if enough or (has_grown and rows.n_rows >= max(2, self.n_components)):
             if belief is not None and not isinstance(self.init_params, str):  # labels were those of the first batch
                 earlier = Earlier(belief, ())
             try:
-                belief, n_fitted = self._fit_first(rows, kept, n_rows, earlier, enough), rows.n_rows
+                belief = self._fit_first(rows, kept, n_rows, earlier, enough)
+                fitted_weight = rows.total_weight
             except CollapseError:
                 if enough:
                     raise
-        self._stream_ = begin(belief, rows) if enough else Gathered(rows, n_fitted, belief, gathered.earlier)
+        if enough:
+            self._stream_ = begin(belief, rows)
+        else:
+            kept_rows = _merged(rows) if rows.n_rows >= most else rows
+            self._stream_ = Gathered(kept_rows, fitted_weight, belief, gathered.earlier)
         if belief is not None:
             loss, _ = read(belief, batch, self._stream_algorithm_, rows.total_weight)
             self._believe(belief, loss, rows.total_weight, batch.rows.dtype)
