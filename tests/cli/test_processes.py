@@ -75,6 +75,8 @@ MOMENTS = {
     "while writing": ("pathlib.Path", "write_bytes", "time.sleep(60)"),
 }
 """A function, and what it does first after it has given a sign."""
+ENDS = [("while writing", "SIGTERM"), ("while reading", "SIGTERM"), ("while writing", "SIGHUP")]
+SAYS = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGHUP": "the terminal has gone"}
 
 PATCHED = """
 import time, pathlib, mixtura.cli.tables, mixtura.assess.search
@@ -89,24 +91,25 @@ mixtura.cli.main()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-@pytest.mark.parametrize("moment", MOMENTS)
-def test_interrupted(moment: str, folder: Path) -> None:
-    """Ctrl-C: one line, 130, and nothing half-written."""
-    owner, name, first = MOMENTS[moment]
+@pytest.mark.parametrize(("moment", "name"), [*((moment, "SIGINT") for moment in MOMENTS), *ENDS])
+def test_ended_by_a_signal(moment: str, name: str, folder: Path) -> None:
+    """Ctrl-C and its like: one line, 128 and the signal's number, and nothing half-written."""
+    number = getattr(signal, name)
+    owner, function, first = MOMENTS[moment]
     rows = np.random.default_rng(0).normal(size=(20_000 if moment == "while climbing" else 100, 4))
     np.savetxt("data.csv", rows, delimiter=",", header="a,b,c,d", comments="")
     (folder / "old.json").write_text("old")
     size = "40" if moment == "while climbing" else "1"
-    command = [sys.executable, "-c", PATCHED.format(owner=owner, name=name, first=first)]
+    command = [sys.executable, "-c", PATCHED.format(owner=owner, name=function, first=first)]
     command += ["fit", "data.csv", "--components", size, "--restarts", size, "--out", "old.json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
         deadline = time.monotonic() + 120
         while not (folder / "sign").exists() and child.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
         time.sleep(0.5)
-        child.send_signal(signal.SIGINT)
+        child.send_signal(number)
         out, err = child.communicate(timeout=120)
-    assert (child.returncode, out, err) == (130, b"", b"mixtura: interrupted\n")
+    assert (child.returncode, out, err) == (128 + number, b"", f"mixtura: {SAYS[name]}\n".encode())
     assert sorted(path.name for path in folder.iterdir()) == ["data.csv", "old.json", "sign"]
     assert (folder / "old.json").read_text() == "old"
 
