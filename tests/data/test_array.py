@@ -26,18 +26,26 @@ def random_rows(n_rows=23, n_features=3):
 def test_blocks_are_all_the_rows_once_and_in_order(layout, weighted, size):
     rows, weights = random_rows()
     rows, weights = LAYOUTS[layout](rows), weights if weighted else None
-    blocks = list(ArraySource(rows, weights).blocks(size))
+    source = ArraySource(rows, weights)
+    blocks = list(source.blocks(size))
     np.testing.assert_array_equal(np.concatenate([block.rows for block in blocks]), rows)
     assert [block.position.stop - block.position.start for block in blocks] == [len(block.rows) for block in blocks]
     assert [block.position.start for block in blocks] == list(range(0, 23, size))
     assert all(len(block.rows) == size for block in blocks[:-1])
     for block in blocks:
         np.testing.assert_array_equal(block.rows, rows[block.position])
-        assert np.shares_memory(block.rows, rows), "blocks are views"
+        assert np.shares_memory(block.rows, source.rows), "blocks are views"
+        assert block.rows.flags.c_contiguous
         if weights is None:
             assert block.weights is None
         else:
             np.testing.assert_array_equal(block.weights, weights[block.position])
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_rows_are_copied_only_where_they_do_not_lie_one_after_another(layout):
+    rows = LAYOUTS[layout](random_rows()[0])
+    assert np.shares_memory(ArraySource(rows).rows, rows) is (layout not in ("fortran", "strided"))
 
 
 def test_blocks_can_be_asked_for_again():

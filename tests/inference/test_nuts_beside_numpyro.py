@@ -34,13 +34,18 @@ def test_both_samplers_find_the_same_posterior(seed: int) -> None:
         "sigma": np.sqrt(draws.covariances),
     }
     theirs = long_run(x[:, 0], seed)
-    for name, spread in (("theta", 0.0155), ("mu", 0.045), ("sigma", 0.033)):
+    spreads = {
+        "theta": (0.0154,),
+        "mu": (0.0442, 0.0565),
+        "sigma": (0.0337, 0.0439),
+    }  # of 20,000 draws of a run of its own
+    for name, of_each in spreads.items():
         one, other = (np.atleast_3d(v) for v in (found[name], theirs[name]))
         for k in range(one.shape[2]):
             errors = mean_error(one[..., k]), mean_error(other[..., k])
             assert abs(one[..., k].mean() - other[..., k].mean()) < deviations(5, SERIES) * np.hypot(*errors)
             assert one[..., k].std() == pytest.approx(other[..., k].std(), rel=0.2)
-            assert one[..., k].std() == pytest.approx(spread, rel=0.35)
+            assert one[..., k].std() == pytest.approx(of_each[k], rel=0.2)
     truth = np.array([0.62, -2.73, 2.87, 1.03, 1.02])
     means = np.array([found["theta"].mean(), *found["mu"].mean(axis=(0, 1)), *found["sigma"].mean(axis=(0, 1))])
     assert (np.abs(means - truth) < 4 * np.array([0.0155, 0.045, 0.055, 0.033, 0.04])).all()

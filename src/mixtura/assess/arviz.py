@@ -7,7 +7,6 @@ that, which the others read too.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -118,9 +117,8 @@ def for_installed(tree: Any) -> Any:
         return tree
     if generation > 0:
         return tree
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it announces its next generation
-        import arviz
+    import arviz
+
     container: Any = arviz.InferenceData  # whose methods have no types
     return container.from_datatree(tree)
 

@@ -7,12 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from mixtura.ground.errors import DataError
 from mixtura.ground.linalg import Array
+
+LAYOUT: tuple[Literal["C"], Literal["A"]] = ("C", "A")
+"""Row after row, each number at an address that its size divides."""
 
 
 class Block(NamedTuple):
@@ -27,6 +30,9 @@ class Block(NamedTuple):
 class ArraySource:
     """Blocks of an array, as views.
 
+    Sums depend on the order in which numbers lie in memory. So rows lie one after another here: an array that is laid out otherwise
+    (columns of a table, every other row) is copied, and the same rows give the same bits in whatever they come.
+
     Attributes
     ----------
     rows : (N, D) float32 or float64 array
@@ -37,6 +43,11 @@ class ArraySource:
 
     rows: Array
     weights: Array | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rows", np.require(self.rows, requirements=LAYOUT))
+        if self.weights is not None:
+            object.__setattr__(self, "weights", np.require(self.weights, requirements=LAYOUT))
 
     @property
     def n_rows(self) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -53,9 +52,7 @@ def modes(source: ArraySource, settings: dict[str, Any]) -> list[Mixture]:
     """Where EM ends under a weak prior, from several starts, the best first; each component with some weight to begin with."""
     estimator = GaussianMixture(covariance_prior="empirical", max_iter=500, **settings)
     estimator.n_init = max(MODES, estimator.n_init)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # where chains begin need be neither converged nor free of the floor
-        estimator.fit(source.rows, sample_weight=source.weights)
+    estimator._fit(source.rows, source.weights)  # where chains begin need be neither converged nor free of the floor
     runs = [run for run in estimator.restarts_.runs if not run.failed]
     ranked = sorted(runs, key=lambda run: -run.bounds[-1])
     return [_with_weights(run.mixture, source.total_weight) for run in ranked]

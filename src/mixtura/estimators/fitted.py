@@ -18,6 +18,7 @@ from mixtura.ground.linalg import Array
 from mixtura.ground.random import RandomState
 from mixtura.model.covariance import CovarianceStructure, covariance_structure
 from mixtura.model.mixture import Mixture
+from mixtura.sweep.threads import single_threaded_blas
 
 
 class Belief(Protocol):
@@ -73,13 +74,19 @@ def kept_whole(estimator: BaseEstimator) -> Iterator[None]:
 
 @contextmanager
 def replaced_fit(estimator: BaseEstimator) -> Iterator[None]:
-    """Take away all that the last fit has left; where the new one fails, put it back."""
+    """Take away all that the last fit has left; where the new one fails, put it back.
+
+    BLAS uses one thread meanwhile, beside those of the passes: last digits do not say how many there were.
+    """
     before = {name: value for name, value in vars(estimator).items() if name.endswith("_") and name[:2] != "__"}
-    for name in before:
-        del vars(estimator)[name]
+    errors = np.geterr()
     try:
-        yield
+        for name in before:
+            del vars(estimator)[name]
+        with single_threaded_blas():
+            yield
     except BaseException:
+        np.seterr(**errors)  # an interruption can come when a context has been entered and nothing yet would leave it
         for name in [name for name in vars(estimator) if name.endswith("_") and name[:2] != "__"]:
             del vars(estimator)[name]
         estimator.__dict__.update(before)

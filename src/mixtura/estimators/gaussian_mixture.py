@@ -267,6 +267,12 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
         CollapseWarning
             If a component of the result is held at the floor ``reg_covar``, or has no rows.
         """
+        self._fit(X, sample_weight)
+        self._warn()
+        return self
+
+    def _fit(self, X: ArrayLike, sample_weight: ArrayLike | None) -> None:
+        """Fit, and say nothing of how it went."""
         self._validate_params()
         earlier = self._earlier()
         with replaced_fit(self):
@@ -276,8 +282,6 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
             tasks = FitTasks(self, rows, self.max_iter, metadata)
             self.adopt(self._climb(source, kept, len(rows), tasks, earlier), self.algorithm_, source)
             tasks.end()
-        self._warn()
-        return self
 
     def _earlier(self) -> Earlier | None:
         """What a warm start goes on from."""

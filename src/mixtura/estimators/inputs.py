@@ -147,7 +147,7 @@ def as_numbers(given: Any, name: str) -> Array:
     try:
         if np.iscomplexobj(given) or np.ma.isMaskedArray(given):
             raise TypeError("complex and masked arrays are not")
-        return np.array(given, dtype=np.float64)
+        return np.array(given, dtype=np.float64, order="C")
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidParameterError(f"{name} must be an array of real numbers; {error}.") from error
 

@@ -7,7 +7,6 @@ Gelman (2014), "The No-U-Turn sampler"; Seyboldt, Carlson and Carpenter (2026) f
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -148,10 +147,8 @@ Recorder = Callable[[Array], dict[str, Array]]
 def _engine() -> Engine:
     """Starts one chain of nutpie in the background."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # ArviZ, which nutpie imports, announces its next generation
-            import nutpie
-            from nutpie.compiled_pyfunc import from_pyfunc
+        import nutpie
+        from nutpie.compiled_pyfunc import from_pyfunc
     except ImportError as error:
         raise missing_extra("Draws by NUTS", "mcmc") from error
 

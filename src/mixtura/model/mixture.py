@@ -496,7 +496,7 @@ def _as_floats(values: ArrayLike, what: str) -> Array:
     try:
         if np.iscomplexobj(values):
             raise TypeError("got complex ones")
-        array = np.array(values, dtype=np.float64)
+        array = np.array(values, dtype=np.float64, order="C")
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidParameterError(f"{what} must be an array of numbers; {error}.") from error
     if not np.isfinite(array).all():

@@ -26,7 +26,7 @@ def as_rows(X: ArrayLike, n_features: int) -> Array:
     try:
         if np.ma.isMaskedArray(X):
             raise TypeError("got a masked array, and what lies under its mask would be read")
-        rows = np.asarray(X)
+        rows = np.require(X, requirements=("C", "A"))
         if rows.dtype.kind not in "biufO":
             raise TypeError(f"got dtype {rows.dtype}")
         rows = rows if rows.dtype == np.float32 else rows.astype(np.float64, copy=False)

@@ -12,9 +12,9 @@ digits: terms as large as ``(spread/σ)²`` cancel.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
-from itertools import accumulate, groupby
+from itertools import accumulate, chain
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -85,7 +85,7 @@ class Kernel(ABC):
     form: np.dtype | None = None
 
     def __init__(self, members: Sequence[Member]) -> None:
-        self.members = sorted(members, key=lambda m: (id(m.assignment), len(m.scorer.constants)))
+        self.members = list(chain.from_iterable(_alike(members)))
         self.scorer = Scorer.stacked([member.scorer for member in self.members])
         self.diagonal = self.scorer.diagonal
         self.batches = list(_batches(self.members))
@@ -221,12 +221,20 @@ class WhitenedKernel(Kernel):
         return totals[0]
 
 
+def _alike(members: Iterable[Member]) -> list[list[Member]]:
+    """Mixtures of equal size with one assignment together, in the order in which the first of them come: addresses must not say it."""
+    groups: dict[tuple[int, int], list[Member]] = {}
+    for member in members:
+        groups.setdefault((id(member.assignment), len(member.scorer.constants)), []).append(member)
+    return list(groups.values())
+
+
 def _batches(members: Sequence[Member]) -> Iterator[Batch]:
     first = start = 0
-    for (_, size), group in groupby(members, key=lambda m: (id(m.assignment), len(m.scorer.constants))):
-        n_mixtures = len(list(group))
+    for group in _alike(members):
+        n_mixtures, size = len(group), len(group[0].scorer.constants)
         last, stop = first + n_mixtures, start + n_mixtures * size
-        yield Batch(slice(first, last), slice(start, stop), (n_mixtures, size), members[first].assignment)
+        yield Batch(slice(first, last), slice(start, stop), (n_mixtures, size), group[0].assignment)
         first, start = last, stop
 
 

@@ -34,7 +34,7 @@ from mixtura.sweep.kernels import (
 )
 from mixtura.sweep.scratch import Scratch
 from mixtura.sweep.tangents import TangentFeatureKernel, TangentWhitenedKernel
-from mixtura.sweep.threads import n_threads, single_threaded_blas
+from mixtura.sweep.threads import hold_own_blas, n_threads, single_threaded_blas
 
 LARGEST_CANCELLATION = {np.dtype(np.float64): 1e5, np.dtype(np.float32): 1e3}
 """Up to this many times the score may a mixture's features be: 11 digits are left in float64, 4 in float32."""
@@ -195,7 +195,7 @@ class Sweep:
     def _workers(self, multiplications: int) -> ThreadPoolExecutor | None:
         """Threads, if there are any and a pass of so much work is worth them."""
         if self._threads > 1 and multiplications >= LEAST_SHARED and self._pool is None:
-            self._pool = self._stack.enter_context(ThreadPoolExecutor(self._threads))
+            self._pool = self._stack.enter_context(ThreadPoolExecutor(self._threads, initializer=hold_own_blas))
         return self._pool if multiplications >= LEAST_SHARED else None
 
     def _strip(self, start: int, n_rows: int, block_rows: int, kernels: list[Kernel]) -> list[list[Array]]:
@@ -333,5 +333,5 @@ def _given_shares(
     components = np.arange(n_components)[:, None]
     for part, rows, weights in source.blocks(max(64, 2**16 // (n_components * source.n_features))):
         given = responsibilities[part]
-        shares = (given == components).astype(np.float64) if given.ndim == 1 else given.T.astype(np.float64)
+        shares = (given == components).astype(np.float64) if given.ndim == 1 else given.T.astype(np.float64, order="C")
         yield rows, shares if weights is None else shares * weights

@@ -1,0 +1,90 @@
+"""Fits leave the process as they found it, and each other alone: in threads, in workers, after errors, interruptions and forks."""
+
+import os
+import subprocess
+import sys
+from threading import Event, Thread
+
+import pytest
+
+import neighbours
+from mixtura.sweep.threads import n_threads, single_threaded_blas
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+def test_eight_threads(seed):
+    assert neighbours.in_threads(8, 2, seed) == 2 * len(neighbours.MODELS)
+
+
+@pytest.mark.parametrize("backend", ["threading", "loky", "multiprocessing"])
+def test_workers_of_joblib(backend):
+    assert neighbours.by_joblib(backend, 1) == len(neighbours.MODELS)
+
+
+@pytest.mark.parametrize("name", neighbours.WHOLE)
+def test_interruptions(name, seed):
+    neighbours.interrupted(name, 40, seed)
+
+
+def test_errors():
+    neighbours.answer("em")
+    with neighbours.undisturbed():
+        neighbours.fail()
+
+
+def test_blas_is_free_again_whoever_lets_go_last():
+    """The first to hold it is gone before the second: saved and restored without counting, BLAS would stay at one."""
+    free, ready, go_on = n_threads(), Event(), Event()
+
+    def second():
+        with single_threaded_blas():
+            ready.set()
+            go_on.wait()
+
+    with neighbours.undisturbed():
+        thread = Thread(target=second)
+        with single_threaded_blas():
+            thread.start()
+            ready.wait()
+            assert set(neighbours.surroundings().blas) == {1}
+        assert set(neighbours.surroundings().blas) == {1}
+        assert n_threads() == free  # what a pass may use is not what is left while others hold BLAS
+        go_on.set()
+        thread.join()
+
+
+FORKED = """
+import os, sys, warnings
+warnings.simplefilter("ignore")
+import neighbours
+from threading import Event, Thread
+from mixtura.sweep.threads import single_threaded_blas
+alone, free = neighbours.answer("em"), neighbours.surroundings().blas
+held, done = Event(), Event()
+def hold():
+    with single_threaded_blas():
+        held.set()
+        done.wait()
+thread = Thread(target=hold)
+if sys.argv[1] == "other":
+    thread.start()
+    held.wait()
+    child = os.fork()
+else:
+    with single_threaded_blas():
+        child = os.fork()
+        assert set(neighbours.surroundings().blas) == {1}
+if not child:
+    same = neighbours.surroundings().blas == free and neighbours.answer("em") == alone
+    os._exit(not same)
+done.set()
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks on this system")
+@pytest.mark.parametrize("who", ["other", "itself"])
+def test_forks_while_blas_is_held(who):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONWARNINGS": "ignore"}
+    subprocess.run([sys.executable, "-c", FORKED, who], env=environment, check=True, timeout=300)
