@@ -68,6 +68,11 @@ def clouds(n_rows=600):
     return X
 
 
+def in_short(settings):
+    """The name of a case, the same in each process."""
+    return ", ".join(f"{k}={v}" if isinstance(v, str | int | bool) else k for k, v in settings.items()) or "defaults"
+
+
 class Ridge:
     def value(self, mixture):
         return -float(np.square(mixture.means).sum())
@@ -92,7 +97,7 @@ class Ridge:
         {"max_iter": 0},
         {"max_iter": 1},
     ],
-    ids=str,
+    ids=in_short,
 )
 def test_reads_of_a_fit(settings, n_reads):
     gm = mx.GaussianMixture(**{"n_components": 2, "max_iter": 60, "random_state": 0} | settings).fit(clouds())
@@ -133,7 +138,7 @@ def test_reads_of_a_search_are_those_of_all_candidates_together(n_reads):
 @pytest.mark.parametrize(
     "settings",
     [{}, {"moves": False}, {"n_init": 3}, {"batch_size": 300}, {"solver": "svi", "batch_size": 100}, {"max_iter": 3}],
-    ids=str,
+    ids=in_short,
 )
 def test_reads_of_variational_bayes(settings, n_reads):
     gm = mx.BayesianGaussianMixture(3, random_state=0, **{"max_iter": 200} | settings).fit(clouds())
