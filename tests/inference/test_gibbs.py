@@ -175,6 +175,23 @@ def test_the_log_posterior_is_that_of_partition_and_components():
         assert run.log_posterior[0, s] == pytest.approx(expected, abs=1e-9)
 
 
+def test_labels_take_a_byte_and_only_where_they_are_wanted():
+    kept, without = run_of(), run_of(keep_labels=False)
+    assert kept.labels.dtype == np.int8
+    assert without.labels.size == without.label_rows.size == 0
+    np.testing.assert_array_equal(without.draws.means, kept.draws.means)
+
+
+@pytest.mark.parametrize(("n_components", "dtype"), [(128, np.int8), (129, np.int16)])
+def test_labels_have_room_for_every_component(n_components, dtype):
+    sampler = Gibbs(ConjugateComponents(covariance_structure("full"), PRIOR), finite(n_components))
+    start, rng = start_of("full", n_components), np.random.default_rng(0)
+    rows = start.sample(600, random_state=1)[0]
+    run = sample(ArraySource(rows), [start], sampler, rng, n_draws=20, n_warmup=0)
+    assert run.labels.dtype == dtype
+    assert 0 <= run.labels.min() <= run.labels.max() < n_components
+
+
 def test_an_interruption_returns_what_was_drawn():
     def interrupt(done, total):
         if done == 12:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mixtura.data.array import ArraySource
 from mixtura.ground.errors import InvalidParameterError
@@ -25,8 +26,6 @@ LEAST_EIGENVALUE = EPS**0.5
 """Below this nothing but rounding may be left of the information in a direction."""
 FARTHEST = 1.0
 """In joint standard errors: farther from the maximum, curvature may be another."""
-NUMBERS = 2**22
-"""Numbers in the coefficients of directions that are swept together."""
 
 
 class Information(NamedTuple):
@@ -75,7 +74,9 @@ class Information(NamedTuple):
 
 
 def information(mixture: Mixture, source: ArraySource) -> Information:
-    """Gradient and observed information, in one visit of the data for all directions that fit in memory together.
+    """Gradient and observed information, in two visits of the data.
+
+    Complete-data information less what labels would add, ``Σ_n w_n Cov(complete-data score | x_n)``: Louis (1982).
 
     Parameters
     ----------
@@ -95,35 +96,61 @@ def information(mixture: Mixture, source: ArraySource) -> Information:
     """
     with Sweep(source) as sweep:
         (swept,) = sweep([mixture.scorer])
-        counts = swept.moments.count
-        if not (mixture.weights > 0).all() or not (counts > 0).all():
-            empty = int(np.minimum(mixture.weights, counts).argmin())
-            raise InvalidParameterError(f"no row belongs to component {empty}. Fit fewer components.")
-        coordinates = Coordinates(mixture, counts)
-        origin, observed = np.zeros(coordinates.size), np.empty((coordinates.size, coordinates.size))
-        directions = np.eye(coordinates.size)
-        step = max(1, NUMBERS // (mixture.n_components * (mixture.n_features + 1) ** 2))
-        for start in range(0, coordinates.size, step):
-            several = directions[start : start + step]
-            changes = sweep.along([mixture.scorer] * len(several), [coordinates.tangent(origin, v) for v in several])
-            for row, (v, change) in enumerate(zip(several, changes, strict=True), start):
-                observed[row] = -coordinates.hessian_times(origin, v, swept.moments, change)
-    gauge = np.zeros(coordinates.size)
+    counts = swept.moments.count
+    if not (mixture.weights > 0).all() or not (counts > 0).all():
+        empty = int(np.minimum(mixture.weights, counts).argmin())
+        raise InvalidParameterError(f"no row belongs to component {empty}. Fit fewer components.")
+    about = Coordinates(mixture, counts)
+    origin, unchanged = np.zeros(about.size), swept.moments * 0.0
+    complete = np.array([-about.hessian_times(origin, v, swept.moments, unchanged) for v in np.eye(about.size)])
+    gauge = np.zeros(about.size)
     gauge[: len(counts)] = np.sqrt(counts / counts.sum())
-    gradient = coordinates.gradient(origin, swept.moments)
-    return Information(coordinates, gradient, 0.5 * (observed + observed.T), gauge)
+    gradient = about.gradient(origin, swept.moments)
+    return Information(about, gradient, 0.5 * (complete + complete.T) - _missing(about, source), gauge)
+
+
+def _missing(about: Coordinates, source: ArraySource) -> Array:
+    """``Σ_n w_n Cov(complete-data score | x_n)`` over the labels that row ``n`` may have, ``(p, p)``."""
+    n_components, place = about.reference.n_components, _places(about)
+    size = len(place) // n_components
+    within, between = np.zeros((n_components, size, size)), np.zeros((len(place), len(place)))
+    for shares, by_label, weights in _complete_scores(about, source):
+        roots = np.sqrt(shares if weights is None else shares * weights)[:, :, None]
+        weighted = by_label * roots
+        within += weighted.swapaxes(1, 2) @ weighted
+        weighted *= np.sqrt(shares)[:, :, None]
+        by_row = weighted.swapaxes(0, 1).reshape(-1, len(place))
+        between += by_row.T @ by_row
+    missing = -between.reshape(n_components, size, n_components, size)
+    for k in range(n_components):
+        missing[k, :, k] += within[k]
+    total = np.zeros((about.size, about.size))
+    np.add.at(total, (place[:, None], place), missing.reshape(len(place), -1))
+    return total / outer(about.unit)
 
 
 def scores(about: Coordinates, source: ArraySource) -> Iterator[tuple[Array, Array | None]]:
     """The gradient of each row's log density, by blocks of rows: ``(B, p)``, with their weights.
 
-    For component ``k``, with ``z = L_k⁻¹(x − μ_k)``, it is ``r_k − π_k`` in the log weight, ``r_k z`` in the mean and what the structure
-    makes of ``r_k (z zᵀ − I)`` in the covariance, each in the unit of its coordinate.
-
     Parameters
     ----------
     about : Coordinates
     source : ArraySource
+    """
+    place, mixture = _places(about), about.reference
+    for shares, by_label, weights in _complete_scores(about, source):
+        score = np.zeros((shares.shape[1], about.size))
+        for columns, share, alone in zip(place.reshape(len(shares), -1), shares, by_label, strict=True):
+            score[:, columns] += share[:, None] * alone
+        score[:, : mixture.n_components] -= mixture.weights
+        yield score / about.unit, weights
+
+
+def _complete_scores(about: Coordinates, source: ArraySource) -> Iterator[tuple[Array, Array, Array | None]]:
+    """Responsibilities ``(K, B)``, and the scores ``(K, B, ·)`` that rows would have were they known to be of each component.
+
+    Those are, up to what is the same for all components, one in the component's log weight, ``z = L_k⁻¹(x − μ_k)`` in its mean and what
+    the structure makes of ``z zᵀ − I`` in its covariance, not yet in units of the coordinates.
     """
     mixture, structure = about.reference, about.structure
     scorer, (on_second, on_count) = mixture.scorer, _on_blocks(about)
@@ -131,14 +158,22 @@ def scores(about: Coordinates, source: ArraySource) -> Iterator[tuple[Array, Arr
         whitened = scorer.whitened(scorer.residuals(rows))
         shares = scorer.log_joint(whitened)
         normalise(shares)
-        first = shares[:, :, None] * whitened
-        second = first * whitened if structure.diagonal else outer(first, whitened)
-        counts = shares
-        if structure.shared:
-            second, counts = second.sum(axis=0, keepdims=True), shares.sum(axis=0, keepdims=True)
-        blocks = second.reshape(*counts.shape, -1) @ on_second + counts[:, :, None] * on_count
-        by_row = (part.swapaxes(0, 1).reshape(len(rows), -1) for part in (first, blocks))
-        yield np.concatenate([shares.T - mixture.weights, *by_row], axis=1) / about.unit, weights
+        second = np.square(whitened) if structure.diagonal else outer(whitened)
+        blocks = second.reshape(*shares.shape, -1) @ on_second + on_count
+        yield shares, np.concatenate([np.ones((*shares.shape, 1)), whitened, blocks], axis=2), weights
+
+
+def _places(about: Coordinates) -> NDArray[np.intp]:
+    """Which coordinates are those of each component in turn: of its weight, its mean and its covariance, which may be that of all."""
+    n_components, n_features = about.reference.n_components, about.reference.n_features
+    n_coordinates = len(about.structure.block_information(n_features))
+    components = np.arange(n_components)[:, None]
+    blocks = 0 if about.structure.shared else components
+    on_means = n_components + components * n_features + np.arange(n_features)
+    on_blocks = n_components * (1 + n_features) + blocks * n_coordinates + np.arange(n_coordinates)
+    return np.concatenate(
+        [components, on_means, np.broadcast_to(on_blocks, (n_components, n_coordinates))], axis=1
+    ).ravel()
 
 
 def _on_blocks(about: Coordinates) -> tuple[Array, Array]:

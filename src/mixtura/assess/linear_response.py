@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mixtura.assess.information import FARTHEST, NUMBERS, jacobian
+from mixtura.assess.information import FARTHEST, jacobian
 from mixtura.assess.standard_errors import StandardErrors
 from mixtura.data.array import ArraySource
 from mixtura.ground.errors import InvalidParameterError
@@ -30,6 +30,9 @@ from mixtura.model.coordinates import Coordinates
 from mixtura.model.posterior import Posterior
 from mixtura.model.scorer import Scorer
 from mixtura.sweep import Sweep
+
+NUMBERS = 2**22
+"""Numbers in the coefficients of directions that are swept together."""
 
 
 class Response(NamedTuple):

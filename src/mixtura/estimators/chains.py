@@ -122,7 +122,14 @@ def by_gibbs(
     begun = [starts[c % len(starts)] for c in range(settings.n_chains)]
     with _progress("Sampling", settings) as progress:
         run = gibbs.sample(
-            source, begun, sampler, rng, n_draws=settings.n_draws, n_warmup=settings.n_tune, progress=progress
+            source,
+            begun,
+            sampler,
+            rng,
+            n_draws=settings.n_draws,
+            n_warmup=settings.n_tune,
+            keep_labels=False,
+            progress=progress,
         )
     return judge(
         run.draws,

@@ -72,7 +72,7 @@ class GibbsRun:
     n_filled : (C, S) integer array
         Components with rows.
     labels : (C, S, M) integer array
-        Components drawn for the rows ``label_rows``, numbered as in ``draws``.
+        Components drawn for the rows ``label_rows``, numbered as in ``draws``, in the smallest type that holds them.
     label_rows : (M,) integer array
     accepted : (C,) array
         Share of split–merge proposals that were accepted; zero where none were made.
@@ -85,7 +85,7 @@ class GibbsRun:
     log_posterior: Array
     n_components: NDArray[np.int64]
     n_filled: NDArray[np.int64]
-    labels: NDArray[np.int16]
+    labels: NDArray[np.signedinteger]
     label_rows: NDArray[np.int64]
     accepted: Array
     interrupted: bool
@@ -100,7 +100,7 @@ class _Record:
     log_likelihood: float
     log_posterior: float
     n_filled: int
-    labels: NDArray[np.int16]
+    labels: NDArray[np.signedinteger]
 
 
 @dataclass(eq=False)
@@ -161,7 +161,7 @@ class _Chain:
             + self.sampler.partition.log_probability(moments.count)
             + self.sampler.components.log_density(filled)
         )
-        labels = self.labels[label_rows].astype(np.int16)
+        labels = self.labels[label_rows].astype(np.min_scalar_type(-len(self.components.means)))
         return _Record(self.components, self.weights.logs, log_likelihood, log_posterior, len(filled.means), labels)
 
 
@@ -174,6 +174,7 @@ def sample(
     n_draws: int,
     n_warmup: int,
     thin: int = 1,
+    keep_labels: bool = True,
     progress: Progress | None = None,
 ) -> GibbsRun:
     """Run a chain from each start.
@@ -192,6 +193,8 @@ def sample(
         Sweeps before the first of them.
     thin : int, default=1
         Sweeps for each draw that is kept.
+    keep_labels : bool, default=True
+        Whether labels are kept of the draws, a byte or two for each row and draw: ``False`` leaves ``label_rows`` empty.
     progress : Progress, optional
 
     Returns
@@ -222,7 +225,7 @@ def sample(
     (True, (1, 1000, 2, 1))
     """
     _check(source, starts, sampler, n_draws, n_warmup, thin)
-    label_rows = _label_rows(source.n_rows, len(starts) * n_draws)
+    label_rows = _label_rows(source.n_rows, len(starts) * n_draws) if keep_labels else np.empty(0, np.intp)
     chains = [
         _chain(sampler, start, source, stream)
         for start, stream in zip(starts, child_streams(rng, len(starts)), strict=True)
