@@ -11,7 +11,7 @@ import time
 import warnings
 from collections.abc import Callable
 
-from tests.neighbours import MODELS, WHOLE, by_joblib, in_threads, interrupted
+from tests.neighbours import MODELS, WHOLE, WORKERS, in_threads, in_workers, interrupted
 
 
 def main() -> None:
@@ -23,8 +23,8 @@ def main() -> None:
     chosen = parser.parse_args()
     warnings.simplefilter("ignore")  # short chains are not to be trusted, and say so
     _timed(f"eight threads, {len(MODELS)} kinds", lambda: in_threads(8, chosen.rounds, chosen.seed))
-    for backend in ("threading", "loky", "multiprocessing"):
-        _timed(f"two workers of joblib, {backend}", lambda backend=backend: by_joblib(backend, chosen.rounds))
+    for kind in WORKERS:
+        _timed(f"two workers, {kind}", lambda kind=kind: in_workers(kind, chosen.rounds))
     for name in WHOLE:
         _timed(f"interrupted, {name}", lambda name=name: interrupted(name, chosen.interruptions, chosen.seed))
 

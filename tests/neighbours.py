@@ -4,6 +4,7 @@
 """
 
 import hashlib
+import multiprocessing
 import random
 import signal
 import time
@@ -132,12 +133,20 @@ def in_threads(n_threads: int, n_rounds: int, seed: int) -> int:
     return len(names)
 
 
-def by_joblib(backend: str, n_rounds: int) -> int:
-    """The same through joblib: threads, or processes of loky or multiprocessing. Returns how many."""
-    alone = [answer(name) for name in MODELS] * n_rounds
+WORKERS = ("threading", "loky", "fork", "spawn")
+
+
+def in_workers(kind: str, n_rounds: int) -> int:
+    """The same in two workers: joblib's threads or processes, or processes of the standard library. Returns how many."""
+    names = [*MODELS] * n_rounds
+    alone = {name: answer(name) for name in MODELS}
     with undisturbed():
-        answers = joblib.Parallel(2, backend=backend)(joblib.delayed(answer)(name) for name in [*MODELS] * n_rounds)
-    assert answers == alone, f"{backend}: fits differ in other workers"
+        if kind in ("fork", "spawn"):
+            with multiprocessing.get_context(kind).Pool(2) as pool:
+                answers = pool.map(answer, names)
+        else:
+            answers = joblib.Parallel(2, backend=kind)(joblib.delayed(answer)(name) for name in names)
+    assert answers == [alone[name] for name in names], f"{kind}: fits differ in other workers"
     return len(answers)
 
 

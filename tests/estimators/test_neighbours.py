@@ -17,9 +17,15 @@ def test_eight_threads(seed):
     assert neighbours.in_threads(8, 2, seed) == 2 * len(neighbours.MODELS)
 
 
-@pytest.mark.parametrize("backend", ["threading", "loky", "multiprocessing"])
-def test_workers_of_joblib(backend):
-    assert neighbours.by_joblib(backend, 1) == len(neighbours.MODELS)
+def run_alone(code, *arguments):
+    """Run code in a process of its own, which may fork: one that runs tests has threads of its own."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONWARNINGS": "ignore"}
+    subprocess.run([sys.executable, "-c", code, *arguments], env=environment, check=True, timeout=300)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in neighbours.WORKERS if hasattr(os, "fork") or kind != "fork"])
+def test_workers(kind):
+    run_alone("import sys, neighbours; neighbours.in_workers(sys.argv[1], 1)", kind)
 
 
 @pytest.mark.parametrize("name", neighbours.WHOLE)
@@ -86,5 +92,4 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks on this system")
 @pytest.mark.parametrize("who", ["other", "itself"])
 def test_forks_while_blas_is_held(who):
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONWARNINGS": "ignore"}
-    subprocess.run([sys.executable, "-c", FORKED, who], env=environment, check=True, timeout=300)
+    run_alone(FORKED, who)
