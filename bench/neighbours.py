@@ -7,6 +7,7 @@ afterwards what they were. The first that is not ends this with an ``AssertionEr
 from __future__ import annotations
 
 import argparse
+import os
 import time
 import warnings
 from collections.abc import Callable
@@ -21,7 +22,8 @@ def main() -> None:
     parser.add_argument("--interruptions", type=int, default=300, help="attempts for each kind")
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
-    warnings.simplefilter("ignore")  # short chains are not to be trusted, and say so
+    warnings.simplefilter("ignore")  # short chains are not to be trusted, and say so, in workers too
+    os.environ["PYTHONWARNINGS"] = "ignore"
     _timed(f"eight threads, {len(MODELS)} kinds", lambda: in_threads(8, chosen.rounds, chosen.seed))
     for kind in WORKERS:
         _timed(f"two workers, {kind}", lambda kind=kind: in_workers(kind, chosen.rounds))

@@ -62,35 +62,29 @@ def parts_of(mixture: Mixture, dtype: DTypeLike) -> dict[str, Any]:
 
 @contextmanager
 def kept_whole(estimator: BaseEstimator) -> Iterator[None]:
-    """Where what is done to an estimator fails, all of its attributes are as before."""
-    before = dict(vars(estimator))
+    """While an estimator learns: where that fails, all of its attributes are as before.
+
+    BLAS uses one thread meanwhile, beside those of the passes: last digits do not say how many there were.
+    """
+    before, errors = dict(vars(estimator)), np.geterr()
     try:
-        yield
+        with single_threaded_blas():
+            yield
     except BaseException:
-        vars(estimator).clear()
+        np.seterr(**errors)  # an interruption can come when a context has been entered and nothing yet would leave it
+        for name in vars(estimator).keys() - before.keys():
+            del vars(estimator)[name]
         vars(estimator).update(before)
         raise
 
 
 @contextmanager
 def replaced_fit(estimator: BaseEstimator) -> Iterator[None]:
-    """Take away all that the last fit has left; where the new one fails, put it back.
-
-    BLAS uses one thread meanwhile, beside those of the passes: last digits do not say how many there were.
-    """
-    before = {name: value for name, value in vars(estimator).items() if name.endswith("_") and name[:2] != "__"}
-    errors = np.geterr()
-    try:
-        for name in before:
-            del vars(estimator)[name]
-        with single_threaded_blas():
-            yield
-    except BaseException:
-        np.seterr(**errors)  # an interruption can come when a context has been entered and nothing yet would leave it
+    """Take away all that the last fit has left; where the new one fails, put it back."""
+    with kept_whole(estimator):
         for name in [name for name in vars(estimator) if name.endswith("_") and name[:2] != "__"]:
             del vars(estimator)[name]
-        estimator.__dict__.update(before)
-        raise
+        yield
 
 
 class FittedMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin):
