@@ -3,8 +3,10 @@
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from threading import Event, Thread
 
+import numpy as np
 import pytest
 
 import neighbours
@@ -31,6 +33,28 @@ def test_workers(kind):
 @pytest.mark.parametrize("name", neighbours.WHOLE)
 def test_interruptions(name, seed):
     neighbours.interrupted(name, 40, seed)
+
+
+ANSWERS = ("predict_proba", "score_samples", "score", "bic", "icl", "certificate", "standard_errors", "coclustering")
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("state", ["raise", "warn"])
+@pytest.mark.parametrize("name", neighbours.MODELS)
+def test_whatever_users_have_numpy_do(name, state):
+    """Exponentials that underflow are what shares of far components are."""
+    plain = neighbours.answer(name)
+    with np.errstate(all=state):
+        model = neighbours.fitted(name)
+        assert neighbours.bits(model) == plain
+        model = getattr(model, "best_estimator_", model)
+        rows = neighbours.rows_of(name)
+        far = np.concatenate([rows, np.full((1, rows.shape[1]), 1e9)])
+        for asked in (rows, far):
+            for method in ANSWERS:
+                if hasattr(model, method):
+                    with suppress(ValueError):  # some have no answer to give, and say why
+                        getattr(model, method)(asked)
 
 
 def test_errors():

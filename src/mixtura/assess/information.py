@@ -114,13 +114,14 @@ def _missing(about: Coordinates, source: ArraySource) -> Array:
     n_components, place = about.reference.n_components, _places(about)
     size = len(place) // n_components
     within, between = np.zeros((n_components, size, size)), np.zeros((len(place), len(place)))
-    for shares, by_label, weights in _complete_scores(about, source):
-        roots = np.sqrt(shares if weights is None else shares * weights)[:, :, None]
-        weighted = by_label * roots
-        within += weighted.swapaxes(1, 2) @ weighted
-        weighted *= np.sqrt(shares)[:, :, None]
-        by_row = weighted.swapaxes(0, 1).reshape(-1, len(place))
-        between += by_row.T @ by_row
+    with np.errstate(under="ignore"):
+        for shares, by_label, weights in _complete_scores(about, source):
+            roots = np.sqrt(shares if weights is None else shares * weights)[:, :, None]
+            weighted = by_label * roots
+            within += weighted.swapaxes(1, 2) @ weighted
+            weighted *= np.sqrt(shares)[:, :, None]
+            by_row = weighted.swapaxes(0, 1).reshape(-1, len(place))
+            between += by_row.T @ by_row
     missing = -between.reshape(n_components, size, n_components, size)
     for k in range(n_components):
         missing[k, :, k] += within[k]
@@ -199,7 +200,8 @@ def jacobian(about: Coordinates) -> Array:
     about : Coordinates
     """
     steps = 1j * COMPLEX_STEP * np.eye(about.size)
-    return np.array([flattened(about.mixture(step)).imag for step in steps]).T / COMPLEX_STEP
+    with np.errstate(under="ignore"):
+        return np.array([flattened(about.mixture(step)).imag for step in steps]).T / COMPLEX_STEP
 
 
 def flattened(mixture: Mixture) -> Array:

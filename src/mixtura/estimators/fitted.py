@@ -68,7 +68,7 @@ def kept_whole(estimator: BaseEstimator) -> Iterator[None]:
     """
     before, errors = dict(vars(estimator)), np.geterr()
     try:
-        with single_threaded_blas():
+        with single_threaded_blas(), np.errstate(under="ignore"):
             yield
     except BaseException:
         np.seterr(**errors)  # an interruption can come when a context has been entered and nothing yet would leave it

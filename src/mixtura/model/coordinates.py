@@ -265,8 +265,9 @@ class Coordinates:
 
     def tangent(self, u: Array, v: Array) -> Scorer:
         """Derivative of the scorer at ``u`` in the direction ``v``: the constants, centres and whitening factors of a scorer."""
-        moved_to = self.place(u + 1j * COMPLEX_STEP * v)
-        moved = Scorer.of(moved_to.weights, moved_to.means, self._whitening(moved_to.factors))
+        with np.errstate(under="ignore"):  # of the step's square, as it should be
+            moved_to = self.place(u + 1j * COMPLEX_STEP * v)
+            moved = Scorer.of(moved_to.weights, moved_to.means, self._whitening(moved_to.factors))
         return Scorer(*(part.imag / COMPLEX_STEP for part in (moved.constants, moved.centres, moved.whitening)))
 
     def hessian_times(self, u: Array, v: Array, moments: Moments, change: Moments) -> Array:
@@ -278,7 +279,8 @@ class Coordinates:
             moments.second + step * change.second,
             moments.origin,
         )
-        return self.gradient(u + step * v, moved).imag / COMPLEX_STEP
+        with np.errstate(under="ignore"):
+            return self.gradient(u + step * v, moved).imag / COMPLEX_STEP
 
 
 def _by_logits(weights: Array, by_weights: Array) -> Array:

@@ -227,7 +227,8 @@ class Draws:
         total = np.full(len(rows), -np.inf)
         for block in row_blocks(len(rows)):
             for _, log_joint in subset.log_joints(rows[block]):
-                total[block] = np.logaddexp(total[block], np.logaddexp.reduce(normalise(log_joint), axis=0))
+                with np.errstate(under="ignore"):
+                    total[block] = np.logaddexp(total[block], np.logaddexp.reduce(normalise(log_joint), axis=0))
         return total - np.log(len(subset))
 
     def responsibilities(self, X: ArrayLike, most: int = 1000) -> Array:

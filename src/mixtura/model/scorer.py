@@ -146,9 +146,10 @@ def normalise(log_joint: Array) -> Array:
         np.copyto(log_joint, 0.0, where=lost)
         peak[lost] = 0.0
     log_joint -= peak
-    np.exp(log_joint, out=log_joint)
-    total: Array = log_joint.sum(axis=-2, keepdims=True)
-    log_joint *= 1 / total
+    with np.errstate(under="ignore"):  # a share of nothing is nothing, whatever users have NumPy do
+        np.exp(log_joint, out=log_joint)
+        total: Array = log_joint.sum(axis=-2, keepdims=True)
+        log_joint *= 1 / total
     np.log(total, out=total)
     total += peak
     if lost is not None:

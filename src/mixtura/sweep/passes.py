@@ -171,12 +171,15 @@ class Sweep:
 
     def _totals(self, kernels: list[Kernel]) -> list[list[Array]]:
         """Totals over all rows, strip by strip; strips follow from the data and the mixtures, never from the number of threads."""
-        n_rows = self.source.n_rows
-        work = n_rows * sum(kernel.multiplications for kernel in kernels)
+        work = self.source.n_rows * sum(kernel.multiplications for kernel in kernels)
         if work >= LEAST_THREADED and not self._threads:
             self._threads = n_threads()
             self._stack.enter_context(single_threaded_blas())
-        block_rows = min(kernel.block_rows() for kernel in kernels)
+        with np.errstate(under="ignore"):  # a share of nothing is nothing, whatever users have NumPy do
+            return self._added_up(kernels, work)
+
+    def _added_up(self, kernels: list[Kernel], work: int) -> list[list[Array]]:
+        n_rows, block_rows = self.source.n_rows, min(kernel.block_rows() for kernel in kernels)
         if n_rows <= block_rows:
             return self._single_block(kernels)
         n_strips = min(-(-n_rows // block_rows), MOST_STRIPS)
