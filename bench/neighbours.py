@@ -12,7 +12,7 @@ import time
 import warnings
 from collections.abc import Callable
 
-from tests.neighbours import MODELS, WHOLE, WORKERS, in_threads, in_workers, interrupted
+from tests.neighbours import MODELS, WHOLE, WORKERS, in_threads, in_workers, interrupted_by_signals
 
 
 def main() -> None:
@@ -28,7 +28,9 @@ def main() -> None:
     for kind in WORKERS:
         _timed(f"two workers, {kind}", lambda kind=kind: in_workers(kind, chosen.rounds))
     for name in WHOLE:
-        _timed(f"interrupted, {name}", lambda name=name: interrupted(name, chosen.interruptions, chosen.seed))
+        _timed(
+            f"interrupted, {name}", lambda name=name: interrupted_by_signals(name, chosen.interruptions, chosen.seed)
+        )
 
 
 def _timed(what: str, fits: Callable[[], int]) -> None:

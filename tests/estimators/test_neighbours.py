@@ -32,7 +32,7 @@ def test_workers(kind):
 
 @pytest.mark.parametrize("name", neighbours.WHOLE)
 def test_interruptions(name, seed):
-    neighbours.interrupted(name, 40, seed)
+    neighbours.interrupted_by_calls(name, 20, seed)
 
 
 ANSWERS = ("predict_proba", "score_samples", "score", "bic", "icl", "certificate", "standard_errors", "coclustering")
