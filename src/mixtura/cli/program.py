@@ -91,6 +91,8 @@ def _prepare_streams() -> None:
             os.fstat(number)
         except OSError:  # closed; no file of ours shall take its place
             os.open(os.devnull, os.O_RDWR)
+    if sys.stderr is None:  # libraries take it for granted when they are imported
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  for as long as the process lives
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             if stream.isatty():

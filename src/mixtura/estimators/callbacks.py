@@ -10,7 +10,10 @@ from typing import Any
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
+
+    FRAMES = 1
 except ImportError:  # scikit-learn < 1.9
+    FRAMES = 0
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
         """Stands in for the mixin that this version of scikit-learn lacks."""
@@ -20,7 +23,8 @@ except ImportError:  # scikit-learn < 1.9
         return method
 
 
-__all__ = ["CallbackSupportMixin", "FitTasks", "with_callbacks"]
+# FRAMES: how many frames the decorator puts between a method and whoever calls it, for warnings that point there.
+__all__ = ["FRAMES", "CallbackSupportMixin", "FitTasks", "with_callbacks"]
 
 
 class FitTasks:

@@ -16,7 +16,7 @@ from sklearn.utils.validation import validate_data
 
 from mixtura.assess.standard_errors import StandardErrors, standard_errors
 from mixtura.data.array import ArraySource
-from mixtura.estimators.callbacks import CallbackSupportMixin, FitTasks, with_callbacks
+from mixtura.estimators.callbacks import FRAMES, CallbackSupportMixin, FitTasks, with_callbacks
 from mixtura.estimators.conjugate import CORRELATION
 from mixtura.estimators.fitted import Earlier, FittedMixture, parts_of, replaced_fit
 from mixtura.estimators.inputs import (
@@ -467,13 +467,13 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
         return attributes
 
     def _warn(self) -> None:
-        self._warn_of_collapses(stacklevel=5)
+        self._warn_of_collapses(stacklevel=4 + FRAMES)
         if not self.converged_ and self.max_iter:
             which = "the fit" if self.n_init == 1 else f"the best of n_init={self.n_init} restarts"
             warnings.warn(
                 f"{which} did not converge: {self.stop_.sentence}.{remedy_of(self.stop_)}",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=3 + FRAMES,
             )
 
     def _warn_of_collapses(self, stacklevel: int) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.cluster.hierarchy import fcluster, leaves_list, linkage
+from scipy.cluster.hierarchy import cut_tree, leaves_list, linkage
 from scipy.spatial.distance import squareform
 
 from mixtura.assess.partitions import MOST_CUTS, as_similarity, information_criterion
@@ -86,7 +86,7 @@ def blocks(matrix: Array) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     if len(matrix) == 1:
         return np.zeros(1, np.intp), np.ones(1, np.intp)
     tree = linkage(squareform(1.0 - matrix, checks=False), "average")
-    cuts = (fcluster(tree, n_groups, "maxclust") for n_groups in range(1, min(MOST_CUTS, len(matrix)) + 1))
+    cuts = cut_tree(tree, n_clusters=range(1, min(MOST_CUTS, len(matrix)) + 1)).T
     groups = min(cuts, key=lambda labels: information_criterion(labels, matrix))
     order = leaves_list(tree).astype(np.intp)
     changes = np.flatnonzero(np.diff(groups[order])) + 1
