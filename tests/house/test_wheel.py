@@ -50,5 +50,5 @@ def test_wheel_says_what_it_needs(wheel: zipfile.ZipFile) -> None:
     assert metadata["License-Expression"] == "BSD-3-Clause"
     assert metadata["Requires-Python"] == ">=3.11"
     needed = [line for line in metadata.get_all("Requires-Dist") if "extra ==" not in line]
-    assert sorted(needed) == ["click>=8.1", "numpy>=2.0", "scikit-learn>=1.6", "scipy>=1.13", "threadpoolctl>=3.5"]
+    assert sorted(needed) == ["click>=8.1.7", "numpy>=2.0", "scikit-learn>=1.6", "scipy>=1.13", "threadpoolctl>=3.5"]
     assert described(wheel, "licenses/LICENSE").startswith("BSD 3-Clause")
