@@ -16,9 +16,10 @@ from scipy import stats
 import mixtura as mx
 from mixtura.assess.convergence import bulk_size
 from mixtura.data.array import ArraySource
-from mixtura.estimators.chains import modes
 from mixtura.ground.linalg import Array
 from mixtura.inference import gibbs, nuts
+from mixtura.inference.modes import modes
+from mixtura.inference.seeding import seeding_sample
 from mixtura.inference.split_merge import SplitMerge
 from mixtura.inference.telescoping import ComponentCountLaw, FiniteMixtures
 from mixtura.model.components import ConjugateComponents
@@ -85,7 +86,7 @@ class ByNuts:
 
     def posterior(self, rows: Array, length: Length, rng: np.random.Generator) -> Draws:
         source = ArraySource(rows)
-        starts = modes(source, {"n_components": self.n_components, "random_state": int(rng.integers(2**31))})
+        starts = modes(source, seeding_sample(source, self.n_components), FULL, self.n_components, rng)
         return nuts.sample(
             source,
             starts,

@@ -70,7 +70,9 @@ def compared(case: Case) -> Bounds:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         theirs = sklearn.mixture.BayesianGaussianMixture(**settings, tol=1e-6).fit(X)
-        ours, without_moves = (mx.BayesianGaussianMixture(**settings, moves=moves).fit(X) for moves in (True, False))
+        ours, without_moves = (
+            mx.BayesianGaussianMixture(**settings, solver=mx.Cavi(moves=moves)).fit(X) for moves in (True, False)
+        )
     return Bounds(ours.lower_bound_, without_moves.lower_bound_, bound_of(theirs.predict_proba(X), X, prior, alpha))
 
 

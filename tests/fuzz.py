@@ -138,12 +138,12 @@ def draw(seed: int) -> Case:
     """The case of a seed."""
     rng = np.random.default_rng([seed, 20251125])
     rows = draw_rows(rng)
-    kind = rng.choice(list(KINDS), p=[0.55, 0.12, 0.33])
+    kind = rng.choice(list(KINDS), p=[0.55, 0.12, 0.31, 0.02])
     settings = KINDS[kind](rng, rows)
     refits = []
     if rng.random() < 0.12:
         settings["warm_start"] = bool(rng.random() < 0.8)
-        if kind == "GaussianMixtureSearch":
+        if kind in ("GaussianMixtureSearch", "SampledGaussianMixture"):
             del settings["warm_start"]
         for _ in range(rng.integers(1, 3)):
             again = (
@@ -154,8 +154,6 @@ def draw(seed: int) -> Case:
             if rng.random() < 0.5:
                 changed = []
             changes = {name: drawn[name] for name in changed}
-            if changes.get("solver") == "gibbs":
-                changes |= SHORT_CHAINS
             refits.append((changes, again))
     return Case(str(kind), settings, rows, refits)
 
@@ -493,7 +491,7 @@ NONSENSICAL: Settings = {
     "mean_precision_prior": [0.0, -1.0, float("nan"), float("inf")],
     "degrees_of_freedom_prior": [0.0, -3.0, float("nan"), float("inf")],
     "mean_prior": [{}, ["a"], [float("nan")]],
-    "batch_size": [0, 2.5, "a"],
+    "prior": ["weak", None, 3],
     "criterion": ["bicc", None],
     "penalty": [3, "l2"],
 }
@@ -580,15 +578,13 @@ def _search(rng: Rng, rows: Rows) -> Settings:
 def _bayesian(rng: Rng, rows: Rows) -> Settings:
     k, n_rows, d = _n_components(rng, rows), np.shape(rows.values)[0], _width(rows)
     structure = str(rng.choice(NAMES))
-    solver = str(rng.choice(["cavi", "svi", "gibbs"], p=[0.78, 0.2, 0.02]))
+    solver = str(rng.choice(["cavi", "svi"], p=[0.8, 0.2]))
     settings: Settings = {
         "n_components": k,
         "covariance_type": structure,
         "solver": solver,
         "random_state": int(rng.integers(1000)),
     }
-    if solver == "gibbs":
-        return settings | SHORT_CHAINS
     extreme = rng.random() < 0.2
     settings |= _sometimes(
         rng,
@@ -610,13 +606,39 @@ def _bayesian(rng: Rng, rows: Rows) -> Settings:
             "mean_prior": lambda: 10 ** rng.uniform(-6, 6) * rng.normal(size=d + int(rng.random() < 0.05)),
             "degrees_of_freedom_prior": lambda: d - 1 + 10 ** (rng.uniform(-12, 12) if extreme else rng.uniform(-2, 2)),
             "covariance_prior": lambda: _precisions_init(rng, rows, 1, _of_one(structure)),
-            "moves": lambda: False,
-            "batch_size": lambda: int(rng.integers(1, n_rows + 10)),
+            "prior": lambda: "weakly-informative",
             "verbose": lambda: 1,
         },
         0.12,
     )
+    if rng.random() < 0.2:
+        size = int(rng.integers(1, n_rows + 10))
+        settings["solver"] = mx.Svi(size) if solver == "svi" else mx.Cavi(size, moves=bool(rng.random() < 0.5))
     return _spoilt(rng, mx.BayesianGaussianMixture, settings)
+
+
+def _sampled(rng: Rng, rows: Rows) -> Settings:
+    k, n_rows = _n_components(rng, rows), np.shape(rows.values)[0]
+    known = isinstance(k, int | np.integer) and k > 0
+    numbers = [k, "dirichlet-process", mx.ComponentCountLaw.uniform(min(int(k), 30)) if known else k]
+    settings: Settings = {
+        "n_components": numbers[rng.integers(3)],
+        "covariance_type": str(rng.choice(NAMES)),
+        "sampler": "gibbs",
+        "random_state": int(rng.integers(1000)),
+        **SHORT_CHAINS,
+    }
+    settings |= _sometimes(
+        rng,
+        {
+            "init_params": lambda: _init_params(rng, n_rows, k),
+            "weight_concentration_prior": lambda: 10 ** rng.uniform(-6, 6),
+            "n_init": lambda: int(rng.integers(1, 6)),
+            "relabelling": lambda: str(rng.choice(["ecr", "stephens", "pivot"])),
+        },
+        0.3,
+    )
+    return _spoilt(rng, mx.SampledGaussianMixture, settings)
 
 
 def _of_one(structure: str) -> str:
@@ -629,6 +651,7 @@ KINDS: dict[str, Callable[[Rng, Rows], Settings]] = {
     "GaussianMixture": _gaussian_mixture,
     "GaussianMixtureSearch": _search,
     "BayesianGaussianMixture": _bayesian,
+    "SampledGaussianMixture": _sampled,
 }
 
 
@@ -743,7 +766,7 @@ NEGLIGIBLE = 1e-8
 
 def _cannot_collapse(case: Case) -> bool:
     """Whether priors, or floors that are relative or high enough, keep components from collapsing."""
-    if case.kind == "BayesianGaussianMixture":
+    if case.kind in ("BayesianGaussianMixture", "SampledGaussianMixture"):
         return True
     default = signature(getattr(mx, case.kind)).parameters["reg_covar"].default
     spread = max((_largest_variance(rows) for rows in (case.rows, *(rows for _, rows in case.refits))), default=0.0)

@@ -38,8 +38,8 @@ MODELS: dict[str, Callable[[], Any]] = {
     "search": lambda: mx.GaussianMixtureSearch([1, 2, 3], random_state=0),
     "cavi": lambda: mx.BayesianGaussianMixture(3, random_state=0),
     "svi": lambda: mx.BayesianGaussianMixture(3, solver="svi", random_state=0),
-    "gibbs": lambda: mx.BayesianGaussianMixture(2, solver="gibbs", **CHAINS),
-    "nuts": lambda: mx.BayesianGaussianMixture(2, solver="nuts", **CHAINS),
+    "gibbs": lambda: mx.SampledGaussianMixture(2, sampler="gibbs", **CHAINS),
+    "nuts": lambda: mx.SampledGaussianMixture(2, **CHAINS),
 }
 """One of each kind, small and quick; the chains are too short to be trusted, and warn."""
 

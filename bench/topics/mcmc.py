@@ -157,13 +157,12 @@ def by_mixtura(case: Case) -> Sampled:
     import nutpie  # noqa: F401  imported by both before the clock starts
 
     from mixtura.data.array import ArraySource
-    from mixtura.estimators.chains import modes
     from mixtura.inference.nuts import sample
 
     rows, prior = case.rows, _prior(case)
     source = ArraySource(rows)
     begun = time.perf_counter()
-    starts = modes(source, {"n_components": case.n_components, "random_state": 0})
+    starts = _modes(case)
     sampled = sample(
         source, starts, prior, rng=np.random.default_rng(0), target_accept=TARGET_ACCEPT, **case.ours._asdict()
     )
@@ -188,7 +187,7 @@ def by_numpyro(case: Case, length: Length, method: str) -> Sampled:
         lambda event, duration, **_: compiling.append(duration) if event.endswith("backend_compile_duration") else None
     )
     rows = case.rows
-    begin = {name: jax.numpy.asarray(value) for name, value in _sites(_mode(case)).items()}
+    begin = {name: jax.numpy.asarray(value) for name, value in _sites(_modes(case)[0]).items()}
     kernel = NUTS(_numpyro_model, target_accept_prob=TARGET_ACCEPT, init_strategy=init_to_value(values=begin))
     mcmc = MCMC(
         kernel,
@@ -230,11 +229,14 @@ def _prior(case: Case) -> Any:
     return IndependentPrior.from_data_moments(rows.mean(axis=0), rows.var(axis=0), case.n_components)
 
 
-def _mode(case: Case) -> Any:
+def _modes(case: Case) -> list[Any]:
     from mixtura.data.array import ArraySource
-    from mixtura.estimators.chains import modes
+    from mixtura.inference.modes import modes
+    from mixtura.inference.seeding import seeding_sample
+    from mixtura.model.covariance import covariance_structure
 
-    return modes(ArraySource(case.rows), {"n_components": case.n_components, "random_state": 0})[0]
+    source, k = ArraySource(case.rows), case.n_components
+    return modes(source, seeding_sample(source, k), covariance_structure("full"), k, np.random.default_rng(0))
 
 
 def _sites(mode: Any) -> dict[str, np.ndarray]:

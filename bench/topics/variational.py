@@ -56,9 +56,9 @@ class MixturaBayesian(_Bayesian):
     name = needs = "mixtura"
 
     def fit(self, n_iter: int) -> None:
-        from mixtura import BayesianGaussianMixture
+        from mixtura import BayesianGaussianMixture, Cavi
 
-        self.estimator = BayesianGaussianMixture(**self.parameters(n_iter), moves=False).fit(self.rows)
+        self.estimator = BayesianGaussianMixture(**self.parameters(n_iter), solver=Cavi(moves=False)).fit(self.rows)
 
 
 class ScikitLearnBayesian(_Bayesian):

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from mixtura import plot
     from mixtura.estimators.bayesian import BayesianGaussianMixture
     from mixtura.estimators.gaussian_mixture import GaussianMixture
+    from mixtura.estimators.sampled import SampledGaussianMixture
+    from mixtura.estimators.samplers import Gibbs, Nuts
     from mixtura.estimators.search import GaussianMixtureSearch
     from mixtura.ground.errors import (
         CollapseError,
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
         ModelFileError,
     )
     from mixtura.inference.telescoping import ComponentCountLaw
+    from mixtura.inference.variational_solvers import Cavi, Svi
     from mixtura.model.independent_prior import IndependentPrior
     from mixtura.model.mixture import Mixture
     from mixtura.model.prior import NormalInverseWishart
@@ -38,12 +41,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BayesianGaussianMixture",
+    "Cavi",
     "CollapseError",
     "CollapseWarning",
     "ComponentCountLaw",
     "DataError",
     "GaussianMixture",
     "GaussianMixtureSearch",
+    "Gibbs",
     "HalfCauchy",
     "HalfNormal",
     "IndependentPrior",
@@ -54,7 +59,10 @@ __all__ = [
     "Mixture",
     "ModelFileError",
     "NormalInverseWishart",
+    "Nuts",
+    "SampledGaussianMixture",
     "SemiConjugateComponents",
+    "Svi",
     "__version__",
     "plot",
 ]
@@ -63,6 +71,11 @@ _HOME = {
     "BayesianGaussianMixture": "mixtura.estimators.bayesian",
     "GaussianMixture": "mixtura.estimators.gaussian_mixture",
     "GaussianMixtureSearch": "mixtura.estimators.search",
+    "SampledGaussianMixture": "mixtura.estimators.sampled",
+    "Cavi": "mixtura.inference.variational_solvers",
+    "Gibbs": "mixtura.estimators.samplers",
+    "Nuts": "mixtura.estimators.samplers",
+    "Svi": "mixtura.inference.variational_solvers",
     "Mixture": "mixtura.model.mixture",
     "NormalInverseWishart": "mixtura.model.prior",
     "ComponentCountLaw": "mixtura.inference.telescoping",

@@ -487,21 +487,3 @@ def test_the_page_shows_what_comes_out(root: Path, monkeypatch):
     example = doctest.DocTestParser().get_doctest(examples, {}, "numpyro.md", "numpyro.md", 0)
     assert example.examples
     assert doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(example).failed == 0
-
-
-def test_the_estimator_follows_a_guide(seed: int) -> None:
-    X, _ = mx.Mixture([0.4, 0.6], [[0.0], [5.0]], [1.0, 0.5], "spherical").sample(80, random_state=0)
-    gm = mx.BayesianGaussianMixture(
-        2, covariance_type="spherical", solver="svi", guide="auto_normal", n_draws=200, random_state=seed
-    ).fit(X)
-    assert gm.draws_.weights.shape == (1, 200, 2)
-    np.testing.assert_allclose(np.sort(gm.means_[:, 0]), [0, 5], atol=0.5)
-    assert gm.n_iter_ == len(gm.losses_)
-    assert_no_worse(gm.losses_[-100:], gm.losses_[:100])
-    np.testing.assert_allclose(gm.score_samples(X), gm.draws_.log_pdf(X))
-    assert (gm.predict(X) == gm.predict_proba(X).argmax(axis=1)).all()
-    assert not hasattr(gm, "posterior_")
-    with pytest.raises(ValueError, match="solver='svi'"):
-        mx.BayesianGaussianMixture(2, guide="auto_normal").fit(X)
-    with pytest.raises(ValueError, match="guide must be one of"):
-        mx.BayesianGaussianMixture(2, solver="svi", guide="nonsense").fit(X)

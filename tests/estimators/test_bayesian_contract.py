@@ -14,7 +14,7 @@ ESTIMATORS = [
     mx.BayesianGaussianMixture(
         2, covariance_type="spherical", weight_concentration_prior_type="dirichlet_distribution", random_state=0
     ),
-    mx.BayesianGaussianMixture(2, batch_size=10, random_state=0),
+    mx.BayesianGaussianMixture(2, solver=mx.Cavi(batch_size=10), random_state=0),
     mx.BayesianGaussianMixture(2, solver="svi", random_state=0),
 ]
 

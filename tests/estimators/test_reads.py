@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import mixtura as mx
-from mixtura.assess import search
 from mixtura.data.array import ArraySource
-from mixtura.estimators import bayesian, gaussian_mixture
+from mixtura.estimators import gaussian_mixture, search
+from mixtura.inference import variational_solvers
 from mixtura.model.scorer import Scorer
 from mixtura.sweep import kernels
 
@@ -54,7 +54,7 @@ def n_reads(monkeypatch):
     for module, names in [
         (gaussian_mixture, ["finish"]),
         (search, ["finish"]),
-        (bayesian, ["finish", "leap", "climb_by_blocks", "learn_all"]),
+        (variational_solvers, ["finish", "leap", "climb_by_blocks", "learn_all"]),
     ]:
         for name in names:
             monkeypatch.setattr(module, name, counted(getattr(module, name)))
@@ -137,7 +137,14 @@ def test_reads_of_a_search_are_those_of_all_candidates_together(n_reads):
 
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"moves": False}, {"n_init": 3}, {"batch_size": 300}, {"solver": "svi", "batch_size": 100}, {"max_iter": 3}],
+    [
+        {},
+        {"solver": mx.Cavi(moves=False)},
+        {"n_init": 3},
+        {"solver": mx.Cavi(300)},
+        {"solver": mx.Svi(100)},
+        {"max_iter": 3},
+    ],
     ids=in_short,
 )
 def test_reads_of_variational_bayes(settings, n_reads):

@@ -65,10 +65,10 @@ def test_estimators_of_other_processes_answer(faithful):
     [
         mx.GaussianMixture(2, random_state=0),
         mx.BayesianGaussianMixture(2, random_state=0),
-        mx.BayesianGaussianMixture(2, solver="gibbs", n_draws=20, n_tune=10, n_chains=2, random_state=0),
+        mx.SampledGaussianMixture(2, sampler="gibbs", n_draws=20, n_tune=10, n_chains=2, random_state=0),
         mx.GaussianMixtureSearch([1, 2], n_init=2, random_state=0),
     ],
-    ids=lambda e: type(e).__name__ + getattr(e, "solver", ""),
+    ids=lambda e: type(e).__name__,
 )
 def test_no_estimator_keeps_rows(estimator):
     rng = np.random.default_rng(0)
@@ -102,32 +102,50 @@ def test_a_point_fit_leaves_nothing_of_the_one_before(first, second, faithful):
     np.testing.assert_array_equal(gm.means_, alone.means_)
 
 
-SOLVERS = {
-    "cavi": {"solver": "cavi"},
-    "svi": {"solver": "svi"},
-    "gibbs": {"solver": "gibbs", "n_draws": 20, "n_tune": 10, "n_chains": 2},
+POSTERIORS = {
+    "cavi": mx.BayesianGaussianMixture(2, random_state=0),
+    "svi": mx.BayesianGaussianMixture(2, solver="svi", random_state=0),
+    "partial_fit": mx.BayesianGaussianMixture(2, solver="svi", random_state=0),
+    "known": mx.SampledGaussianMixture(2, sampler="gibbs", n_draws=20, n_tune=10, n_chains=2, random_state=0),
+    "open": mx.SampledGaussianMixture(
+        mx.ComponentCountLaw.uniform(3), sampler="gibbs", n_draws=20, n_tune=10, n_chains=2, random_state=0
+    ),
 }
-DEFAULTS = {"n_draws": 1000, "n_tune": 500, "n_chains": 4}
+
+
+def learnt(estimator, how, X):
+    return estimator.partial_fit(X) if how == "partial_fit" else estimator.fit(X)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("first", SOLVERS)
-@pytest.mark.parametrize("second", SOLVERS)
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (a, b)
+        for a in POSTERIORS
+        for b in POSTERIORS
+        if type(POSTERIORS[a]) is type(POSTERIORS[b]) and (a, b) != ("partial_fit", "partial_fit")
+    ],
+)
 def test_a_posterior_leaves_nothing_of_the_one_before(first, second, faithful):
-    alone = mx.BayesianGaussianMixture(2, random_state=0, **SOLVERS[second]).fit(faithful)
-    gm = mx.BayesianGaussianMixture(2, random_state=0, **SOLVERS[first]).fit(faithful[:100])
-    gm.set_params(**DEFAULTS).set_params(**SOLVERS[second]).fit(faithful)
+    alone = learnt(clone(POSTERIORS[second]), second, faithful)
+    gm = learnt(clone(POSTERIORS[first]), first, faithful[:100])
+    learnt(gm.set_params(**clone(POSTERIORS[second]).get_params(deep=False)), second, faithful)
     assert fitted_names(gm) == fitted_names(alone)
+    assert type(gm.record_) is type(alone.record_)
+    assert hasattr(gm, "losses_") == hasattr(alone, "losses_")
+    assert hasattr(gm, "restarts_") == hasattr(alone, "restarts_")
     np.testing.assert_array_equal(gm.means_, alone.means_)
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_the_evidence_is_that_of_the_last_fit(faithful):
-    gm = mx.BayesianGaussianMixture(2, weight_concentration_prior_type="dirichlet_distribution", random_state=0)
-    gm.fit(faithful)
-    gm.set_params(solver="gibbs", n_draws=100, n_tune=20, n_chains=2).fit(faithful)
-    assert not hasattr(gm, "posterior_")
-    assert gm.log_evidence(faithful, random_state=0).value < -1100
+def test_what_a_climb_leaves_is_gone_with_a_stream_and_the_other_way_round(faithful):
+    gm = mx.GaussianMixture(2, solver="gradient", random_state=0).fit(faithful)
+    assert gm.restarts_.best.bounds
+    gm.partial_fit(faithful)
+    for name in ("restarts_", "optima_", "n_passes_", "n_collapsed_"):
+        assert not hasattr(gm, name), name
+    assert len(gm.losses_) == len(gm.lower_bounds_) == gm.n_iter_ == 1
+    assert not hasattr(gm.fit(faithful), "losses_")
 
 
 def test_a_fit_that_fails_leaves_the_last_one_whole(faithful):
@@ -231,26 +249,54 @@ def test_bounds_of_other_data_do_not_count(faithful):
     assert gm.lower_bound_ == pytest.approx(alone.lower_bound_, abs=1e-6)
 
 
-# ---- what a solver does not know -----------------------------------------------------------------------------------------------
+# ---- what a class or a solver does not know ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("solver", "settings", "knowing"),
-    [
-        ("cavi", {"n_draws": 50}, "gibbs"),
-        ("cavi", {"n_components_law": mx.ComponentCountLaw.uniform(3)}, "gibbs"),
-        ("cavi", {"target_accept": 0.8}, "nuts"),
-        ("svi", {"moves": False}, "cavi"),
-        ("gibbs", {"tol": 1e-2}, "cavi"),
-        ("gibbs", {"max_iter": 5}, "cavi"),
-        ("gibbs", {"warm_start": True}, "cavi"),
-        ("nuts", {"mean_prior": [0.0, 0.0]}, "gibbs"),
-    ],
-)
-def test_what_a_solver_does_not_know_is_refused(solver, settings, knowing, faithful):
-    (name,) = settings
-    with pytest.raises(ValueError, match=rf"{name} is nothing that solver='{solver}' knows.*solver='{knowing}'"):
-        mx.BayesianGaussianMixture(2, solver=solver, **settings).fit(faithful)
+@pytest.mark.parametrize("name", ["n_draws", "n_tune", "n_chains", "relabelling", "n_components_law", "target_accept"])
+def test_a_variational_posterior_has_no_parameters_of_chains(name):
+    with pytest.raises(TypeError, match=name):
+        mx.BayesianGaussianMixture(2, **{name: 5})
+
+
+@pytest.mark.parametrize("name", ["tol", "max_iter", "batch_size", "moves", "warm_start", "solver"])
+def test_chains_have_no_parameters_of_a_climb(name):
+    with pytest.raises(TypeError, match=name):
+        mx.SampledGaussianMixture(2, **{name: 5})
+
+
+def test_settings_of_another_algorithm_cannot_be_written():
+    with pytest.raises(TypeError, match="moves"):
+        mx.Svi(moves=False)
+    with pytest.raises(ValueError, match="Gibbs has no setting 'target_accept'; it has thin"):
+        mx.SampledGaussianMixture(2, sampler=mx.Gibbs()).set_params(sampler__target_accept=0.8)
+    with pytest.raises(ValueError, match="'solver' parameter"):
+        mx.BayesianGaussianMixture(2, solver=mx.Nuts()).fit([[0.0], [1.0]])
+    with pytest.raises(ValueError, match="'sampler' parameter"):
+        mx.SampledGaussianMixture(2, sampler=mx.Cavi()).fit([[0.0], [1.0]])
+
+
+def test_the_evidence_has_no_method_that_means_nothing(faithful):
+    with pytest.raises(TypeError, match="method"):
+        mx.BayesianGaussianMixture(2, random_state=0).fit(faithful).log_evidence(faithful, method="nonsense")
+
+
+@pytest.mark.parametrize("sampler", ["nuts", "gibbs"])
+def test_labels_to_begin_with_may_be_of_rows_without_weight(sampler, faithful):
+    """They were refused: labels of all rows met the rows that carry weight."""
+    if sampler == "nuts":
+        pytest.importorskip("nutpie")
+    labels = (faithful[:, 0] > 3).astype(int)
+    weights = np.r_[np.zeros(5), np.ones(len(faithful) - 5)]
+    sm = mx.SampledGaussianMixture(
+        2, sampler=sampler, init_params=labels, n_draws=10, n_tune=20, n_chains=1, random_state=0
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        if sampler == "gibbs":
+            with pytest.raises(mx.DataError, match="sample_weight cannot be used with Gibbs sampling"):
+                sm.fit(faithful, sample_weight=weights)
+        else:
+            assert sm.fit(faithful, sample_weight=weights).means_.shape == (2, 2)
 
 
 @pytest.mark.parametrize("X", [np.ma.masked_greater([[1.0], [2.0], [900.0]], 100), [["2020-01-01"], ["NaT"]]])

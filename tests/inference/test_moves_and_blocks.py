@@ -30,23 +30,24 @@ def test_blocks_keep_the_bound_exact_and_rising(structure, weights, batch_size):
         6,
         covariance_type=structure.name,
         weight_concentration_prior_type=weights,
-        batch_size=batch_size,
         init_params="random_from_data",
-        moves=False,
+        solver=mx.Cavi(batch_size, moves=False),
         max_iter=2000,
         random_state=1,
     ).fit(X)
     bounds = np.array(gm.restarts_.best.bounds)
     assert (np.diff(bounds) >= -1e-11 * np.abs(bounds[1:])).all()
     # where it has converged, one more pass over all rows finds the same bound
-    gm.set_params(batch_size=None, warm_start=True).fit(X)
+    gm.set_params(solver__batch_size=None, warm_start=True).fit(X)
     assert gm.restarts_.best.bounds[0] == pytest.approx(bounds[-1], rel=1e-6)
 
 
 def test_the_bound_of_blocks_is_the_sum_of_its_terms():
     """After one pass, with blocks of which each was shared under another belief: from responsibilities, row by row."""
     X = clouds(40, 3)
-    gm = mx.BayesianGaussianMixture(3, batch_size=10, max_iter=1, moves=False, random_state=1, init_params="random")
+    gm = mx.BayesianGaussianMixture(
+        3, solver=mx.Cavi(10, moves=False), max_iter=1, random_state=1, init_params="random"
+    )
     with pytest.warns(ConvergenceWarning):
         gm.fit(X)
     source = ArraySource(X)
@@ -74,7 +75,7 @@ def test_moves_never_lower_the_bound_and_often_raise_it(structure, weights):
             "max_iter": 3000,
             "random_state": seed,
         }
-        stay, go = (mx.BayesianGaussianMixture(10, moves=m, **settings).fit(X) for m in (False, True))
+        stay, go = (mx.BayesianGaussianMixture(10, solver=mx.Cavi(moves=m), **settings).fit(X) for m in (False, True))
         assert go.lower_bound_ >= stay.lower_bound_
         bounds = np.array(go.restarts_.best.bounds)
         assert (np.diff(bounds) >= -1e-11 * np.abs(bounds[1:])).all()
@@ -98,7 +99,10 @@ def test_a_split_fills_what_was_lost():
     """Two clouds begun as one component, the others empty: only a split can find the second."""
     X = np.concatenate([clouds(300, 1), clouds(300, 1) + 12])
     labels = np.zeros(600, dtype=int)
-    stay, go = (mx.BayesianGaussianMixture(3, init_params=labels, moves=m, max_iter=500).fit(X) for m in (False, True))
+    stay, go = (
+        mx.BayesianGaussianMixture(3, init_params=labels, solver=mx.Cavi(moves=m), max_iter=500).fit(X)
+        for m in (False, True)
+    )
     assert (stay.weights_ > 0.01).sum() == 1
     assert (go.weights_ > 0.01).sum() == 2
     assert go.lower_bound_ > stay.lower_bound_ + 100
@@ -142,5 +146,5 @@ def test_a_split_normal_is_cut_through_its_mean(diagonal):
 
 def test_nothing_is_proposed_to_a_single_component():
     X = clouds(100, 1)
-    algorithm = mx.BayesianGaussianMixture(1)._algorithm(ArraySource(X))
+    algorithm = mx.BayesianGaussianMixture(1).fit(X).algorithm_
     assert proposed(accumulate(ArraySource(X), np.zeros(100, dtype=int), 1, diagonal=False), algorithm) == []

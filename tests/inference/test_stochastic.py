@@ -31,8 +31,8 @@ def test_two_reads_come_within_a_thousandth_of_coordinate_ascent(structure, weig
         "weight_concentration_prior_type": weights,
         "random_state": 3,
     }
-    slow = mx.BayesianGaussianMixture(3, max_iter=2000, moves=False, **settings).fit(X)
-    fast = mx.BayesianGaussianMixture(3, solver="svi", batch_size=500, max_iter=1, **settings)
+    slow = mx.BayesianGaussianMixture(3, max_iter=2000, solver=mx.Cavi(moves=False), **settings).fit(X)
+    fast = mx.BayesianGaussianMixture(3, solver=mx.Svi(500), max_iter=1, **settings)
     with pytest.warns(ConvergenceWarning, match="1 reads of the data"):
         fast.fit(X)
     assert fast.restarts_.best.n_passes == 2
@@ -43,8 +43,8 @@ def test_two_reads_come_within_a_thousandth_of_coordinate_ascent(structure, weig
 
 def test_reads_go_on_while_they_bring_something():
     begun = {"init_params": "random_from_data", "random_state": 3}
-    slow = mx.BayesianGaussianMixture(3, max_iter=2000, moves=False, **begun).fit(X)
-    fast = mx.BayesianGaussianMixture(3, solver="svi", batch_size=500, **begun).fit(X)
+    slow = mx.BayesianGaussianMixture(3, max_iter=2000, solver=mx.Cavi(moves=False), **begun).fit(X)
+    fast = mx.BayesianGaussianMixture(3, solver=mx.Svi(500), **begun).fit(X)
     assert 2 < fast.restarts_.best.n_passes < 20
     assert fast.lower_bound_ >= 1.002 * slow.lower_bound_
 
@@ -52,11 +52,13 @@ def test_reads_go_on_while_they_bring_something():
 def test_the_bound_is_that_of_all_rows():
     gm = mx.BayesianGaussianMixture(3, solver="svi", random_state=0).fit(X)
     bound = gm.lower_bound_
-    gm.set_params(solver="cavi", max_iter=500, tol=1e-6, moves=False, warm_start=True).fit(X)
+    gm.set_params(solver=mx.Cavi(moves=False), max_iter=500, tol=1e-6, warm_start=True).fit(X)
     assert gm.restarts_.best.bounds[0] == pytest.approx(bound, rel=1e-12)
 
 
-@pytest.mark.parametrize("estimator", [mx.BayesianGaussianMixture(3, moves=False), mx.GaussianMixture(3, solver="em")])
+@pytest.mark.parametrize(
+    "estimator", [mx.BayesianGaussianMixture(3, solver=mx.Cavi(moves=False)), mx.GaussianMixture(3, solver="em")]
+)
 def test_a_batch_of_everything_and_a_whole_step_is_an_ascent_over_all_rows(estimator, monkeypatch):
     """With nothing kept, a step along the natural gradient is the conjugate update, and one of online EM is EM's."""
     monkeypatch.setattr("mixtura.inference.stochastic.kept_of_recent", lambda before, after: 0.0)
@@ -220,7 +222,7 @@ def test_a_stream_of_first_rows_is_a_fit_of_them(solver):
     rows, _ = TWO.sample(rows_to_begin(2, 2), random_state=3)
     whole = clone(SOLVERS[solver]).set_params(solver={"gradient": "em", "svi": "cavi"}[solver], tol=1e-6, max_iter=1000)
     if solver == "svi":
-        whole.set_params(moves=False)
+        whole.set_params(solver=mx.Cavi(moves=False))
     whole.fit(rows)
     gm = learnt(clone(SOLVERS[solver]).set_params(tol=1e-6, max_iter=1000), rows, 200)
     assert gm.score(rows) == pytest.approx(whole.score(rows), abs=1e-4)

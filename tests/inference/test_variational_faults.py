@@ -34,7 +34,9 @@ def test_a_split_of_rows_without_any_spread():
 @pytest.mark.parametrize("seed", [0, 1, 3, 5, 16, 19])
 def test_moves_do_not_take_back_that_a_fit_has_converged(seed, iris):
     """From some of these seeds a move raises the bound but would need more passes than ``max_iter`` to come to an end."""
-    stay, go = (mx.BayesianGaussianMixture(6, random_state=seed, moves=m).fit(iris) for m in (False, True))
+    stay, go = (
+        mx.BayesianGaussianMixture(6, random_state=seed, solver=mx.Cavi(moves=m)).fit(iris) for m in (False, True)
+    )
     assert stay.converged_
     assert go.converged_
     assert go.lower_bound_ > stay.lower_bound_ + 1
@@ -43,7 +45,7 @@ def test_moves_do_not_take_back_that_a_fit_has_converged(seed, iris):
 
 def test_a_move_that_does_not_come_to_an_end_is_not_made(iris, monkeypatch):
     """Climbs that follow a move are held to three passes here; whatever they bring, the optimum before stands."""
-    stay = mx.BayesianGaussianMixture(6, random_state=3, moves=False).fit(iris)
+    stay = mx.BayesianGaussianMixture(6, random_state=3, solver=mx.Cavi(moves=False)).fit(iris)
     following = moves.climb
     monkeypatch.setattr(
         moves,
@@ -81,7 +83,7 @@ def test_stochastic_ascent_says_converged_where_coordinate_ascent_does(seed, fai
     assert gm.restarts_.best.stop.remaining <= tolerance
     bounds = np.array(gm.restarts_.best.bounds)
     assert (np.diff(bounds) >= -1e-11 * np.abs(bounds[1:])).all()
-    gm.set_params(solver="cavi", moves=False, tol=1e-7, max_iter=5000, warm_start=True).fit(faithful)
+    gm.set_params(solver=mx.Cavi(moves=False), tol=1e-7, max_iter=5000, warm_start=True).fit(faithful)
     assert bound <= gm.lower_bound_ + 1e-9 * abs(bound)
     assert gm.lower_bound_ - bound < tolerance
 
@@ -89,10 +91,10 @@ def test_stochastic_ascent_says_converged_where_coordinate_ascent_does(seed, fai
 def test_many_rows_are_read_few_times_more():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(40_000, 3)) + 6 * rng.integers(4, size=40_000)[:, None]
-    gm = mx.BayesianGaussianMixture(4, solver="svi", batch_size=500, random_state=0).fit(X)
+    gm = mx.BayesianGaussianMixture(4, solver=mx.Svi(500), random_state=0).fit(X)
     assert gm.converged_
     assert gm.restarts_.best.n_passes <= 6
-    whole = mx.BayesianGaussianMixture(4, moves=False, random_state=0).fit(X)
+    whole = mx.BayesianGaussianMixture(4, solver=mx.Cavi(moves=False), random_state=0).fit(X)
     assert gm.lower_bound_ >= whole.lower_bound_ - gm.tol * len(X)
 
 

@@ -126,7 +126,7 @@ def test_one_far_row_beside_two_clusters_has_a_posterior(structure):
 def test_chains_begin_where_there_are_as_many_components_as_rows(solver):
     if solver == "nuts":
         pytest.importorskip("nutpie")
-    gm = mx.BayesianGaussianMixture(5, solver=solver, n_draws=20, n_tune=40, n_chains=2, random_state=0).fit(FIVE)
+    gm = mx.SampledGaussianMixture(5, sampler=solver, n_draws=20, n_tune=40, n_chains=2, random_state=0).fit(FIVE)
     assert np.isfinite(gm.log_likelihood_).all()
 
 

@@ -68,7 +68,7 @@ def test_the_groups_are_the_best_cut_of_the_tree(seed: int) -> None:
 def test_a_fitted_estimator_is_drawn_on_given_axes() -> None:
     _, matrix = noisy((4, 4), 0.1)
     given = matplotlib.figure.Figure().add_subplot()
-    model = SimpleNamespace(chains_="drawn", coclustering=lambda X: matrix)
+    model = SimpleNamespace(draws_="drawn", coclustering=lambda X: matrix)
     assert mx.plot.coclustering(model, [[0.0]], ax=given) is given
     with pytest.raises(mx.InvalidParameterError, match=r"coclustering\(model, X\)"):
         mx.plot.coclustering(model)

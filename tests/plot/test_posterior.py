@@ -49,7 +49,7 @@ def test_the_band_holds_its_share_of_the_draws(fitted):
 
 
 def test_losses_are_drawn_where_there_are_any(faithful):
-    gm = mx.BayesianGaussianMixture(2, solver="svi", batch_size=20, random_state=0, tol=1.0).fit(faithful)
+    gm = mx.BayesianGaussianMixture(2, solver=mx.Svi(20), random_state=0, tol=1.0).fit(faithful)
     axes = mx.plot.trace(gm)
     assert axes.get_ylabel() == "loss per row"
     assert axes.lines[0].get_ydata().tolist() == gm.losses_

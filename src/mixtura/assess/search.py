@@ -1,24 +1,16 @@
-"""Choosing the number of components and the covariance structure: fit every candidate, compare by one criterion."""
+"""Choosing the number of components and the covariance structure: all candidates, fitted, compared by one criterion."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from mixtura.assess.criteria import Criteria, criteria
 from mixtura.data.array import ArraySource
 from mixtura.ground.errors import CollapseError
 from mixtura.inference.em import ExpectationMaximization
-from mixtura.inference.floor import Floor
-from mixtura.inference.loop import Progress
-from mixtura.inference.race import SHORT_RUNS, Pool, Shortlist, pool_size, race
-from mixtura.inference.restarts import Restarts, finish
-from mixtura.inference.seeding import SeedingSample
-from mixtura.inference.solvers import AUTO
-from mixtura.inference.starts import kmeans_starts
-from mixtura.inference.stopping import Stopping
+from mixtura.inference.plan import Case
+from mixtura.inference.restarts import Restarts
 from mixtura.model.covariance import CovarianceStructure
 from mixtura.model.mixture import Mixture
 
@@ -116,75 +108,33 @@ class Search:
         return candidate.restarts is None, not candidate.sound, value
 
 
-def search(
+def judge_all(
+    cases: Sequence[Case[ExpectationMaximization]],
+    outcomes: Sequence[Restarts | CollapseError],
     source: ArraySource,
-    sample: SeedingSample,
-    candidates: Sequence[tuple[int, CovarianceStructure]],
-    stopping: Stopping,
-    *,
     criterion: str,
-    n_init: int,
-    floor: Floor,
-    rng: np.random.Generator,
-    progress: Progress | None = None,
 ) -> Search:
-    """Fit every candidate by EM with restarts, side by side on the same passes over the data, and choose one.
+    """Compare what the fits of several cases have come to.
 
     Parameters
     ----------
+    cases, outcomes : sequences
+        As ``fit_all`` takes and returns them.
     source : ArraySource
-    sample : SeedingSample
-        That starts look at.
-    candidates : sequence of (int, CovarianceStructure)
-        Numbers of components and structures.
-    stopping : Stopping
     criterion : {"bic", "aic", "icl"}
-    n_init : int
-        Restarts of each candidate.
-    floor : Floor
-    rng : Generator
-    progress : Progress, optional
 
     Raises
     ------
     CollapseError
         If no candidate could be fitted.
     """
-    algorithms = {
-        structure: ExpectationMaximization(structure, floor.variances, collapsed=floor.collapsed)
-        for _, structure in candidates
-    }
-    tasks = [(k, algorithms[structure]) for k, structure in candidates]
-    shortlists = _shortlists(sample, tasks, n_init, rng)
-    begun = [
-        (task, shortlist) for task, shortlist in zip(tasks, shortlists, strict=True) if isinstance(shortlist, Shortlist)
-    ]
-    ended = iter(
-        finish(source, [s for _, s in begun], [a for (_, a), _ in begun], stopping, progress=progress, solver=AUTO)
-    )
     tried = tuple(
-        _judge(k, structure, next(ended) if isinstance(shortlist, Shortlist) else shortlist, source)
-        for (k, structure), shortlist in zip(candidates, shortlists, strict=True)
+        _judge(case.n_components, case.algorithm.structure, outcome, source)
+        for case, outcome in zip(cases, outcomes, strict=True)
     )
     if all(c.restarts is None for c in tried):
         raise CollapseError(f"no candidate could be fitted; the first: {tried[0].error}")
     return Search(tried, criterion)
-
-
-def _shortlists(
-    sample: SeedingSample, tasks: Sequence[tuple[int, ExpectationMaximization]], n_init: int, rng: np.random.Generator
-) -> list[Shortlist | CollapseError]:
-    """The starts that each candidate goes on with, or why it has none."""
-    pools: list[Pool | CollapseError] = []
-    for (k, algorithm), starts in zip(
-        tasks, kmeans_starts(sample, tasks, rng, pool_size(2, n_init, SHORT_RUNS)), strict=True
-    ):
-        if isinstance(starts, CollapseError):
-            pools.append(starts)
-        else:
-            pools.append(Pool(starts[: pool_size(k, n_init, SHORT_RUNS)], algorithm, n_init))
-    raced = iter(race(sample, [pool for pool in pools if isinstance(pool, Pool)]))
-    return [next(raced) if isinstance(pool, Pool) else pool for pool in pools]
 
 
 def _judge(

@@ -21,14 +21,12 @@ from numpy.typing import ArrayLike
 
 from mixtura.bridges.jax import LogLikelihood, as_source, log_likelihood, smooth_structure
 from mixtura.data.array import ArraySource
-from mixtura.ground.errors import CollapseError, DataError, InvalidParameterError, missing_extra
+from mixtura.ground.errors import DataError, InvalidParameterError, missing_extra
 from mixtura.ground.linalg import Array
 from mixtura.ground.random import RandomState, as_generator
 from mixtura.inference.em import ExpectationMaximization
-from mixtura.inference.race import Pool, race
-from mixtura.inference.restarts import finish
+from mixtura.inference.plan import fit_one, point_case
 from mixtura.inference.seeding import seeding_sample
-from mixtura.inference.starts import seeded
 from mixtura.inference.stopping import Stopping
 from mixtura.model.covariance.structure import SharedBlocks
 from mixtura.model.draws import Draws
@@ -376,14 +374,9 @@ def _mode(source: ArraySource, n_components: int, structure: SharedBlocks, rng: 
         raise DataError(f"{n_components} components need as many rows; got {source.n_rows}. Ask for fewer components.")
     mean, variances = _centre_and_variances(source)
     prior = NormalInverseWishart.from_data_moments(mean, np.diag(variances), n_components)
-    algorithm = ExpectationMaximization(structure, prior=prior)
+    case = point_case(n_components, ExpectationMaximization(structure, prior=prior))
     sample = seeding_sample(source, n_components)
-    starts = seeded(sample, n_components, algorithm, rng, 1)
-    (shortlist,) = race(sample, [Pool(starts, algorithm, 1)])
-    (restarts,) = finish(source, [shortlist], [algorithm], Stopping(1e-3, 200, source.total_weight))
-    if isinstance(restarts, CollapseError):
-        raise restarts
-    return restarts.best.mixture
+    return fit_one(source, sample, case, Stopping(1e-3, 200, source.total_weight), rng).best.mixture
 
 
 class _Coordinates:

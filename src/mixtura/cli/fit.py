@@ -37,6 +37,7 @@ OPTIONS_OF = {
     "draws": ("gibbs", "nuts"),
     "chains": ("gibbs", "nuts"),
     "target_accept": ("nuts",),
+    "reg_covar": ("em", "cavi", "svi"),
 }
 """Options that only some solvers know, and which those are."""
 MOST_STEPS = 1_000_000

@@ -11,7 +11,6 @@ import click
 
 if TYPE_CHECKING:
     from mixtura.cli.tables import Table
-    from mixtura.estimators.bayesian import BayesianGaussianMixture
     from mixtura.ground.linalg import Array
     from mixtura.model.mixture import Mixture
 
@@ -29,68 +28,63 @@ def fit_posterior(
 ) -> tuple[Mixture, dict[str, Any]]:
     """The point that stands for the posterior, without its empty components, and what is to be remembered of the fit."""
     from mixtura.assess.describe import posterior_facts
-    from mixtura.estimators.bayesian import BayesianGaussianMixture
 
     if len(structures) > 1:
         raise click.ClickException(
             f"--solver {solver} fits one covariance structure; got {', '.join(structures)}. Name one with --covariance."
         )
-    n_components = sizes[-1]
-    if solver == "gibbs":
-        settings = {**settings, **_partition(sizes)}
-    fitted = BayesianGaussianMixture(
-        n_components, covariance_type=structures[0], solver=solver, random_state=seed, **settings
-    )
+    how = {"covariance_type": structures[0], "random_state": seed, **settings}
+    fit = _variational if solver in ("cavi", "svi") else _sampled
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the summary says whether it has converged
+        mixture, weights, found = fit(table, solver, sizes, how)
+    order = sorted(range(mixture.n_components), key=lambda k: -mixture.weights[k])
+    mixture = mixture.reorder(order).with_feature_names(table.columns)
+    method = POSTERIORS[solver] + found.pop("chains", "")
     common: dict[str, Any] = {
-        "asked": n_components,
+        "asked": sizes[-1],
         "data": Path(table.source).name,
         "left_out": table.left_out,
         "seed": seed,
     }
-    summarise = _variational if solver in ("cavi", "svi") else _sampled
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the summary says whether it has converged
-        mixture, weights, found = summarise(fitted.fit(table.rows), table)
-    order = sorted(range(mixture.n_components), key=lambda k: -mixture.weights[k])
-    mixture = mixture.reorder(order).with_feature_names(table.columns)
-    method = POSTERIORS[solver] + found.pop("chains", "")
     return mixture, posterior_facts(method, mixture, table.rows, weights[:, order], **common, **found)
 
 
-def _partition(sizes: range) -> dict[str, Any]:
-    """One number of components, known; or several, equally probable before the data are seen."""
-    from mixtura.inference.telescoping import ComponentCountLaw
-
-    weights: dict[str, Any] = {
-        "weight_concentration_prior": 1.0,
-        "weight_concentration_prior_type": "dirichlet_distribution",
-    }
-    if len(sizes) == 1:
-        return weights
-    possible = [0.0 if k in sizes else -math.inf for k in range(1, sizes[-1] + 1)]
-    return {**weights, "n_components_law": ComponentCountLaw(possible)}
+Found = tuple["Mixture", "Array", dict[str, Any]]
+"""A point, intervals of its weights, and facts."""
 
 
-def _variational(fitted: BayesianGaussianMixture, table: Table) -> tuple[Mixture, Array, dict[str, Any]]:
-    """The point without empty components, intervals of its weights, and facts."""
-    posterior = fitted.posterior_
+def _variational(table: Table, solver: str, sizes: range, how: dict[str, Any]) -> Found:
+    """The point without empty components."""
+    from mixtura.estimators.bayesian import BayesianGaussianMixture
+
+    fitted = BayesianGaussianMixture(sizes[-1], solver=solver, **how).fit(table.rows)
+    posterior, stop = fitted.posterior_, fitted.stop_
     filled = posterior.effective_counts > 1
-    stop = fitted.restarts_.best.stop
-    n_iter = fitted.n_iter_ if fitted.solver == "cavi" else None  # the sentence of the other one counts batches
     found = {
         "bound": fitted.lower_bound_,
         "converged": stop.converged,
         "stopped": stop.sentence,
-        "iterations": n_iter,
+        "iterations": fitted.n_iter_ if solver == "cavi" else None,  # the sentence of the other one counts batches
     }
     return posterior.pruned(), posterior.intervals().weights[:, filled], found
 
 
-def _sampled(fitted: BayesianGaussianMixture, table: Table) -> tuple[Mixture, Array, dict[str, Any]]:
+def _sampled(table: Table, solver: str, sizes: range, how: dict[str, Any]) -> Found:
     """The same of draws."""
     import numpy as np
 
-    chains, draws = fitted.chains_, fitted.draws_
+    from mixtura.estimators.sampled import SampledGaussianMixture
+    from mixtura.estimators.samplers import Gibbs, Nuts
+    from mixtura.inference.telescoping import ComponentCountLaw
+
+    n_components: Any = sizes[-1]
+    if solver == "gibbs" and len(sizes) > 1:  # equally probable before the data are seen
+        n_components = ComponentCountLaw([0.0 if k in sizes else -math.inf for k in range(1, sizes[-1] + 1)])
+    sampler = Nuts(how.pop("target_accept")) if solver == "nuts" else Gibbs()
+    how["n_init"] = max(4, how["n_init"])
+    fitted = SampledGaussianMixture(n_components, sampler=sampler, **how).fit(table.rows)
+    chains, draws = fitted.record_.chains, fitted.draws_
     found = {
         "chains": f", {draws.n_chains} chains of {draws.n_draws} draws",
         "verdict": chains.diagnostics.verdict,

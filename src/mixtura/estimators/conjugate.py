@@ -9,22 +9,29 @@ from mixtura.data.array import ArraySource
 from mixtura.estimators.inputs import as_numbers, shown
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import EPS, Array, outer, raise_correlations, raise_eigenvalues
+from mixtura.inference.empirical import CORRELATION
 from mixtura.model.covariance.structure import SharedBlocks
+from mixtura.model.moments import Moments
 from mixtura.model.prior import NormalInverseWishart
 from mixtura.model.weight_posterior import Dirichlet, StickBreaking, WeightPosterior
 from mixtura.sweep import moments_of_all
 
 FARTHEST = 1e7
 """Prior standard deviations from the data at which a prior mean may lie."""
-CORRELATION = 1e-5
-"""Smallest eigenvalue of the correlations of the default prior: it keeps components that lie in a subspace clear of rounding."""
 TINY = float(np.finfo(np.float64).tiny) ** 0.5
 """What stands for the variance of a column of zeros, where there is no floor."""
+
+
+PRIORS = ("data", "weakly-informative")
+"""What stands for parameters that are not given."""
+FRACTION = 0.02
+"""Of the squared range, the expectation of ``β``, the half of the scale of a variance, in Richardson and Green's prior."""
 
 
 def conjugate_prior(
     source: ArraySource,
     structure: SharedBlocks,
+    prior: str | NormalInverseWishart,
     *,
     mean: ArrayLike | None,
     mean_precision: float | None,
@@ -32,41 +39,74 @@ def conjugate_prior(
     degrees_of_freedom: float | None,
     floor: Array | float,
 ) -> NormalInverseWishart:
-    """The prior of means and covariances; the default covariance, that of the data, has no variance below ``floor``."""
-    n_features = source.n_features
-    moments = moments_of_all(source, diagonal=structure.diagonal)
-    location = moments.means()[0] if mean is None else as_numbers(mean, "mean_prior")
+    """The prior of means and covariances; where ``prior`` is a name, no variance of its covariance is below ``floor``."""
+    n_features, moments = source.n_features, moments_of_all(source, diagonal=structure.diagonal)
+    if isinstance(prior, str):
+        base = _DEFAULTS[prior](source, structure, moments, floor)
+    elif len(prior.mean) == n_features:
+        base = prior
+    else:
+        raise InvalidParameterError(f"prior is for {len(prior.mean)} features; the data have {n_features}.")
+    location = base.mean if mean is None else as_numbers(mean, "mean_prior")
     if location.shape != (n_features,) or not np.isfinite(location).all():
         raise InvalidParameterError(f"mean_prior must be {n_features} finite numbers; got {shown(mean)}.")
-    if covariance is None:
-        # scikit-learn's default: the unbiased covariance, its diagonal or the mean of that. Weights below one are no fraction of a row.
-        count = max(moments.count[0], source.n_rows, 2.0)
-        spread = moments.scatter()[0] / moments.count[0] * (count / (count - 1))
-        spread = spread if spread.ndim == 2 else np.diag(spread)
-        least = np.maximum(np.maximum(floor, (8 * EPS * source.magnitude) ** 2), TINY)
-        spread = raise_correlations(raise_eigenvalues(spread[None], least), CORRELATION)
-        given = structure.prior_block(spread[0])[0]
-    else:
-        given = as_numbers(covariance, "covariance_prior")
-        expected = structure.block_shape(n_features)
+    scale = base.scale
+    if covariance is not None:
+        given, expected = as_numbers(covariance, "covariance_prior"), structure.block_shape(n_features)
         if given.shape != expected:
             raise InvalidParameterError(
                 f"covariance_prior of covariance type {structure.name!r} must have shape {expected}; got {given.shape}."
             )
         check_covariance_prior(given)
-    scale = given if given.ndim == 2 else np.eye(n_features) * given
+        scale = given if given.ndim == 2 else np.eye(n_features) * given
     away = np.abs(location - moments.means()[0]) / np.sqrt(np.diagonal(scale))
     if away.max() > FARTHEST:
         raise InvalidParameterError(
             f"mean_prior lies {away.max():.3g} prior standard deviations from the data in column {int(away.argmax())}, "
             "which no digits are left of. Give one that is nearer."
         )
-    degrees = float(n_features if degrees_of_freedom is None else degrees_of_freedom)
+    degrees = base.degrees_of_freedom if degrees_of_freedom is None else float(degrees_of_freedom)
     if not degrees > n_features - 1:
         raise InvalidParameterError(
             f"degrees_of_freedom_prior must exceed D − 1 = {n_features - 1}; got {degrees_of_freedom!r}."
         )
-    return NormalInverseWishart(location, 1.0 if mean_precision is None else float(mean_precision), scale, degrees)
+    precision = base.mean_precision if mean_precision is None else float(mean_precision)
+    return NormalInverseWishart(location, precision, scale, degrees)
+
+
+def _of_data(
+    source: ArraySource, structure: SharedBlocks, moments: Moments, floor: Array | float
+) -> NormalInverseWishart:
+    """scikit-learn's default: about the mean, the unbiased covariance, its diagonal or the mean of that, worth as many rows as columns."""
+    count = max(moments.count[0], source.n_rows, 2.0)  # weights below one are no fraction of a row
+    spread = moments.scatter()[0] / moments.count[0] * (count / (count - 1))
+    spread = spread if spread.ndim == 2 else np.diag(spread)
+    raised = raise_correlations(raise_eigenvalues(spread[None], _least(source, floor)), CORRELATION)
+    return NormalInverseWishart(moments.means()[0], 1.0, _as_structured(structure, raised[0]), float(source.n_features))
+
+
+def _weakly_informative(
+    source: ArraySource, structure: SharedBlocks, moments: Moments, floor: Array | float
+) -> NormalInverseWishart:
+    """In the manner of Richardson and Green (1997), with ``β`` at its expectation: means of the spread of the range about its middle."""
+    squares = np.maximum((source.highest - source.lowest) ** 2, _least(source, floor) / (2 * FRACTION))
+    scale = _as_structured(structure, np.diag(2 * FRACTION * squares))
+    middle = source.lowest + 0.5 * (source.highest - source.lowest)
+    # Two is the shape of a variance's law in every structure: rows for it, where a diagonal or a sphere counts them otherwise.
+    degrees = source.n_features + 3.0 if len(structure.block_shape(source.n_features)) == 2 else 4.0
+    return NormalInverseWishart(middle, FRACTION, scale, max(degrees, float(source.n_features)))
+
+
+def _least(source: ArraySource, floor: Array | float) -> Array:
+    return np.asarray(np.maximum(np.maximum(floor, (8 * EPS * source.magnitude) ** 2), TINY))
+
+
+def _as_structured(structure: SharedBlocks, covariance: Array) -> Array:
+    block = structure.prior_block(covariance)[0]
+    return block if block.ndim == 2 else np.eye(len(covariance)) * block
+
+
+_DEFAULTS = dict(zip(PRIORS, (_of_data, _weakly_informative), strict=True))
 
 
 def check_covariance_prior(given: Array) -> None:

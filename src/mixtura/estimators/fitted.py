@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -14,25 +14,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from mixtura.assess.criteria import criteria
 from mixtura.data.array import ArraySource
 from mixtura.estimators.inputs import as_rows, as_source, covariances_from_precisions
+from mixtura.estimators.record import Belief, Record
 from mixtura.ground.linalg import Array
 from mixtura.ground.random import RandomState
 from mixtura.model.covariance import CovarianceStructure, covariance_structure
 from mixtura.model.mixture import Mixture
 from mixtura.sweep.threads import single_threaded_blas
-
-
-class Belief(Protocol):
-    """What is believed of a mixture, as far as rows are concerned: a point, a posterior, draws."""
-
-    def predict(self, X: ArrayLike) -> NDArray[np.int64]:
-        """The most probable label of each row, ``(N,)``."""
-
-    def responsibilities(self, X: ArrayLike) -> Array:
-        """Posterior probabilities of the labels, ``(N, K)``."""
-
-    def log_pdf(self, X: ArrayLike) -> Array:
-        """Log density of each row, ``(N,)``."""
-
 
 PARTS = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_")
 """Attributes that stand for the fitted mixture, in scikit-learn's shapes."""
@@ -44,13 +31,6 @@ class Known(NamedTuple):
     mixture: Mixture
     parts: dict[str, Array]
     as_fitted: bool
-
-
-class Earlier(NamedTuple):
-    """The last fit, which a warm start goes on from: a mixture or a posterior, and the bounds of its climb."""
-
-    belief: Any
-    bounds: tuple[float, ...]
 
 
 def parts_of(mixture: Mixture, dtype: DTypeLike) -> dict[str, Any]:
@@ -92,7 +72,9 @@ class FittedMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
 
     random_state: RandomState
     covariance_type: Any
+    record_: Any
     _known_: Known
+    fit: Any
 
     @property
     def mixture_(self) -> Mixture:
@@ -118,12 +100,15 @@ class FittedMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
 
     @property
     def _belief(self) -> Belief:
-        """What labels and scores rows: the mixture, or a posterior of it."""
-        return self.mixture_
+        """What labels and scores rows; whoever changed the arrays means the mixture of these, and not what is believed around it."""
+        known, record = self._followed(), vars(self).get("record_")
+        return known.mixture if record is None or not known.as_fitted else record.belief
 
-    def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
-        """Estimate the mixture."""
-        raise NotImplementedError
+    def _take(self, record: Record, dtype: DTypeLike) -> None:
+        """Take a record for the fit, of rows of that type."""
+        self.record_ = record
+        named = record.mixture.with_feature_names(getattr(self, "feature_names_in_", None))
+        self.__dict__.update(parts_of(named, dtype))
 
     def fit_predict(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> NDArray[np.int64]:
         """Estimate the mixture and label the rows: the same as ``fit(X).predict(X)``.

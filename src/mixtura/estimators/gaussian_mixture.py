@@ -4,58 +4,53 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
-from numbers import Integral, Real
+from functools import partial
+from numbers import Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import validate_data
 
 from mixtura.assess.standard_errors import StandardErrors, standard_errors
 from mixtura.data.array import ArraySource
 from mixtura.estimators.callbacks import FRAMES, CallbackSupportMixin, FitTasks, with_callbacks
-from mixtura.estimators.conjugate import CORRELATION
-from mixtura.estimators.fitted import Earlier, FittedMixture, parts_of, replaced_fit
+from mixtura.estimators.fitted import parts_of, replaced_fit
 from mixtura.estimators.inputs import (
     as_partition,
     as_rows,
     as_source,
-    check_warm_start,
     covariances_from_precisions,
     given_means,
     given_weights,
     remedy_of,
-    replace_parts,
-    variance_floor,
 )
+from mixtura.estimators.likelihood import ClimbsLikelihood
+from mixtura.estimators.parameters import CLIMBS, EVERY, LIKELIHOOD, REPORTS
+from mixtura.estimators.record import PointFit, view
 from mixtura.estimators.streaming import LearnsFromBatches
-from mixtura.ground.errors import CollapseError, CollapseWarning, InvalidParameterError
-from mixtura.ground.linalg import Array, raise_correlations
+from mixtura.ground.errors import CollapseWarning, InvalidParameterError
+from mixtura.ground.linalg import Array
 from mixtura.ground.random import RandomState, as_generator
 from mixtura.inference.certificate import Certificate, certify
-from mixtura.inference.collapse import MOST_LISTED, Collapse, Collapsed, listed
+from mixtura.inference.collapse import MOST_LISTED, listed
 from mixtura.inference.em import ExpectationMaximization
+from mixtura.inference.empirical import empirical_prior
 from mixtura.inference.loop import Observer
-from mixtura.inference.penalty import Checked, Penalty, check_gradient
-from mixtura.inference.pilot import fly, pilot_source
-from mixtura.inference.race import Pool, Shortlist, Start, race
-from mixtura.inference.restarts import Restarts, finish
+from mixtura.inference.penalty import Penalty
+from mixtura.inference.plan import Beginning, Case, Earlier, fit_one, point_case
+from mixtura.inference.restarts import finish
 from mixtura.inference.seeding import SeedingSample, seeding_sample
-from mixtura.inference.solvers import SOLVERS, check_has_gradients, solver_for
-from mixtura.inference.starts import REMEDY, SEEDINGS, above_floor, near_centres, seeded, single_gaussian
-from mixtura.inference.stopping import Stop, Stopping
-from mixtura.model.covariance import COVARIANCE_TYPES, CovarianceStructure, covariance_structure
+from mixtura.inference.solvers import check_has_gradients, solver_for
+from mixtura.inference.stopping import Stopping
+from mixtura.model.covariance import covariance_structure
 from mixtura.model.mixture import Mixture
 from mixtura.model.prior import NormalInverseWishart
-from mixtura.sweep import Assignment, accumulate, hard, moments_of_all, soft
-
-_ASSIGNMENTS: dict[str, Assignment] = {"soft": soft, "hard": hard}
 
 
-class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, BaseEstimator):
+class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, LearnsFromBatches, BaseEstimator):
     r"""Gaussian mixture fitted by expectation–maximisation.
 
     Every parameter, attribute and method of scikit-learn's class of this name is here with the same meaning, so changing the import is
@@ -141,7 +136,9 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
     collapses_ : tuple of Collapse
         Components of the fitted mixture that are held at the floor.
     restarts_ : Restarts
-        All of this in one record; ``restarts_.best`` is the best run with its start.
+        All restarts; ``restarts_.best`` is the best run with its start.
+    record_ : PointFit
+        All of this in one record; ``StreamFit`` after ``partial_fit``.
     losses_ : list of float
         After ``partial_fit``: the negative log-likelihood per row of each batch, before it was learnt from; of the first rows, from the
         batch on after which there was a mixture.
@@ -165,26 +162,13 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "n_components": [Interval(Integral, 1, None, closed="left")],
-        "covariance_type": [StrOptions(set(COVARIANCE_TYPES))],
-        "tol": [Interval(Real, 0.0, None, closed="left")],
-        "reg_covar": [StrOptions({"auto"}), Interval(Real, 0.0, None, closed="left")],
-        "max_iter": [Interval(Integral, 0, None, closed="left")],
-        "n_init": [Interval(Integral, 1, None, closed="left")],
-        "init_params": [StrOptions(set(SEEDINGS)), "array-like"],
+        **EVERY,
+        **CLIMBS,
+        **REPORTS,
+        **LIKELIHOOD,
         "weights_init": ["array-like", None],
         "means_init": ["array-like", None],
         "precisions_init": ["array-like", Real, None],
-        "random_state": ["random_state", np.random.Generator],
-        "warm_start": ["boolean"],
-        "verbose": ["verbose"],
-        "verbose_interval": [Interval(Integral, 1, None, closed="left")],
-        "covariance_prior": [StrOptions({"empirical"}), NormalInverseWishart, None],
-        "assignment": [StrOptions(set(_ASSIGNMENTS))],
-        "equal_weights": ["boolean"],
-        "solver": [StrOptions(set(SOLVERS))],
-        "penalty": [HasMethods(["value", "gradient"]), None],
-        "pilot": ["boolean"],
     }
 
     def __init__(
@@ -235,7 +219,20 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
     # ---- fitting ---------------------------------------------------------------------------------------------------------------
 
     _batch_solver = "gradient"
-    collapses_: tuple[Collapse, ...]
+    converged_ = view("converged")
+    n_iter_ = view("n_iter")
+    n_passes_ = view("n_passes")
+    reg_covar_ = view("floor")
+    lower_bound_ = view("lower_bound")
+    lower_bounds_ = view("lower_bounds")
+    stop_ = view("stop")
+    optima_ = view("optima")
+    n_collapsed_ = view("n_collapsed")
+    collapses_ = view("collapses")
+    restarts_ = view("restarts")
+    losses_ = view("losses")
+    algorithm_ = view("algorithm")
+    prior_ = view("prior")
 
     @with_callbacks
     def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
@@ -280,158 +277,70 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
             source, kept = as_source(rows, sample_weight, self.n_components)
             metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
             tasks = FitTasks(self, rows, self.max_iter, metadata)
-            self.adopt(self._climb(source, kept, len(rows), tasks, earlier), self.algorithm_, source)
+            self._take(self._climb(source, kept, len(rows), tasks, earlier), rows.dtype)
             tasks.end()
-
-    def _earlier(self) -> Earlier | None:
-        """What a warm start goes on from."""
-        if not self.warm_start or "weights_" not in vars(self):
-            return None
-        return Earlier(self.mixture_, vars(self).get("_bounds_", ()))
-
-    def _algorithm(self, source: ArraySource, sample: SeedingSample) -> ExpectationMaximization:
-        structure = covariance_structure(self.covariance_type, source.n_features)
-        floor = variance_floor(self.reg_covar, source, sample)
-        return ExpectationMaximization(
-            structure,
-            floor=floor.variances,
-            prior=self._prior(source, sample, structure, floor.variances),
-            assignment=_ASSIGNMENTS[self.assignment],
-            equal_weights=self.equal_weights,
-            penalty=None if self.penalty is None else Checked(self.penalty),
-            collapsed=floor.collapsed,
-        )
-
-    def _begin_stream(
-        self, source: ArraySource, kept: Array | None, n_rows: int, earlier: Earlier | None, enough: bool
-    ) -> tuple[ExpectationMaximization, Shortlist]:
-        sample = seeding_sample(source, self.n_components)
-        algorithm = self._algorithm(source, sample)
-        solver_for(self.solver, algorithm)
-        if self.penalty is not None:
-            raise InvalidParameterError("partial_fit climbs the plain likelihood; it takes no penalty.")
-        if not enough:  # to few rows a likelihood fits spikes
-            algorithm = replace(algorithm, prior=self._empirical(source, sample, algorithm.structure, algorithm.floor))
-        self.algorithm_, self.prior_ = algorithm, algorithm.prior
-        self.reg_covar_ = np.broadcast_to(algorithm.floor, source.n_features).astype(float)
-        shortlist = self._shortlist(source, kept, n_rows, sample, earlier)
-        starts = [start._replace(mixture=_with_all_weights(start.mixture, source)) for start in shortlist.starts]
-        return algorithm, shortlist._replace(starts=starts)
-
-    def _adopt_stream(self, belief: Mixture, loss: float, weight: float, dtype: np.dtype) -> None:
-        named = belief.with_feature_names(getattr(self, "feature_names_in_", None))
-        self.__dict__.update(parts_of(named, dtype))
-        self.lower_bound_, self.collapses_ = -loss, ()
-        self.stop_ = Stop("batches", False, float("inf"), f"learnt from {self.n_iter_} batches")
 
     def _climb(
         self, source: ArraySource, kept: Array | None, n_rows: int, tasks: FitTasks, earlier: Earlier | None
-    ) -> Restarts:
+    ) -> PointFit:
         sample = seeding_sample(source, self.n_components)
-        self.algorithm_ = self._algorithm(source, sample)
-        solver = solver_for(self.solver, self.algorithm_)
-        shortlist = self._shortlist(source, kept, n_rows, sample, earlier)
-        if isinstance(self.algorithm_.penalty, Checked):
-            check_gradient(self.algorithm_.penalty, shortlist.starts[0].mixture)
-        stopping = Stopping(float(self.tol), self.max_iter, source.total_weight)
-        observe = self._observer(tasks, source) if tasks.watched or self.verbose else None
-        wants_pilot = earlier is None and self._chooses_its_pilot()
-        rows = pilot_source(source, shortlist.starts[0].mixture.n_parameters) if wants_pilot else None
-        if rows is not None:
-            shortlist = fly(rows, shortlist, self.algorithm_, stopping, solver)
-        (restarts,) = finish(source, [shortlist], [self.algorithm_], stopping, observe, solver=solver)
-        if isinstance(restarts, CollapseError):
-            raise restarts
+        case = self._case(source, sample)
+        solver = solver_for(self.solver, case.algorithm)
+        beginning = self._beginning(source, kept, n_rows, earlier)
+        restarts = fit_one(
+            source,
+            sample,
+            case,
+            Stopping(float(self.tol), self.max_iter, source.total_weight),
+            as_generator(self.random_state),
+            n_init=self.n_init,
+            beginning=beginning,
+            pilot=solver if self.pilot else None,
+            ascend=partial(finish, solver=solver),
+            observe=self._observer(tasks, source) if tasks.watched or self.verbose else None,
+        )
         if self.verbose:
             for i, run in enumerate(restarts.runs):
                 print(f"Restart {i}: {run.n_iter} iterations, {run.stop.sentence}")
-        return restarts
+        return PointFit(case.algorithm, restarts, source.total_weight)
 
-    def _chooses_its_pilot(self) -> bool:
-        """Whether a pilot is wanted, and nobody has said where to start."""
-        given = (self.weights_init, self.means_init, self.precisions_init)
-        return self.pilot and isinstance(self.init_params, str) and all(part is None for part in given)
+    def _case(self, source: ArraySource, sample: SeedingSample) -> Case[ExpectationMaximization]:
+        structure = covariance_structure(self.covariance_type, source.n_features)
+        return self._point_case(source, sample, structure, self.n_components)
 
-    def _prior(
-        self, source: ArraySource, sample: SeedingSample, structure: CovarianceStructure, floor: Array | float
-    ) -> NormalInverseWishart | None:
-        if not isinstance(self.covariance_prior, str):
-            if self.covariance_prior is not None and len(self.covariance_prior.mean) != source.n_features:
-                raise InvalidParameterError(
-                    f"covariance_prior is for {len(self.covariance_prior.mean)} features; the data have {source.n_features}."
-                )
-            return self.covariance_prior
-        return self._empirical(source, sample, structure, floor)
+    def _learns_by_batches(self) -> bool:
+        return self.solver == self._batch_solver
 
-    def _empirical(
-        self, source: ArraySource, sample: SeedingSample, structure: CovarianceStructure, floor: Array | float
-    ) -> NormalInverseWishart:
-        """The weak prior in the units of the data."""
-        moments = moments_of_all(source, diagonal=structure.diagonal)
-        covariance = moments.scatter()[0] / moments.count[0]
-        if not np.any(floor):  # a prior is there so that nothing collapses: its own scale is not singular
-            floor = variance_floor("auto", source, sample).variances
-        scale = single_gaussian(covariance, moments.means(), structure, floor)
-        scale = np.diag(scale) if structure.diagonal else raise_correlations(scale[None], CORRELATION)[0]
-        return NormalInverseWishart.from_data_moments(moments.means()[0], scale, self.n_components)
+    def _stream_case(self, source: ArraySource, sample: SeedingSample, enough: bool) -> Case[ExpectationMaximization]:
+        case = self._case(source, sample)
+        solver_for(self.solver, case.algorithm)
+        if self.penalty is not None:
+            raise InvalidParameterError("partial_fit climbs the plain likelihood; it takes no penalty.")
+        if enough:
+            return case
+        algorithm = case.finder  # to few rows a likelihood fits spikes
+        prior = empirical_prior(source, sample, algorithm.structure, self.n_components, algorithm.floor)
+        return point_case(self.n_components, replace(algorithm, prior=prior))
 
-    def _shortlist(
-        self, source: ArraySource, kept: Array | None, n_rows: int, sample: SeedingSample, earlier: Earlier | None
-    ) -> Shortlist:
-        """The mixtures that the restarts begin from."""
+    def _beginning(self, source: ArraySource, kept: Array | None, n_rows: int, earlier: Earlier | None) -> Beginning:
+        """Where to begin, as far as the parameters say."""
         if earlier is not None:
-            return Shortlist([self._warm(earlier, source)])
-        algorithm, n_components = self.algorithm_, self.n_components
-        shape = (n_components, source.n_features)
-        weights = None if self.weights_init is None else given_weights(self.weights_init, n_components)
+            return Beginning(earlier=earlier)
+        shape = (self.n_components, source.n_features)
+        weights = None if self.weights_init is None else given_weights(self.weights_init, self.n_components)
         if weights is not None and self.equal_weights and np.ptp(weights) > 1e-6:
             raise InvalidParameterError(
                 "equal_weights holds all weights at 1/K, and weights_init gives others; leave one of them out."
             )
         means = None if self.means_init is None else given_means(self.means_init, *shape)
-        covariances = (
-            None
-            if self.precisions_init is None
-            else covariances_from_precisions(self.precisions_init, algorithm.structure, *shape)
-        )
-        given = (weights, means, covariances)
-        if weights is not None and means is not None and covariances is not None:
-            start = Mixture(weights, means, covariances, algorithm.structure.name)
-            return Shortlist([Start(above_floor(start, algorithm.floor))], is_given=True)
-        if not isinstance(self.init_params, str):
-            partition = as_partition(self.init_params, kept, n_rows, n_components)
-            moments = accumulate(source, partition, n_components, diagonal=algorithm.structure.diagonal)
-            starts = [self._first_m_step(moments)]
-        elif means is not None:
-            starts = [near_centres(sample, means, algorithm)]
-        else:
-            rng = as_generator(self.random_state)
-            starts = seeded(sample, n_components, algorithm, rng, self.n_init, self.init_params)
-        starts = [above_floor(replace_parts(start, *given), algorithm.floor) for start in starts]
-        pool = Pool(starts, replace(algorithm, penalty=None), self.n_init)
-        (shortlist,) = race(sample, [pool])
-        return shortlist
-
-    def _warm(self, earlier: Earlier, source: ArraySource) -> Start:
-        """The last fit as a start; where the structure is another one now, the M-step from its responsibilities."""
-        mixture: Mixture = earlier.belief
-        wanted = (self.n_components, source.n_features)
-        check_warm_start(mixture.means.shape, wanted)
-        structure = self.algorithm_.structure
-        if mixture.structure is structure:
-            if self.equal_weights and np.ptp(mixture.weights):
-                mixture = replace_parts(mixture, np.full(self.n_components, 1 / self.n_components), None, None)
-            return Start(above_floor(mixture, self.algorithm_.floor), history=earlier.bounds)
-        shares = mixture.responsibilities(source.rows)
-        return Start(self._first_m_step(accumulate(source, shares, self.n_components, diagonal=structure.diagonal)))
-
-    def _first_m_step(self, moments: Any) -> Mixture:
-        try:
-            return self.algorithm_.maximise(moments)
-        except Collapsed as collapsed:
-            raise InvalidParameterError(
-                f"init_params leaves a component that has collapsed: {collapsed}. {REMEDY}"
-            ) from collapsed
+        covariances = None
+        if self.precisions_init is not None:
+            structure = covariance_structure(self.covariance_type, source.n_features)
+            covariances = covariances_from_precisions(self.precisions_init, structure, *shape)
+        beginning = Beginning(weights=weights, means=means, covariances=covariances)
+        if beginning.is_whole or isinstance(self.init_params, str):
+            return replace(beginning, seeding=self.init_params if isinstance(self.init_params, str) else "kmeans")
+        return replace(beginning, partition=as_partition(self.init_params, kept, n_rows, self.n_components))
 
     def _observer(self, tasks: FitTasks, source: ArraySource) -> Observer:
         def observe(index: int, mixture: Mixture, bounds: tuple[float, ...]) -> bool:
@@ -440,31 +349,12 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
                 print(f"Restart {index}, iteration {n_iter}: lower bound {bounds[-1] / source.total_weight:.8g}")
             if index or not n_iter or not tasks.watched:  # callbacks follow the first restart
                 return False
-            return tasks.iteration(self._attributes(mixture, bounds, source))
+            named = mixture.with_feature_names(getattr(self, "feature_names_in_", None))
+            per_row = [bound / source.total_weight for bound in bounds]
+            reached = {"n_iter_": n_iter, "lower_bound_": per_row[-1], "lower_bounds_": per_row[1:]}
+            return tasks.iteration({**parts_of(named, source.rows.dtype), **reached})
 
         return observe
-
-    def adopt(self, restarts: Restarts, algorithm: ExpectationMaximization, source: ArraySource) -> Self:
-        """Take for the fit the best of these restarts of an algorithm on a source."""
-        best = restarts.best
-        self.algorithm_, self.prior_ = algorithm, algorithm.prior
-        self.n_passes_ = restarts.n_passes
-        self.reg_covar_ = np.broadcast_to(algorithm.floor, source.n_features).astype(float)
-        self._bounds_ = (*best.history, *best.bounds)
-        for name, value in self._attributes(best.mixture, best.bounds, source).items():
-            setattr(self, name, value)
-        self.restarts_, self.optima_, self.n_collapsed_ = restarts, restarts.optima, restarts.n_collapsed
-        self.stop_, self.converged_ = best.stop, best.stop.converged
-        self.collapses_ = best.collapses
-        return self
-
-    def _attributes(self, mixture: Mixture, bounds: tuple[float, ...], source: ArraySource) -> dict[str, Any]:
-        """The attributes with which an estimator predicts like ``mixture``."""
-        named = mixture.with_feature_names(getattr(self, "feature_names_in_", None))
-        attributes = parts_of(named, source.rows.dtype)
-        per_row = [bound / source.total_weight for bound in bounds]
-        attributes.update(n_iter_=len(bounds) - 1, lower_bound_=per_row[-1], lower_bounds_=per_row[1:])
-        return attributes
 
     def _warn(self) -> None:
         self._warn_of_collapses(stacklevel=4 + FRAMES)
@@ -580,11 +470,3 @@ class GaussianMixture(CallbackSupportMixin, LearnsFromBatches, FittedMixture, Ba
             n_replicates=n_replicates,
             random_state=random_state,
         )
-
-
-def _with_all_weights(start: Mixture, source: ArraySource) -> Mixture:
-    """A start none of whose components has no weight: it would never get any."""
-    if start.weights.all():
-        return start
-    weights = start.weights + 1 / source.total_weight
-    return replace_parts(start, weights / weights.sum(), None, None)

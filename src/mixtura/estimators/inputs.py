@@ -17,7 +17,7 @@ from mixtura.inference.seeding import SeedingSample
 from mixtura.inference.stopping import Stop
 from mixtura.model.covariance import CovarianceStructure
 from mixtura.model.covariance.structure import check_natural_shape
-from mixtura.model.mixture import Mixture, check_positive_definite, check_responsibilities
+from mixtura.model.mixture import check_positive_definite, check_responsibilities
 
 MOST_WEIGHT = 1e280
 """Of all rows together, and one over the least."""
@@ -165,27 +165,6 @@ def variance_floor(reg_covar: str | float, source: ArraySource, sample: SeedingS
     return Floor(given, given)
 
 
-def check_warm_start(shape: tuple[int, ...], wanted: tuple[int, int]) -> None:
-    """Raise if a fit of ``shape = (K, D)`` cannot be gone on from where another shape is wanted."""
-    if shape != wanted:
-        raise InvalidParameterError(
-            f"warm_start goes on from a fit of {shape[0]} components in {shape[1]} columns; now n_components={wanted[0]}, and the "
-            f"data have {wanted[1]}. Set warm_start=False to begin afresh."
-        )
-
-
 def remedy_of(stop: Stop) -> str:
     """What to try where a fit has not converged."""
     return " Increase max_iter, or try other starts." if stop.reason == "max_iter" else ""
-
-
-def replace_parts(base: Mixture, weights: Array | None, means: Array | None, covariances: Array | None) -> Mixture:
-    """A start with the parts that the user gave."""
-    if weights is None and means is None and covariances is None:
-        return base
-    return Mixture(
-        base.weights if weights is None else weights,
-        base.means if means is None else means,
-        base.covariances if covariances is None else covariances,
-        base.covariance_type,
-    )

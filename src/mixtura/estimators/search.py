@@ -5,34 +5,45 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
-from numbers import Integral, Real
+from functools import partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from mixtura.assess.criteria import CRITERIA
-from mixtura.assess.search import Candidate, search
+from mixtura.assess.search import Candidate, judge_all
 from mixtura.estimators.fitted import FittedMixture, replaced_fit
 from mixtura.estimators.gaussian_mixture import GaussianMixture
-from mixtura.estimators.inputs import as_rows, as_source, remedy_of, variance_floor
+from mixtura.estimators.inputs import as_rows, as_source, remedy_of
+from mixtura.estimators.likelihood import ClimbsLikelihood
+from mixtura.estimators.parameters import CLIMBS, EVERY, LIKELIHOOD, POSITIVE_INTEGER
 from mixtura.estimators.progress import progress_bar
+from mixtura.estimators.record import Belief, PointFit
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.ground.random import RandomState, as_generator
 from mixtura.inference.collapse import MOST_LISTED
-from mixtura.inference.em import ExpectationMaximization
+from mixtura.inference.penalty import Penalty
+from mixtura.inference.plan import Beginning, fit_all
+from mixtura.inference.restarts import finish
 from mixtura.inference.seeding import seeding_sample
+from mixtura.inference.solvers import solver_for
+from mixtura.inference.starts import SEEDINGS
 from mixtura.inference.stopping import Stopping
 from mixtura.model.covariance import STRUCTURES, CovarianceStructure, covariance_structure
 from mixtura.model.mixture import Mixture
+from mixtura.model.prior import NormalInverseWishart
+
+OF_A_SEARCH = ("criterion",)
+"""Parameters that its candidates do not have."""
 
 
-class GaussianMixtureSearch(FittedMixture, BaseEstimator):
+class GaussianMixtureSearch(ClimbsLikelihood, FittedMixture, BaseEstimator):
     r"""Gaussian mixtures of several sizes and structures, fitted side by side; the one with the lowest criterion is kept.
 
     All candidates share each pass over the data, and the starts of all of them race on a sample of the rows first.
@@ -49,8 +60,15 @@ class GaussianMixtureSearch(FittedMixture, BaseEstimator):
         Restarts of each candidate.
     tol : float, default=1e-3
     reg_covar : "auto" or float, default="auto"
-        As in ``GaussianMixture``.
     max_iter : int, default=300
+    init_params : {"kmeans", "k-means++", "random", "random_from_data"}, default="kmeans"
+    covariance_prior : None, "empirical" or NormalInverseWishart, default=None
+    assignment : {"soft", "hard"}, default="soft"
+    equal_weights : bool, default=False
+    solver : {"auto", "em", "lbfgs", "newton", "gem", "gradient"}, default="auto"
+    penalty : Penalty, optional
+    pilot : bool, default=True
+        All of these as in ``GaussianMixture``, for every candidate.
     random_state : None, int, RandomState or Generator
     verbose : int, default=0
         1 shows a progress bar on standard error once the fit has taken a second.
@@ -92,15 +110,13 @@ class GaussianMixtureSearch(FittedMixture, BaseEstimator):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "n_components": [Interval(Integral, 1, None, closed="left"), "array-like"],
+        **EVERY,
+        **CLIMBS,
+        **LIKELIHOOD,
+        "n_components": [*POSITIVE_INTEGER, "array-like"],
         "covariance_type": [str, "array-like"],
         "criterion": [StrOptions(set(CRITERIA))],
-        "n_init": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0.0, None, closed="left")],
-        "reg_covar": [StrOptions({"auto"}), Interval(Real, 0.0, None, closed="left")],
-        "max_iter": [Interval(Integral, 0, None, closed="left")],
-        "random_state": ["random_state", np.random.Generator],
-        "verbose": ["verbose"],
+        "init_params": [StrOptions(set(SEEDINGS))],
     }
 
     def __init__(
@@ -113,6 +129,13 @@ class GaussianMixtureSearch(FittedMixture, BaseEstimator):
         tol: float = 1e-3,
         reg_covar: float | str = "auto",
         max_iter: int = 300,
+        init_params: str = "kmeans",
+        covariance_prior: str | NormalInverseWishart | None = None,
+        assignment: str = "soft",
+        equal_weights: bool = False,
+        solver: str = "auto",
+        penalty: Penalty | None = None,
+        pilot: bool = True,
         random_state: RandomState = None,
         verbose: int = 0,
     ) -> None:
@@ -123,6 +146,13 @@ class GaussianMixtureSearch(FittedMixture, BaseEstimator):
         self.tol = tol
         self.reg_covar = reg_covar
         self.max_iter = max_iter
+        self.init_params = init_params
+        self.covariance_prior = covariance_prior
+        self.assignment = assignment
+        self.equal_weights = equal_weights
+        self.solver = solver
+        self.penalty = penalty
+        self.pilot = pilot
         self.random_state = random_state
         self.verbose = verbose
 
@@ -176,38 +206,33 @@ class GaussianMixtureSearch(FittedMixture, BaseEstimator):
         structures = self._structures(rows.shape[1])
         source, _ = as_source(rows, sample_weight, max(sizes))
         sample = seeding_sample(source, max(sizes))
-        floor = variance_floor(self.reg_covar, source, sample)
+        cases = [self._point_case(source, sample, structure, k) for structure in structures for k in sizes]
+        solver = solver_for(self.solver, cases[0].algorithm)
         with progress_bar("Fitting") if self.verbose else nullcontext() as progress:
-            self.search_ = search(
+            outcomes = fit_all(
                 source,
                 sample,
-                [(k, structure) for structure in structures for k in sizes],
+                cases,
                 Stopping(float(self.tol), self.max_iter, source.total_weight),
-                criterion=self.criterion,
+                as_generator(self.random_state),
                 n_init=self.n_init,
-                floor=floor,
-                rng=as_generator(self.random_state),
+                beginning=Beginning(self.init_params),
+                pilot=solver if self.pilot else None,
+                ascend=partial(finish, solver=solver),
                 progress=progress,
             )
+            self.search_ = judge_all(cases, outcomes, source, self.criterion)
         best = self.search_.best
         assert best.restarts is not None
         self.best_params_ = {"n_components": best.n_components, "covariance_type": best.covariance_type}
         self.best_score_ = float(getattr(best.criteria, self.criterion))
-        self.best_estimator_ = GaussianMixture(
-            best.n_components,
-            covariance_type=best.covariance_type,
-            n_init=self.n_init,
-            tol=self.tol,
-            reg_covar=self.reg_covar,
-            max_iter=self.max_iter,
-            random_state=self.random_state,
-        )
+        shared = {name: value for name, value in self.get_params(deep=False).items() if name not in OF_A_SEARCH}
+        self.best_estimator_ = GaussianMixture(**{**shared, **self.best_params_, "verbose": 0})
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(self, name):
                 setattr(self.best_estimator_, name, getattr(self, name))
-        structure = covariance_structure(best.covariance_type)
-        algorithm = ExpectationMaximization(structure, floor.variances, collapsed=floor.collapsed)
-        self.best_estimator_.adopt(best.restarts, algorithm, source)
+        chosen = cases[[candidate is best for candidate in self.search_.candidates].index(True)]
+        self.best_estimator_._take(PointFit(chosen.algorithm, best.restarts, source.total_weight), rows.dtype)
         self.n_iter_ = self.best_estimator_.n_iter_
         self.results_ = _table(self.search_.ranked())
 
@@ -232,6 +257,10 @@ class GaussianMixtureSearch(FittedMixture, BaseEstimator):
         """The best mixture."""
         check_is_fitted(self, "best_estimator_")
         return self.best_estimator_.mixture_
+
+    @property
+    def _belief(self) -> Belief:
+        return self.best_estimator_._belief
 
 
 def _table(ranked: list[Candidate]) -> dict[str, NDArray[Any]]:

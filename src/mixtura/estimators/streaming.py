@@ -10,18 +10,21 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
 
 from mixtura.data.array import ArraySource
-from mixtura.estimators.fitted import Earlier, kept_whole, replaced_fit
+from mixtura.estimators.fitted import FittedMixture, kept_whole, replaced_fit
 from mixtura.estimators.inputs import as_rows, as_source
+from mixtura.estimators.record import StreamFit
 from mixtura.ground.errors import CollapseError, InvalidParameterError
 from mixtura.ground.linalg import Array
-from mixtura.inference.ascent import Algorithm
+from mixtura.ground.random import as_generator
 from mixtura.inference.collapse import Collapsed
-from mixtura.inference.race import Shortlist
+from mixtura.inference.plan import Beginning, Case, Earlier, begin_all
 from mixtura.inference.restarts import finish
+from mixtura.inference.seeding import SeedingSample, seeding_sample
 from mixtura.inference.starts import REMEDY
 from mixtura.inference.stochastic import Stream, begin, learn, read, rows_to_begin
 from mixtura.inference.stopping import Stopping
 from mixtura.model.covariance import covariance_structure
+from mixtura.model.mixture import Mixture
 
 GROWTH = 1.25
 """The first rows are fitted anew whenever there are so many times more of them: in all that costs what five last fits do."""
@@ -63,26 +66,25 @@ def _merged(source: ArraySource) -> ArraySource:
 
 
 def _learns_from_batches(estimator: LearnsFromBatches) -> bool:
-    solver = getattr(estimator, "solver", None)
-    if solver != estimator._batch_solver:
-        raise AttributeError(f"partial_fit needs solver={estimator._batch_solver!r}; got solver={solver!r}.")
+    if not estimator._learns_by_batches():
+        raise AttributeError(
+            f"partial_fit needs solver={estimator._batch_solver!r}; got solver={getattr(estimator, 'solver', None)!r}."
+        )
     return True
 
 
-class LearnsFromBatches:
+class LearnsFromBatches(FittedMixture):
     """An estimator one of whose solvers can learn from one batch after another."""
 
     _batch_solver: str
     _stream_: Gathered | Stream | None = None
-    _stream_algorithm_: Algorithm
+    _stream_algorithm_: Any
     n_components: int
-    covariance_type: Any
     init_params: Any
+    n_init: int
     tol: Any
     max_iter: int
-    losses_: list[float]
-    lower_bound_: float
-    lower_bounds_: list[float]
+    warm_start: bool
 
     @available_if(_learns_from_batches)
     def partial_fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
@@ -122,7 +124,7 @@ class LearnsFromBatches:
         [0.3, 0.7]
         """
         if not isinstance(self._stream_, Stream):  # whose parameters have been seen to
-            self._validate_params()  # type: ignore[attr-defined]
+            self._validate_params()
         if self._stream_ is not None:
             with kept_whole(self):
                 return self._learn(X, sample_weight)
@@ -177,9 +179,15 @@ class LearnsFromBatches:
         self, rows: ArraySource, kept: Array | None, n_rows: int, earlier: Earlier | None, enough: bool
     ) -> Any:
         """What is believed after the first rows."""
-        self._stream_algorithm_, shortlist = self._begin_stream(rows, kept, n_rows, earlier, enough)
+        sample = seeding_sample(rows, self.n_components)
+        case, beginning = self._stream_case(rows, sample, enough), self._beginning(rows, kept, n_rows, earlier)
+        self._stream_algorithm_ = case.algorithm
+        (shortlist,) = begin_all(rows, sample, [case], beginning, self.n_init, as_generator(self.random_state))
+        if isinstance(shortlist, CollapseError):
+            raise shortlist
+        starts = [start._replace(mixture=_with_all_weights(start.mixture, rows)) for start in shortlist.starts]
         stopping = Stopping(float(self.tol), self.max_iter, rows.total_weight)
-        (restarts,) = finish(rows, [shortlist], [self._stream_algorithm_], stopping)
+        (restarts,) = finish(rows, [shortlist._replace(starts=starts)], [case.algorithm], stopping)
         if isinstance(restarts, CollapseError):
             raise restarts
         return restarts.best.mixture
@@ -201,23 +209,31 @@ class LearnsFromBatches:
         self._believe(belief, loss, stream.weight, batch.rows.dtype)
 
     def _believe(self, belief: Any, loss: float, weight: float, dtype: np.dtype) -> None:
-        if "losses_" not in vars(self):
-            self.losses_, self.lower_bounds_ = [], []
-        self.n_iter_, self.converged_ = len(self.losses_) + 1, False
-        self._adopt_stream(belief, loss, weight, dtype)
-        self.losses_.append(loss)
-        self.lower_bounds_.append(self.lower_bound_)
+        before = vars(self).get("record_")
+        self._take(StreamFit.after(before, self._stream_algorithm_, belief, loss, weight), dtype)
 
     def _earlier(self) -> Earlier | None:
         """What a warm start goes on from."""
+        if not self.warm_start or "weights_" not in vars(self):
+            return None
+        return Earlier(self._belief, self.record_.bounds if "record_" in vars(self) else ())
+
+    def _learns_by_batches(self) -> bool:
+        """Whether the solver is one that does."""
         raise NotImplementedError
 
-    def _begin_stream(
-        self, source: ArraySource, kept: Array | None, n_rows: int, earlier: Earlier | None, enough: bool
-    ) -> tuple[Algorithm, Shortlist]:
-        """The algorithm, and where it begins, by the first rows; whether they are enough to go by says ``enough``."""
+    def _stream_case(self, source: ArraySource, sample: SeedingSample, enough: bool) -> Case[Any]:
+        """What a stream is fitted with, by its first rows; whether they are enough to go by says ``enough``."""
         raise NotImplementedError
 
-    def _adopt_stream(self, belief: Any, loss: float, weight: float, dtype: np.dtype) -> None:
-        """Set the fitted attributes."""
+    def _beginning(self, source: ArraySource, kept: Array | None, n_rows: int, earlier: Earlier | None) -> Beginning:
+        """Where a fit begins."""
         raise NotImplementedError
+
+
+def _with_all_weights(start: Any, source: ArraySource) -> Any:
+    """A start none of whose components has no weight: it would never get any."""
+    if not isinstance(start, Mixture) or start.weights.all():
+        return start
+    weights = start.weights + 1 / source.total_weight
+    return Mixture(weights / weights.sum(), start.means, start.covariances, start.covariance_type)

@@ -60,6 +60,9 @@ class Algorithm(Protocol):
     def maximise_stack(self, stack: Sequence[Moments]) -> Sequence[Any]:
         """The next belief of each of several runs, or ``Collapsed``."""
 
+    def admitted(self, belief: Any) -> Any:
+        """The end of another climb as this one may go on from it; ``None`` where its form is another."""
+
     def log_prior(self, belief: Any) -> float:
         """What is added to the log-normalisers to make the bound."""
 

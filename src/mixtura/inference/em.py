@@ -111,7 +111,26 @@ class ExpectationMaximization:
             for part, (covariances, factor, singular) in zip(parts, fitted.mixtures, strict=True)
         ]
 
+    def admitted(self, belief: object) -> Mixture | None:
+        """A mixture of this structure, kept above the floor and to the weights asked for; ``None`` where it is something else."""
+        if not isinstance(belief, Mixture) or belief.structure is not self.structure:
+            return None
+        if self.equal_weights and np.ptp(belief.weights):
+            weights = np.full(belief.n_components, 1 / belief.n_components)
+            belief = Mixture(weights, belief.means, belief.covariances, belief.covariance_type)
+        return above_floor(belief, self.floor)
+
     def log_prior(self, mixture: Mixture) -> float:
         """What the prior and the penalty add to the bound that is climbed."""
         added = 0.0 if self.prior is None else self.prior.log_density(mixture)
         return added if self.penalty is None else added + self.penalty.value(mixture)
+
+
+def above_floor(mixture: Mixture, floor: Array | float) -> Mixture:
+    """A mixture whose variances, those below the floor raised to it: the nearest, in likelihood, that EM may begin with."""
+    shape, structure = mixture.means.shape, mixture.structure
+    if not np.any(floor) or ((mixture.scorer.precision_diagonals * floor).sum(axis=1) < 1).all():
+        return mixture
+    own = structure.variances if structure.diagonal else structure.matrices
+    raised = structure.maximise(own(mixture.covariances, *shape), np.ones(shape[0]), floor, None)
+    return Mixture(mixture.weights, mixture.means, raised, structure.name)

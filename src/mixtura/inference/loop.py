@@ -49,6 +49,8 @@ class Run:
         Bounds of the climb that this one goes on from.
     n_passes_together : int
         Reads by all runs that climbed side by side with it; those that they shared count once.
+    losses : tuple of float
+        Of an ascent by batches: the negative bound per row that each batch gave before it was learnt from.
     """
 
     start: Any
@@ -61,6 +63,7 @@ class Run:
     moments: Moments | None = None
     history: tuple[float, ...] = ()
     n_passes_together: int = 0
+    losses: tuple[float, ...] = ()
 
     @property
     def failed(self) -> bool:

@@ -11,9 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from mixtura.data.array import ArraySource
-from mixtura.inference.ascent import Solver
-from mixtura.inference.em import ExpectationMaximization
-from mixtura.inference.loop import climb
+from mixtura.inference.ascent import Algorithm, Solver
+from mixtura.inference.loop import Run, climb
 from mixtura.inference.race import Shortlist, Start, places
 from mixtura.inference.stopping import Stopping
 
@@ -40,29 +39,42 @@ def pilot_source(source: ArraySource, n_parameters: int) -> ArraySource | None:
 
 
 def fly(
-    pilot: ArraySource, shortlist: Shortlist, algorithm: ExpectationMaximization, stopping: Stopping, solver: Solver
-) -> Shortlist:
-    """Climb all starts on the pilot's rows; the best goes on, those that came to the same place counted with it.
+    pilot: ArraySource,
+    shortlists: Sequence[Shortlist],
+    algorithms: Sequence[Algorithm],
+    stopping: Stopping,
+    solver: Solver,
+) -> list[Shortlist]:
+    """Climb all starts on the pilot's rows; the best of each goes on, those that came to the same place counted with it.
 
     Parameters
     ----------
     pilot : ArraySource
-    shortlist : Shortlist
-    algorithm : ExpectationMaximization
+    shortlists, algorithms : sequences of Shortlist and Algorithm
+        One for each candidate.
     stopping : Stopping
         For all rows; its tolerance is per row.
     solver : Solver
     """
     rule = Stopping(stopping.tol, stopping.max_iter, pilot.total_weight)
-    runs = climb(pilot, [start.mixture for start in shortlist.starts], algorithm, rule, solver=solver)
-    pairs = list(zip(runs, shortlist.starts, strict=True))
+    entries = [(i, start) for i, shortlist in enumerate(shortlists) for start in shortlist.starts]
+    starts, climbing = [start.mixture for _, start in entries], [algorithms[i] for i, _ in entries]
+    runs = climb(pilot, starts, climbing, rule, solver=solver)
+    landed: list[list[tuple[Run, Start]]] = [[] for _ in shortlists]
+    for (i, start), run in zip(entries, runs, strict=True):
+        landed[i].append((run, start))
+    return [_behind(_leading(pairs, 10 * rule.goal), s) for pairs, s in zip(landed, shortlists, strict=True)]
+
+
+def _leading(pairs: Sequence[tuple[Run, Start]], width: float) -> list[Start]:
+    """One start for each place that was come to, the best first; those that have collapsed last."""
     leading: list[Start] = []
     for collapsed in (False, True):
         alike = [pair for pair in pairs if (pair[0].failed or pair[0].is_spiked) is collapsed]
-        for place in places(alike, lambda pair: pair[0].bounds[-1], 10 * rule.goal):
+        for place in places(alike, lambda pair: pair[0].bounds[-1], width):
             (run, start), times = place[0], sum(start.times for _, start in place)
             leading.append(start._replace(mixture=start.mixture if run.failed else run.mixture, times=times))
-    return _behind(leading, shortlist)
+    return leading
 
 
 def _behind(leading: Sequence[Start], shortlist: Shortlist) -> Shortlist:

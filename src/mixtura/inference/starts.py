@@ -17,7 +17,6 @@ from mixtura.ground.linalg import Array
 from mixtura.inference.collapse import Collapsed, rounding_variances
 from mixtura.inference.em import ExpectationMaximization
 from mixtura.inference.loop import Run, climb
-from mixtura.inference.race import SHORT_RUNS, pool_size
 from mixtura.inference.seeding import SeedingSample, plus_plus_seeds, squared_distances
 from mixtura.inference.stopping import Stopping
 from mixtura.model.covariance import CovarianceStructure, InverseWishartPenalty, covariance_structure
@@ -126,34 +125,11 @@ SEEDINGS: dict[str, Seeding] = {
 """scikit-learn's names of the starts."""
 
 
-def seeded(
-    sample: SeedingSample,
-    n_components: int,
-    algorithm: ExpectationMaximization,
-    rng: np.random.Generator,
-    n_init: int,
-    seeding: str = "kmeans",
-) -> list[Mixture]:
-    """As many starts of one kind as a race for so many restarts begins with."""
-    least = SHORT_RUNS if SEEDINGS[seeding] is kmeans else 1
-    return SEEDINGS[seeding](sample, n_components, algorithm, rng, pool_size(n_components, n_init, least))
-
-
 def near_centres(sample: SeedingSample, centres: Array, algorithm: ExpectationMaximization) -> Mixture:
     """A start from given means: weights and covariances of the rows nearest to each."""
     by_feature = algorithm.structure.scales_by_feature
     rows, targets = (sample.scaled(points, by_feature) for points in (sample.rows, centres))
     return from_partition(sample, nearest_centre(rows, targets), algorithm)
-
-
-def above_floor(mixture: Mixture, floor: Array | float) -> Mixture:
-    """A mixture whose variances, those below the floor raised to it: the nearest, in likelihood, that EM may begin with."""
-    shape, structure = mixture.means.shape, mixture.structure
-    if not np.any(floor) or ((mixture.scorer.precision_diagonals * floor).sum(axis=1) < 1).all():
-        return mixture
-    own = structure.variances if structure.diagonal else structure.matrices
-    raised = structure.maximise(own(mixture.covariances, *shape), np.ones(shape[0]), floor, None)
-    return Mixture(mixture.weights, mixture.means, raised, structure.name)
 
 
 def nearest_centre(rows: Array, centres: Array) -> Array:

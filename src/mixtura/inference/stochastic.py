@@ -141,7 +141,7 @@ def learn_all(
     stopping: Stopping,
     rng: np.random.Generator,
     watch: Watch | None = None,
-) -> tuple[Run, list[float]]:
+) -> Run:
     """Learn from all rows in random order, again and again; then read them for the exact bound, and for what is still to come of it.
 
     Reads in batches go on until the mean loss of one, over the same rows, is no longer ``tol`` below that of the one before. That says
@@ -161,10 +161,8 @@ def learn_all(
 
     Returns
     -------
-    run : Run
-        With the exact bounds.
-    losses : list of float
-        One a batch.
+    Run
+        With the exact bounds, and the losses.
     """
     start, losses = stream.leading, list[float]()
     means: list[float] = []
@@ -181,7 +179,7 @@ def learn_all(
     read = f"after {len(losses)} batches, {len(means)} reads of the data, and {len(finished.bounds)} more of all rows at once"
     reason, _, remaining = finished.stop.sentence.partition(":")
     stop = replace(finished.stop, sentence=f"{reason} {read}:{remaining}")
-    return replace(finished, start=start, stop=stop), losses
+    return replace(finished, start=start, stop=stop, losses=tuple(losses))
 
 
 def _finish(

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from mixtura.model.covariance import InverseWishartPenalty
+from mixtura.ground.linalg import Array
 from mixtura.model.covariance.structure import SharedBlocks
 from mixtura.model.moments import Moments
 from mixtura.model.posterior import Posterior
@@ -40,13 +40,23 @@ class CoordinateAscent:
     collapsed: ClassVar[None] = None
     penalty: ClassVar[None] = None
 
-    def maximise(self, moments: Moments, penalty: InverseWishartPenalty | None = None) -> Posterior:
+    @property
+    def covariance_prior(self) -> Array | float:
+        """The prior's scale as the structure has it: a matrix, variances, or one variance."""
+        block = self.structure.prior_block(self.prior.scale)[0]
+        return float(block) if block.ndim == 0 else block
+
+    def maximise(self, moments: Moments) -> Posterior:
         """The belief after one mixture's moments."""
         return Posterior.from_moments(moments, self.structure, self.prior, self.weights)
 
     def maximise_stack(self, stack: Sequence[Moments]) -> list[Posterior]:
         """The beliefs after the moments of several."""
         return [self.maximise(moments) for moments in stack]
+
+    def admitted(self, belief: object) -> Posterior | None:
+        """A posterior of this structure; ``None`` where it is something else."""
+        return belief if isinstance(belief, Posterior) and belief.structure is self.structure else None
 
     def log_prior(self, posterior: Posterior) -> float:
         """What is added to the log-normalisers to make the bound."""

@@ -99,6 +99,11 @@ class Dirichlet:
     prior: float
     concentrations: Array
 
+    @property
+    def parameters(self) -> Array:
+        """The concentrations."""
+        return self.concentrations
+
     def updated(self, counts: Array) -> Dirichlet:
         return Dirichlet(self.prior, self.prior + counts)
 
@@ -171,6 +176,12 @@ class StickBreaking:
     prior: float
     sticks: Array
     order: NDArray[np.intp]
+
+    @property
+    def parameters(self) -> tuple[Array, Array]:
+        """The first parameters of all sticks, and the second ones."""
+        first, second = self.sticks.T
+        return first, second
 
     def updated(self, counts: Array) -> StickBreaking:
         order = best_order(counts, self.prior)

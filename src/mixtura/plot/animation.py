@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mixtura.data.array import ArraySource
+from mixtura.estimators.record import PointFit
 from mixtura.ground.errors import DataError, InvalidParameterError
 from mixtura.ground.linalg import Array
-from mixtura.inference.em import ExpectationMaximization
-from mixtura.inference.loop import Run, climb
+from mixtura.inference.loop import climb
 from mixtura.inference.solvers import solver_for
 from mixtura.inference.stopping import Stopping
 from mixtura.model.mixture import Mixture
@@ -26,7 +26,7 @@ from mixtura.plot.subject import (
     Feature,
     Shown,
     all_rows,
-    best_run,
+    climb_of,
     feature_indices,
     feature_names,
     label_of,
@@ -188,12 +188,12 @@ def replay(model: Any, rows: Array, sample_weight: ArrayLike | None = None) -> t
     DataError
         If the bound of the start is not the recorded one: then these are not the rows of the fit.
     """
-    run: Run = best_run(model)
-    algorithm = getattr(model, "algorithm_", None)
-    if not isinstance(algorithm, ExpectationMaximization):
+    record = climb_of(model)
+    if not isinstance(record, PointFit):
         raise InvalidParameterError(
-            f"model must be an estimator fitted by expectation–maximisation (algorithm_); got {type(model).__name__}."
+            f"model must be an estimator fitted by expectation–maximisation; got {type(model).__name__}."
         )
+    run, algorithm = record.restarts.best, record.algorithm
     weights = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
     if weights is not None:
         rows, weights = rows[weights > 0], weights[weights > 0]

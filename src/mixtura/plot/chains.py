@@ -39,8 +39,7 @@ def chains(model: Any, *, parameters: str | Sequence[str] | None = None, ax: Any
 
     Parameters
     ----------
-    model : fitted BayesianGaussianMixture
-        With ``solver="nuts"`` or ``"gibbs"``.
+    model : fitted SampledGaussianMixture
     parameters : str or sequence of str, optional
         Names as the picture has them, such as ``"weight 0"`` or ``"mean 1, waiting"``, or their first words: ``"mean"``, ``"mean 1"``.
         By default the densities of posterior and data and the number of filled components, then weights, means and standard deviations

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mixtura.estimators.record import StreamFit, VariationalFit
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.plot.palette import INK, PALETTE
-from mixtura.plot.subject import best_run
+from mixtura.plot.subject import best_run, climb_of
 from mixtura.sweep import hard
 
 if TYPE_CHECKING:
@@ -45,8 +46,9 @@ def trace(model: Any, *, ax: Axes | None = None) -> Axes:
     from mixtura.plot._matplotlib import new_row
 
     axes = new_row(1, 6.4, 4.0)[0] if ax is None else ax
-    if losses := getattr(model, "losses_", None):
-        draw_losses(axes, losses)
+    record = getattr(model, "record_", None)
+    if isinstance(record, StreamFit | VariationalFit) and record.losses:
+        draw_losses(axes, record.losses)
         return axes
     run = best_run(model)
     draw_climb(axes, run.bounds, bound_name(model))
@@ -118,11 +120,11 @@ def draw_losses(axes: Axes, losses: Sequence[float]) -> None:
 
 def bound_name(model: Any) -> str:
     """What a fitted estimator climbed."""
-    if hasattr(model, "posterior_"):
+    record = climb_of(model)
+    if isinstance(record, VariationalFit):
         return "evidence lower bound"
-    algorithm = getattr(model, "algorithm_", None)
-    name = "complete log-likelihood" if getattr(algorithm, "assignment", None) is hard else "log-likelihood"
-    return f"{name} + log prior" if getattr(algorithm, "prior", None) is not None else name
+    name = "complete log-likelihood" if record.algorithm.assignment is hard else "log-likelihood"
+    return f"{name} + log prior" if record.algorithm.prior is not None else name
 
 
 def draw_climb(axes: Axes, bounds: Sequence[float], name: str) -> None:

@@ -26,8 +26,7 @@ def n_components(model: Any, *, ax: Axes | None = None) -> Axes:
 
     Parameters
     ----------
-    model : fitted BayesianGaussianMixture
-        With ``solver="nuts"`` or ``"gibbs"``.
+    model : fitted SampledGaussianMixture
     ax : matplotlib Axes, optional
 
     Returns

@@ -27,8 +27,7 @@ def parameters(model: Any, *, features: Feature | Sequence[Feature] | None = Non
 
     Parameters
     ----------
-    model : fitted BayesianGaussianMixture
-        With ``solver="nuts"`` or ``"gibbs"``.
+    model : fitted SampledGaussianMixture
     features : features, by place or name, optional
         Those that get a row; by default all, but of more than six those whose variance lies most between the components.
     ax : (1 + F, 2) array of matplotlib Axes, optional

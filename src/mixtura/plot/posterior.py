@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from mixtura.estimators.record import DrawsFit, StreamFit, VariationalFit
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
-from mixtura.model.draws import Draws
 from mixtura.model.mixture import Mixture
 from mixtura.model.posterior import Posterior
 from mixtura.plot.clusters import most_telling
@@ -45,7 +45,7 @@ def predictive(
 
     Parameters
     ----------
-    model : fitted BayesianGaussianMixture
+    model : fitted BayesianGaussianMixture or SampledGaussianMixture
     X : (N, D) array-like, optional
         Rows to show as a histogram.
     features : features, by place or name, optional
@@ -106,7 +106,7 @@ def weights(model: Any, *, level: float = 0.95, ax: Axes | None = None) -> Axes:
 
     Parameters
     ----------
-    model : fitted BayesianGaussianMixture
+    model : fitted BayesianGaussianMixture or SampledGaussianMixture
     level : float, default=0.95
         Of the central credible intervals, from 2000 draws.
     ax : matplotlib Axes, optional
@@ -152,37 +152,38 @@ def weights(model: Any, *, level: float = 0.95, ax: Axes | None = None) -> Axes:
 
 def posterior_draws(model: Any, n: int) -> list[Mixture]:
     """Mixtures drawn from the posterior of a fitted estimator, always the same ones."""
-    draws = getattr(model, "draws_", None)
-    if isinstance(draws, Draws):
-        return list(draws.thinned(n))
-    posterior, rng = _posterior(model), np.random.default_rng(0)
-    return [posterior.draw(rng) for _ in range(n)]
+    record, rng = _record(model), np.random.default_rng(0)
+    if isinstance(record, DrawsFit):
+        return list(record.chains.draws.thinned(n))
+    return [record.posterior.draw(rng) for _ in range(n)]
 
 
 def _weight_draws(model: Any) -> Array:
     """Weights ``(S, K)``, of draws with straight labels where there are such."""
-    relabelling = getattr(model, "relabelling_", None)
-    if relabelling is not None:
+    record, rng = _record(model), np.random.default_rng(0)
+    if isinstance(record, DrawsFit):
+        relabelling = record.chains.relabelling
         relabelling.check()
-    draws = getattr(relabelling, "draws", None) or getattr(model, "draws_", None)
-    if isinstance(draws, Draws):
-        return draws.weights.reshape(-1, draws.n_components)
-    posterior, rng = _posterior(model), np.random.default_rng(0)
-    return np.stack([posterior.weights.draw(rng) for _ in range(WEIGHT_DRAWS)])
+        return relabelling.draws.weights.reshape(-1, relabelling.draws.n_components)
+    return np.stack([record.posterior.weights.draw(rng) for _ in range(WEIGHT_DRAWS)])
 
 
 def _filled(model: Any, drawn: Array) -> Array:
     """Which components hold rows."""
-    if isinstance(getattr(model, "draws_", None), Draws):
+    record = _record(model)
+    if isinstance(record, DrawsFit):
         return np.asarray(np.median(drawn, axis=0) > 1e-3)
-    return np.asarray(_posterior(model).effective_counts > EMPTY_ROWS)
+    return np.asarray(record.posterior.effective_counts > EMPTY_ROWS)
 
 
-def _posterior(model: Any) -> Posterior:
-    posterior = getattr(model, "posterior_", None)
-    if not isinstance(posterior, Posterior):
+def _record(model: Any) -> DrawsFit | VariationalFit | StreamFit:
+    """That of a fitted estimator with a posterior."""
+    record = getattr(model, "record_", None)
+    if isinstance(record, StreamFit) and not isinstance(record.belief, Posterior):
+        record = None
+    if not isinstance(record, DrawsFit | VariationalFit | StreamFit):
         raise InvalidParameterError(
             f"model must be a fitted estimator with a posterior; got {type(model).__name__} without one. "
-            "Fit a BayesianGaussianMixture."
+            "Fit a BayesianGaussianMixture or a SampledGaussianMixture."
         )
-    return posterior
+    return record

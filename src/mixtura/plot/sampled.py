@@ -34,7 +34,7 @@ def drawn(model: Any, attribute: str) -> Any:
     if found is None:
         raise InvalidParameterError(
             f"model must be an estimator fitted by sampling; got {type(model).__name__} without {attribute}. "
-            "Fit a BayesianGaussianMixture with solver='nuts' or solver='gibbs'."
+            "Fit a SampledGaussianMixture."
         )
     return found
 

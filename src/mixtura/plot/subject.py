@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mixtura.estimators.record import PointFit, VariationalFit
 from mixtura.ground.errors import DataError, InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.ground.text import printable
@@ -30,15 +31,20 @@ def mixture_of(model: Any) -> Mixture:
     return mixture
 
 
-def best_run(model: Any) -> Run:
-    """The climb that a fitted estimator kept."""
-    run = getattr(getattr(model, "restarts_", None), "best", None)
-    if not isinstance(run, Run):
+def climb_of(model: Any) -> PointFit | VariationalFit:
+    """The record of a fitted estimator that has climbed."""
+    record = getattr(model, "record_", None)
+    if not isinstance(record, PointFit | VariationalFit):
         raise InvalidParameterError(
             f"model must be a fitted estimator that remembers its climb (restarts_); got {type(model).__name__}. "
             "A Mixture on its own does not know how it was found: pass the estimator, after fit(X)."
         )
-    return run
+    return record
+
+
+def best_run(model: Any) -> Run:
+    """The climb that a fitted estimator kept."""
+    return climb_of(model).restarts.best
 
 
 def all_rows(X: ArrayLike, mixture: Mixture) -> Array:

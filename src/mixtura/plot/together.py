@@ -32,8 +32,8 @@ def coclustering(model: Any, X: ArrayLike | None = None, *, ax: Axes | None = No
 
     Parameters
     ----------
-    model : fitted BayesianGaussianMixture, or (N, N) array-like
-        With ``solver="nuts"`` or ``"gibbs"``, or a matrix of probabilities.
+    model : fitted SampledGaussianMixture, or (N, N) array-like
+        Or a matrix of probabilities.
     X : (N, D) array-like, optional
         The rows that a fitted model is asked about.
     ax : matplotlib Axes, optional
@@ -72,7 +72,7 @@ def coclustering(model: Any, X: ArrayLike | None = None, *, ax: Axes | None = No
 
 
 def _of_rows(model: Any, X: ArrayLike | None) -> Array:
-    drawn(model, "chains_")
+    drawn(model, "draws_")
     if X is None:
         raise InvalidParameterError(
             "coclustering of a fitted model needs the rows it is asked about: coclustering(model, X)."

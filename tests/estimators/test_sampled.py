@@ -1,4 +1,4 @@
-"""``BayesianGaussianMixture`` with chains: draws under the priors it says, labels straight, and everything a user may then ask for."""
+"""``SampledGaussianMixture``: draws under the priors it says, labels straight, and everything a user may then ask for."""
 
 import pickle
 
@@ -11,15 +11,10 @@ from chance import SERIES, deviations, largest_r_hat
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
-SOLVERS = {
-    "nuts": {"solver": "nuts", "n_draws": 250, "n_tune": 250},
-    "gibbs": {
-        "solver": "gibbs",
-        "n_draws": 400,
-        "n_tune": 100,
-        "weight_concentration_prior": 1.0,
-        "weight_concentration_prior_type": "dirichlet_distribution",
-    },
+CONJUGATE = mx.NormalInverseWishart([2.4, 0.6], 1.0, [[4.0, 0.0], [0.0, 1.0]], 2.0)
+SAMPLERS = {
+    "nuts": {"sampler": "nuts", "n_draws": 250, "n_tune": 250},
+    "gibbs": {"sampler": "gibbs", "n_draws": 400, "n_tune": 100},
 }
 
 
@@ -29,12 +24,12 @@ def two_clouds(n_rows=150, seed=0):
     ]
 
 
-@pytest.fixture(scope="module", params=SOLVERS)
+@pytest.fixture(scope="module", params=SAMPLERS)
 def fitted(request, seed):
     if request.param == "nuts":
         pytest.importorskip("nutpie")
-    settings = {"n_chains": 2, "covariance_type": "diag", "random_state": seed, **SOLVERS[request.param]}
-    return mx.BayesianGaussianMixture(2, **settings).fit(two_clouds())
+    settings = {"n_chains": 2, "covariance_type": "diag", "random_state": seed, **SAMPLERS[request.param]}
+    return mx.SampledGaussianMixture(2, **settings).fit(two_clouds())
 
 
 def test_the_point_is_the_mean_of_relabelled_draws(fitted):
@@ -77,7 +72,7 @@ def test_what_else_is_asked_of_it(fitted):
     assert fitted.log_posterior_.shape == fitted.log_likelihood_.shape == (2, fitted.n_draws)
     best = np.unravel_index(fitted.log_likelihood_.argmax(), (2, fitted.n_draws))
     assert fitted.draws_.mixture(*best).log_likelihood(X) == pytest.approx(fitted.log_likelihood_[best], rel=1e-9)
-    if fitted.solver == "gibbs":
+    if fitted.sampler == "gibbs":
         assert fitted.n_components_prior_.sum() == pytest.approx(1)
     else:
         assert fitted.n_components_prior_ is None
@@ -98,37 +93,11 @@ def test_arviz_reads_it(fitted):
     assert float(fitted.loo(two_clouds()).elpd) == pytest.approx(fitted.score(two_clouds()) * 150, abs=15)
 
 
-def test_what_variational_bayes_has_is_gone_after_sampling_and_back_again():
-    gm = mx.BayesianGaussianMixture(2, random_state=0)
-    X = two_clouds()
-    gm.set_params(solver="cavi").fit(X)
-    assert hasattr(gm, "posterior_")
-    assert not hasattr(gm, "draws_")
-    gm.set_params(**(SOLVERS["gibbs"] | {"n_draws": 50})).fit(X)
-    assert hasattr(gm, "draws_")
-    assert not hasattr(gm, "posterior_")
-    assert not hasattr(gm, "lower_bound_")
-    with pytest.raises(ValueError, match="n_draws is nothing that solver='cavi' knows"):
-        gm.set_params(solver="cavi").fit(X)
-    assert hasattr(gm, "draws_")
-    gm.set_params(n_draws=1000, n_tune=500).fit(X)
-    assert not hasattr(gm, "draws_")
-
-
-def test_nuts_keeps_nothing_of_the_conjugate_prior():
-    pytest.importorskip("nutpie")
-    gm = mx.BayesianGaussianMixture(2, random_state=0).fit(two_clouds())
-    assert gm.degrees_of_freedom_prior_ == 2
-    gm.set_params(n_chains=1, **(SOLVERS["nuts"] | {"n_draws": 20})).fit(two_clouds())
-    for name in ("mean_prior_", "covariance_prior_", "degrees_of_freedom_prior_", "mean_precision_", "posterior_"):
-        assert not hasattr(gm, name)
-
-
 def test_a_higher_target_makes_shorter_steps(seed):
     pytest.importorskip("nutpie")
-    settings = SOLVERS["nuts"] | {"n_draws": 100, "n_chains": 1, "random_state": seed}
+    settings = SAMPLERS["nuts"] | {"n_draws": 100, "n_chains": 1, "random_state": seed}
     steps = [
-        mx.BayesianGaussianMixture(1, target_accept=target, **settings)
+        mx.SampledGaussianMixture(1, **settings | {"sampler": mx.Nuts(target)})
         .fit(two_clouds())
         .sample_stats_["step_size"][0, -1]
         for target in (0.6, 0.8, 0.99)
@@ -136,23 +105,20 @@ def test_a_higher_target_makes_shorter_steps(seed):
     assert steps == sorted(steps, reverse=True)
     assert steps[0] > 1.5 * steps[2]
     with pytest.raises(ValueError, match="target_accept"):
-        mx.BayesianGaussianMixture(1, target_accept=1.0, **settings).fit(two_clouds())
+        mx.Nuts(target_accept=1.0)
 
 
 def test_an_unknown_number_of_components(seed):
     X = np.concatenate([two_clouds(100), two_clouds(100) + 20])[:, :1]
-    gm = mx.BayesianGaussianMixture(
-        3,
-        solver="gibbs",
+    gm = mx.SampledGaussianMixture(
+        mx.ComponentCountLaw.uniform(8),
+        sampler="gibbs",
         covariance_type="spherical",
-        n_components_law=mx.ComponentCountLaw.uniform(8),
         weight_concentration_prior=0.02,  # few rows leave the four clouds: otherwise five components are as probable as four
+        prior=mx.NormalInverseWishart(X.mean(axis=0), 0.01, [[2.0]], 4.0),
         n_draws=250,
         n_tune=150,
         random_state=seed,
-        degrees_of_freedom_prior=4,
-        covariance_prior=2.0,
-        mean_precision_prior=0.01,
     ).fit(X)
     assert gm.n_components_posterior_.argmax() == 4
     assert len(gm.n_components_posterior_) == gm.draws_.n_components + 1
@@ -164,8 +130,9 @@ def test_an_unknown_number_of_components(seed):
 
 def test_components_that_cannot_be_told_apart_are_not_summarised(seed):
     X = np.random.default_rng(0).normal(size=(60, 1))
-    settings = SOLVERS["gibbs"] | {"n_draws": 300}
-    gm = mx.BayesianGaussianMixture(3, covariance_type="tied", random_state=seed, **settings).fit(X)
+    settings = SAMPLERS["gibbs"] | {"n_draws": 300}
+    prior = mx.NormalInverseWishart(X.mean(axis=0), 1.0, [[X.var()]], 1.0)
+    gm = mx.SampledGaussianMixture(3, covariance_type="tied", prior=prior, random_state=seed, **settings).fit(X)
     with pytest.raises(ValueError, match="cannot be told apart"):
         gm.relabelling_.expectations()
     best = np.unravel_index(gm.log_posterior_.argmax(), gm.log_posterior_.shape)
@@ -179,26 +146,26 @@ def test_priors_are_said_and_wrong_ones_refused():
     semi = mx.SemiConjugateComponents.of_ranges(
         mx.Mixture([1.0], [[0.0, 0.0]], [1.0], "spherical").structure, X.min(axis=0), X.max(axis=0)
     )
-    gm = mx.BayesianGaussianMixture(
-        2, covariance_type="spherical", prior=semi, random_state=0, **(SOLVERS["gibbs"] | {"n_draws": 50})
+    gm = mx.SampledGaussianMixture(
+        2, covariance_type="spherical", prior=semi, random_state=0, **(SAMPLERS["gibbs"] | {"n_draws": 50})
     ).fit(X)
     assert gm.prior_ is semi
     with pytest.raises(ValueError, match="covariance_type='full'"):
-        mx.BayesianGaussianMixture(2, prior=semi, **SOLVERS["gibbs"]).fit(X)
-    with pytest.raises(ValueError, match="use solver='gibbs'"):
-        mx.BayesianGaussianMixture(2, prior=semi, solver="nuts").fit(X)
-    with pytest.raises(ValueError, match=r"guide is nothing that solver='nuts' knows.*solver='svi'"):
-        mx.BayesianGaussianMixture(2, guide="auto_normal", solver="nuts").fit(X)
+        mx.SampledGaussianMixture(2, prior=semi, sampler="gibbs").fit(X)
+    with pytest.raises(ValueError, match="sampler='nuts' takes"):
+        mx.SampledGaussianMixture(2, prior=CONJUGATE).fit(X)
+    with pytest.raises(ValueError, match="prior is for 2 features; the data have 1"):
+        mx.SampledGaussianMixture(2, sampler="gibbs", prior=CONJUGATE).fit(X[:, :1])
+    with pytest.raises(ValueError, match=r"knows the number of components.*Use sampler='gibbs'"):
+        mx.SampledGaussianMixture("dirichlet-process").fit(X)
     with pytest.raises(ValueError, match="sample_weight"):
-        mx.BayesianGaussianMixture(2, **SOLVERS["gibbs"]).fit(X, sample_weight=np.full(len(X), 2.0))
-    with pytest.raises(AttributeError, match="no attribute 'draws_'"):
-        _ = mx.BayesianGaussianMixture(2).fit(X).draws_
+        mx.SampledGaussianMixture(2, sampler="gibbs").fit(X, sample_weight=np.full(len(X), 2.0))
 
 
 def test_nuts_says_its_default_prior(capsys):
     pytest.importorskip("nutpie")
-    gm = mx.BayesianGaussianMixture(
-        1, n_chains=1, random_state=0, verbose=1, **(SOLVERS["nuts"] | {"n_draws": 20})
+    gm = mx.SampledGaussianMixture(
+        1, n_chains=1, random_state=0, verbose=1, **(SAMPLERS["nuts"] | {"n_draws": 20})
     ).fit(two_clouds())
     assert capsys.readouterr().out.startswith(f"Prior: {gm.prior_}")
     assert str(gm.prior_).startswith("weights Dirichlet(1); means normal(location ")
@@ -208,15 +175,15 @@ def test_nuts_says_its_default_prior(capsys):
 def test_solvers_agree_on_the_evidence(seed):
     """Gibbs draws by bridge sampling, the variational posterior by importance sampling: one prior, one number."""
     X = two_clouds(60)
-    shared = {
-        "covariance_type": "diag",
-        "random_state": seed,
-        "degrees_of_freedom_prior": 6,
-        "covariance_prior": [5.0, 5.0],
-    }
-    sampled = mx.BayesianGaussianMixture(2, **(SOLVERS["gibbs"] | {"n_draws": 1000}), **shared).fit(X)
+    shared = {"covariance_type": "diag", "random_state": seed}
+    prior = mx.NormalInverseWishart(X.mean(axis=0), 1.0, 5 * np.eye(2), 6.0)
+    sampled = mx.SampledGaussianMixture(2, prior=prior, **(SAMPLERS["gibbs"] | {"n_draws": 1000}), **shared).fit(X)
     variational = mx.BayesianGaussianMixture(
-        2, weight_concentration_prior=1.0, weight_concentration_prior_type="dirichlet_distribution", **shared
+        2,
+        prior=prior,
+        weight_concentration_prior=1.0,
+        weight_concentration_prior_type="dirichlet_distribution",
+        **shared,
     ).fit(X)
     most = deviations(2, SERIES)
     one, other = sampled.log_evidence(X, random_state=seed), variational.log_evidence(X, random_state=seed)
@@ -226,6 +193,8 @@ def test_solvers_agree_on_the_evidence(seed):
     assert third.value == pytest.approx(other.value, abs=most * np.hypot(third.standard_error, other.standard_error))
     with pytest.raises(ValueError, match="'bridge' or 'modes'"):
         sampled.log_evidence(X, method="chib")
-    open_number = mx.BayesianGaussianMixture(2, solver="gibbs", n_draws=30, n_tune=30, random_state=0).fit(X)
+    open_number = mx.SampledGaussianMixture(
+        "dirichlet-process", sampler="gibbs", n_draws=30, n_tune=30, random_state=0
+    ).fit(X)
     with pytest.raises(ValueError, match="known number of components"):
         open_number.log_evidence(X)

@@ -1,0 +1,258 @@
+"""The samplers of ``SampledGaussianMixture``, as settings that know how to draw."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from numbers import Real
+from typing import Any, Protocol
+
+import numpy as np
+
+from mixtura.assess.chains import Chains, judge
+from mixtura.data.array import ArraySource
+from mixtura.estimators.progress import progress_bar
+from mixtura.ground.errors import InvalidParameterError
+from mixtura.ground.settings import Settings, check_integer
+from mixtura.inference import gibbs, nuts
+from mixtura.inference.dirichlet_process import DirichletProcess
+from mixtura.inference.partitions import PartitionPrior
+from mixtura.inference.split_merge import SplitMerge
+from mixtura.inference.telescoping import ComponentCountLaw, FiniteMixtures
+from mixtura.model.components import ComponentPrior, ConjugateComponents
+from mixtura.model.covariance.structure import SharedBlocks
+from mixtura.model.independent_prior import IndependentPrior
+from mixtura.model.log_priors import ConjugatePrior, LogPrior, SemiConjugatePrior
+from mixtura.model.mixture import Mixture
+from mixtura.model.prior import NormalInverseWishart
+from mixtura.model.semi_conjugate import SemiConjugateComponents
+from mixtura.sweep import moments_of_all
+
+WEAKLY_INFORMATIVE = "weakly-informative"
+DIRICHLET_PROCESS = "dirichlet-process"
+
+
+@dataclass(frozen=True, eq=False)
+class Sampling:
+    """What is to be sampled, and how much of it.
+
+    Attributes
+    ----------
+    source : ArraySource
+    structure : SharedBlocks
+    n_components : int, ComponentCountLaw or str
+    prior : object
+        As the user gave it.
+    concentration : float or None
+    resolution : (D,) array
+        Of the columns, as standard deviations.
+    modes : list of Mixture
+        About which chains begin, the best first.
+    n_draws, n_tune, n_chains : int
+    relabelling : str
+    rng : Generator
+    verbose : bool
+    """
+
+    source: ArraySource
+    structure: SharedBlocks
+    n_components: int | ComponentCountLaw | str
+    prior: Any
+    concentration: float | None
+    resolution: Any
+    modes: list[Mixture]
+    n_draws: int
+    n_tune: int
+    n_chains: int
+    relabelling: str
+    rng: np.random.Generator
+    verbose: bool
+
+    def weakly_informative(self) -> SemiConjugateComponents:
+        """Richardson and Green's prior over the range of the data."""
+        return SemiConjugateComponents.of_ranges(self.structure, self.source.lowest, self.source.highest)
+
+    def progress(self) -> Any:
+        """A bar, where anything is to be seen."""
+        return progress_bar("Sampling") if self.verbose else nullcontext()
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """Judged chains, the prior that they were drawn under, and the same as one density, where it is one."""
+
+    chains: Chains
+    prior: Any
+    log_prior: LogPrior | None
+
+
+class Sampler(Protocol):
+    """Settings that know how to draw."""
+
+    def draw(self, what: Sampling) -> Outcome:
+        """The chains."""
+
+
+@dataclass(frozen=True)
+class Nuts(Settings):
+    """The No-U-Turn sampler, labels summed out; it needs the extra ``mcmc``.
+
+    Parameters
+    ----------
+    target_accept : float, default=0.9
+        Mean acceptance rate that step sizes are adapted to. Nearer to one, steps are shorter and fewer trajectories diverge.
+
+    Examples
+    --------
+    >>> import mixtura as mx
+    >>> mx.SampledGaussianMixture(2, sampler=mx.Nuts(target_accept=0.95)).sampler
+    Nuts(target_accept=0.95)
+    """
+
+    target_accept: float = 0.9
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.target_accept, Real) or not 0 < self.target_accept < 1:
+            raise InvalidParameterError(f"target_accept must lie between 0 and 1; got {self.target_accept!r}.")
+
+    def draw(self, what: Sampling) -> Outcome:
+        """Draw by NUTS."""
+        if not isinstance(what.n_components, int | np.integer):
+            raise InvalidParameterError(
+                f"sampler='nuts' knows the number of components; got n_components={what.n_components!r}. Use sampler='gibbs'."
+            )
+        prior = self._prior(what)
+        if what.verbose:
+            print(f"Prior: {prior}")
+        with what.progress() as progress:
+            run = nuts.sample(
+                what.source,
+                what.modes,
+                prior,
+                rng=what.rng,
+                n_draws=what.n_draws,
+                n_tune=what.n_tune,
+                n_chains=what.n_chains,
+                target_accept=self.target_accept,
+                progress=progress,
+            )
+        chains = judge(
+            run.draws,
+            what.source.rows,
+            run.log_posterior,
+            run.log_likelihood,
+            run.statistics,
+            method=what.relabelling,
+        )
+        # With a common factor of all spreads, the density of the parameters alone has no formula.
+        return Outcome(chains, prior, None if prior.common_log_spread else prior)
+
+    def _prior(self, what: Sampling) -> IndependentPrior:
+        if isinstance(what.prior, IndependentPrior):
+            if what.concentration is not None:
+                raise InvalidParameterError(
+                    "weight_concentration_prior stands in the IndependentPrior already (concentration); leave it at None."
+                )
+            return what.prior
+        if what.prior != WEAKLY_INFORMATIVE:
+            raise InvalidParameterError(
+                f"sampler='nuts' takes prior='weakly-informative' or an IndependentPrior; got {what.prior!r}."
+            )
+        moments = moments_of_all(what.source, diagonal=True)
+        variances = moments.scatter()[0] / moments.count[0]
+        prior = IndependentPrior.from_data_moments(moments.means()[0], variances, int(what.n_components))  # type: ignore[arg-type]
+        return prior if what.concentration is None else replace(prior, concentration=what.concentration)
+
+
+@dataclass(frozen=True)
+class Gibbs(Settings):
+    """Blocked Gibbs sampling, with split–merge moves.
+
+    Parameters
+    ----------
+    thin : int, default=1
+        Sweeps for each draw that is kept.
+
+    Examples
+    --------
+    >>> import mixtura as mx
+    >>> mx.SampledGaussianMixture(2, sampler=mx.Gibbs(thin=5)).get_params()["sampler__thin"]
+    5
+    """
+
+    thin: int = 1
+
+    def __post_init__(self) -> None:
+        check_integer(self.thin, "thin", 1)
+
+    def draw(self, what: Sampling) -> Outcome:
+        """Draw by Gibbs sampling."""
+        components, partition = self._components(what), _partition(what)
+        known = isinstance(what.n_components, int | np.integer)
+        moves = SplitMerge(components) if not known and isinstance(components, ConjugateComponents) else None
+        starts = [what.modes[c % len(what.modes)] for c in range(what.n_chains)]
+        with what.progress() as progress:
+            run = gibbs.sample(
+                what.source,
+                starts,
+                gibbs.Gibbs(components, partition, moves),
+                what.rng,
+                n_draws=what.n_draws,
+                n_warmup=what.n_tune,
+                thin=self.thin,
+                keep_labels=False,
+                progress=progress,
+            )
+        chains = judge(
+            run.draws,
+            what.source.rows,
+            run.log_posterior,
+            run.log_likelihood,
+            {"lp": run.log_posterior},
+            method=what.relabelling,
+            n_filled=run.n_filled,
+            n_is_known=known,
+            n_components_prior=partition.n_filled_prior(what.source.n_rows),
+        )
+        prior = components.prior if isinstance(components, ConjugateComponents) else components
+        return Outcome(chains, prior, _log_prior(components, partition) if known else None)
+
+    def _components(self, what: Sampling) -> ComponentPrior:
+        """What is believed of means and covariances."""
+        if isinstance(what.prior, NormalInverseWishart):
+            if len(what.prior.mean) != what.source.n_features:
+                raise InvalidParameterError(
+                    f"prior is for {len(what.prior.mean)} features; the data have {what.source.n_features}."
+                )
+            return ConjugateComponents(what.structure, what.prior)
+        if isinstance(what.prior, SemiConjugateComponents) and what.prior.structure is what.structure:
+            return what.prior
+        if what.prior != WEAKLY_INFORMATIVE:
+            raise InvalidParameterError(
+                "sampler='gibbs' takes prior='weakly-informative', a NormalInverseWishart, or SemiConjugateComponents of "
+                f"covariance_type={what.structure.name!r}; got {what.prior!r}."
+            )
+        return what.weakly_informative()
+
+
+SAMPLERS: dict[str, Sampler] = {"nuts": Nuts(), "gibbs": Gibbs()}
+"""The samplers by name."""
+
+
+def _partition(what: Sampling) -> PartitionPrior:
+    """What is believed of weights, and of how many there are."""
+    concentration = 1.0 if what.concentration is None else what.concentration
+    if isinstance(what.n_components, str):
+        return DirichletProcess(concentration)
+    known = isinstance(what.n_components, int | np.integer)
+    law = ComponentCountLaw.exactly(int(what.n_components)) if known else what.n_components  # type: ignore[arg-type]
+    return FiniteMixtures(law, concentration)  # type: ignore[arg-type]
+
+
+def _log_prior(components: ComponentPrior, partition: PartitionPrior) -> LogPrior | None:
+    """The prior of weights, means and covariances as one density, where the number of components is known."""
+    assert isinstance(partition, FiniteMixtures)
+    alpha = float(partition.concentrations[-1])
+    if isinstance(components, SemiConjugateComponents):
+        return SemiConjugatePrior(components, alpha)
+    return ConjugatePrior(components, alpha) if isinstance(components, ConjugateComponents) else None
