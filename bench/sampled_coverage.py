@@ -57,7 +57,9 @@ def held(seed: int, sampler: str) -> Held:
 
 def main() -> None:
     """Simulate and print a line for each sampler."""
-    parser = argparse.ArgumentParser(prog="python -m bench.sampled_coverage", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.sampled_coverage", description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument("--sets", type=int, default=N_SETS)
     parser.add_argument("--sampler", choices=["nuts", "gibbs"], help="by default both")
     parser.add_argument("--quick", action="store_true", help="two sets: does all of it work?")
