@@ -19,6 +19,7 @@ from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.inference.collapse import Collapsed
 from mixtura.inference.em import ExpectationMaximization
+from mixtura.inference.steps import within
 from mixtura.inference.stopping import remaining_gain
 from mixtura.model.mixture import Mixture
 from mixtura.model.scorer import Scorer
@@ -31,8 +32,6 @@ from mixtura.sweep.scratch import Scratch
 GOAL = 1e-5
 """Gain still to come, in nats, at which a replicate has converged: within ``√(2·GOAL)``, half a hundredth, of a standard error."""
 MOST_ROUNDS = 10_000
-LARGEST_STEP = 0.5
-"""Of a prediction, in units of a log weight, of a mean in its spread, or of a log spread."""
 MOST_WEIGHTS = 2**24
 """Row weights kept at once; where rows times replicates are more, one stack follows another."""
 MOST_NUMBERS = 2**22
@@ -94,8 +93,7 @@ class _Predictor:
             first += len(block)
         gradients *= self._source.total_weight / row_weights.sum(axis=1, keepdims=True)
         steps = gradients @ self._inverse
-        steps *= np.minimum(1, LARGEST_STEP / np.abs(steps / self._about.unit).max(axis=1, keepdims=True))
-        return [self._about.mixture(step) for step in steps]
+        return [self._about.mixture(step) for step in within(self._about, steps)]
 
 
 def refit(starts: Sequence[Mixture], source: ArraySource, row_weights: Array) -> list[Mixture | None]:

@@ -17,6 +17,7 @@ from mixtura.data.array import ArraySource
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.inference.penalty import Penalty
+from mixtura.inference.steps import extent
 from mixtura.model.coordinates import Coordinates
 from mixtura.model.mixture import Mixture
 from mixtura.sweep import Sweep
@@ -161,7 +162,7 @@ def _largest(products: Callable[[Array], Array], size: int) -> tuple[float, Arra
 
 def _of_penalty(penalty: Penalty, about: Coordinates, direction: Array) -> Array:
     """The penalty's part of a Hessian–vector product."""
-    step = DIFFERENCE / max(float(np.abs(direction / about.unit).max()), 1e-300)
+    step = DIFFERENCE / extent(about, direction)
     ahead, behind = (
         about.pull_back(u, penalty.gradient(about.mixture(u))) for u in (step * direction, -step * direction)
     )

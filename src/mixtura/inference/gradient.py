@@ -16,16 +16,14 @@ from typing import ClassVar
 import numpy as np
 
 from mixtura.ground.linalg import Array
-from mixtura.inference.ascent import NOTHING_TO_GAIN, Answer, Climber, Steps, is_sound
+from mixtura.inference.ascent import NOTHING_TO_GAIN, Answer, Climber, Steps
+from mixtura.inference.steps import backtrack, within
 from mixtura.model.coordinates import Coordinates
 from mixtura.model.mixture import Mixture
 
-SUFFICIENT = 1e-4
 MOST_TRIALS = 20
 PATIENCE = 20
 """Steps whose gain together decides when plain gradient ascent ends."""
-LARGEST_STEP = 0.5
-"""Largest change in one step of a log weight, of a mean in units of its spread, or of a log spread."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +39,11 @@ class Gradient:
         about, length = climber.coordinates(), 1.0
         u = np.zeros(about.size)
         while not self._stopped(climber):
-            taken = yield from shortened(climber, about, u, climber.gradient(about, u), 2 * length)
-            if taken is None:
+            gradient = climber.gradient(about, u)
+            step = yield from ascend(climber, about, u, gradient, 2 * length)
+            if step is None:
                 return
-            step, length = taken
-            u = u + step
+            u, length = u + step, float(np.linalg.norm(step) / np.linalg.norm(gradient))
 
     def _stopped(self, climber: Climber) -> bool:
         """Steps of a line search are too uneven to extrapolate from: what several of them brought stands for what is still to come."""
@@ -71,28 +69,21 @@ class GeneralisedEM:
                 return
             about = climber.coordinates()
             u = np.zeros(about.size)
-            if (yield from shortened(climber, about, u, climber.gradient(about, u), 1.0)) is None:
+            if (yield from ascend(climber, about, u, climber.gradient(about, u), 1.0)) is None:
                 return
 
 
-def shortened(
+def ascend(
     climber: Climber, about: Coordinates, u: Array, gradient: Array, length: float
-) -> Generator[Mixture, Answer, tuple[Array, float] | None]:
-    """Halve a step along the gradient until the bound rises; accept and return it and its length, or return ``None``.
+) -> Generator[Mixture, Answer, Array | None]:
+    """A step along the gradient of at most so many of its lengths, or ``None``.
 
-    Where shorter and shorter steps bring nothing, that is the end; where they are all unsound, EM is to go on.
+    Where shorter and shorter steps bring nothing, that is the end; where they are all on their way to collapse, EM is to go on.
     """
-    slope, tried = float(gradient @ gradient), False
-    length = min(length, LARGEST_STEP / max(float(np.abs(gradient / about.unit).max()), 1e-300))
-    for _ in range(MOST_TRIALS):
-        trial = about.mixture(u + length * gradient)
-        if is_sound(trial, climber.algorithm.floor):
-            answer = yield trial
-            if answer.bound > climber.bounds[-1] + SUFFICIENT * length * slope:
-                climber.accept(trial, answer)
-                return length * gradient, length
-            tried = True
-        length /= 2
-    if tried:
+    step = within(about, length * gradient)
+    share = yield from backtrack(climber, about, u, gradient, step, MOST_TRIALS)
+    if share:
+        return share * step
+    if share is not None:
         climber.stop = NOTHING_TO_GAIN
     return None

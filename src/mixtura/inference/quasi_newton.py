@@ -12,26 +12,20 @@ an ascent ends once it has been along them, or they hardly slope. Sources: Noced
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from mixtura.ground.linalg import Array
-from mixtura.inference.ascent import Answer, Climber, Steps, is_sound, last_step
+from mixtura.inference.ascent import Climber, Steps, last_step
+from mixtura.inference.steps import backtrack, extent, within
 from mixtura.inference.stopping import LEAST_PASSES, is_slow
-from mixtura.model.coordinates import Coordinates
-from mixtura.model.mixture import Mixture
 
 MEMORY = 40
 """Curvature pairs kept."""
-LARGEST_STEP = 0.3
-"""Largest change in one step of a log weight, of a mean in units of its spread, or of a log spread."""
 REBASE = 0.4
-"""Once any of them has changed by so much, coordinates are taken about the new place."""
-SUFFICIENT = 1e-4
-"""Share of the gain promised by the slope that a step must bring (Armijo)."""
+"""Once a log weight, a mean in units of its spread, or a log spread has changed by so much, coordinates are taken about the new place."""
 MOST_TRIALS = 6
 CAUTION = 0.1
 """The gain that curvature pairs promise must be this much below the goal."""
@@ -78,13 +72,14 @@ class QuasiNewton:
                 yield from last_step(climber)
                 climber.stop = stop
                 return
-            direction = direction * min(1.0, LARGEST_STEP / float(np.abs(direction / about.unit).max()))
-            step = yield from _search(climber, about, u, direction, float(gradient @ direction))
-            if step is None:
+            step = within(about, direction)
+            share = yield from backtrack(climber, about, u, gradient, step, MOST_TRIALS)
+            if not share:
                 if not pairs:
                     return  # not even along the gradient: nothing left but rounding, or the edge of the possible
                 pairs.clear()
                 continue
+            step = share * step
             new_gradient = climber.gradient(about, u + step)
             change = gradient - new_gradient
             if step @ change > 1e-10 * np.linalg.norm(step) * np.linalg.norm(change):
@@ -92,30 +87,9 @@ class QuasiNewton:
                 pairs.append((step, change))
                 flat = max(FLATTEST, min(flat, float(step @ change / (step @ step))))
             u, gradient = u + step, new_gradient
-            if np.abs(u / about.unit).max() > REBASE:
+            if extent(about, u) > REBASE:
                 about, u, pairs = climber.coordinates(), np.zeros(about.size), []
                 gradient = climber.gradient(about, u)
-
-
-def _search(
-    climber: Climber, about: Coordinates, u: Array, direction: Array, slope: float
-) -> Generator[Mixture, Answer, Array | None]:
-    """Backtrack until the bound rises enough; accept and return that step, or return ``None``."""
-    bound, length = climber.bounds[-1], 1.0
-    for _ in range(MOST_TRIALS):
-        trial = about.mixture(u + length * direction)
-        if not is_sound(trial, climber.algorithm.floor):
-            length /= 4
-            continue
-        answer = yield trial
-        if answer.bound >= bound + SUFFICIENT * length * slope:
-            climber.accept(trial, answer)
-            return length * direction
-        shortfall = (
-            answer.bound - bound - length * slope
-        )  # of the parabola through both values and the slope, the top comes next
-        length *= min(0.5, max(0.1, -slope * length / (2 * shortfall)))
-    return None
 
 
 def _ascent_direction(gradient: Array, pairs: list[tuple[Array, Array]]) -> Array:
