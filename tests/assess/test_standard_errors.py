@@ -466,7 +466,7 @@ def test_bad_arguments(two_of_faithful, faithful):
         standard_errors(m, faithful).interval(95)
     with pytest.raises(mx.DataError, match="X must have shape"):
         standard_errors(m, faithful[:, 0])
-    with pytest.raises(mx.DataError, match="sample_weight must be 272"):
+    with pytest.raises(mx.DataError, match="sample_weight must hold one number for each of 272 rows"):
         standard_errors(m, faithful, [1.0])
     with pytest.raises(mx.DataError, match="there are none"):
         standard_errors(m, faithful, np.zeros(272))

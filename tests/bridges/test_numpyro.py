@@ -219,11 +219,11 @@ def test_rows_without_weight_are_left_out(float64):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (([[0.0], [np.nan]],), "X must be a finite array"),
+        (([[0.0], [np.nan]],), "X must be finite; found nan in row 1, column 0"),
         (([0.0, 1.0],), r"shape \(N, D\)"),
         (([["a"]],), "must be numeric"),
-        (([[0.0], [1.0]], "full", [1.0]), "2 finite, non-negative numbers"),
-        (([[0.0], [1.0]], "full", [1.0, -1.0]), "2 finite, non-negative numbers"),
+        (([[0.0], [1.0]], "full", [1.0]), "one number for each of 2 rows"),
+        (([[0.0], [1.0]], "full", [1.0, -1.0]), "finite and not negative; found -1.0 in row 1"),
     ],
 )
 def test_rows_that_cannot_be_used(arguments, message):

@@ -26,11 +26,12 @@ from scipy.special import expit, logit, ndtri
 from mixtura.assess.information import flattened, information, jacobian, scores
 from mixtura.assess.replicates import bootstrap
 from mixtura.data.array import ArraySource
-from mixtura.ground.errors import CollapseError, DataError, InvalidParameterError
+from mixtura.ground.errors import CollapseError, InvalidParameterError
 from mixtura.ground.linalg import Array, read_only
 from mixtura.ground.random import RandomState, as_generator
 from mixtura.model.coordinates import Coordinates
 from mixtura.model.mixture import Mixture
+from mixtura.model.rows import carrying_rows
 
 METHODS = ("observed", "sandwich", "bootstrap")
 
@@ -182,7 +183,8 @@ def standard_errors(
     """
     if method not in METHODS:
         raise InvalidParameterError(f"method must be one of {', '.join(METHODS)}; got {method!r}.")
-    source = _as_source(mixture, X, sample_weight)
+    source = ArraySource(*carrying_rows(X, sample_weight, mixture.n_features))
+    source.check_squares_representable()
     if method == "bootstrap":
         return _from_replicates(mixture, source, n_replicates, random_state)
     found = information(mixture, source)
@@ -230,18 +232,3 @@ def _is_variance(mixture: Mixture) -> NDArray[np.bool_]:
     """Which entries of the covariances are variances."""
     shape = mixture.covariances.shape
     return np.ones(shape, bool) if mixture.structure.diagonal else np.broadcast_to(np.eye(shape[-1], dtype=bool), shape)
-
-
-def _as_source(mixture: Mixture, X: ArrayLike, sample_weight: ArrayLike | None) -> ArraySource:
-    """The rows that carry weight."""
-    mixture.log_likelihood(X, sample_weight)  # says what is wrong with rows or weights
-    rows = np.asarray(X)
-    rows = rows if rows.dtype == np.float32 else rows.astype(np.float64, copy=False)
-    weights = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-    if weights is not None and not weights.all():
-        rows, weights = rows[weights > 0], weights[weights > 0]
-    if not len(rows):
-        raise DataError("standard errors need rows of positive weight; there are none.")
-    source = ArraySource(rows, weights)
-    source.check_squares_representable()
-    return source

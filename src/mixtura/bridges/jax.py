@@ -20,10 +20,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mixtura.data.array import ArraySource
-from mixtura.ground.errors import DataError, InvalidParameterError, missing_extra
+from mixtura.ground.errors import InvalidParameterError, missing_extra
 from mixtura.ground.linalg import Array, precision_factors
 from mixtura.model.covariance import covariance_structure
 from mixtura.model.covariance.structure import SharedBlocks, check_natural_shape
+from mixtura.model.rows import carrying_rows
 from mixtura.model.scorer import Scorer
 from mixtura.sweep import Sweep
 
@@ -118,19 +119,7 @@ def smooth_structure(covariance_type: str) -> SharedBlocks:
 
 def as_source(X: ArrayLike, sample_weight: ArrayLike | None) -> ArraySource:
     """The rows that carry weight, checked."""
-    try:
-        rows = np.asarray(X)
-        rows = rows if rows.dtype == np.float32 else rows.astype(np.float64, copy=False)
-        weights = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise DataError(f"X and sample_weight must be numeric; {error}.") from error
-    if rows.ndim != 2 or not rows.size or not np.isfinite(rows).all():
-        raise DataError(f"X must be a finite array of shape (N, D), no side of it zero; got shape {rows.shape}.")
-    if weights is not None:
-        if weights.shape != (len(rows),) or not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
-            raise DataError(f"sample_weight must be {len(rows)} finite, non-negative numbers, not all of them zero.")
-        rows, weights = rows[weights > 0], weights[weights > 0]
-    source = ArraySource(rows, weights)
+    source = ArraySource(*carrying_rows(X, sample_weight))
     source.check_squares_representable()
     return source
 

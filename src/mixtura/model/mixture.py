@@ -16,7 +16,7 @@ from mixtura.ground.random import RandomState, as_generator
 from mixtura.ground.text import is_encodable
 from mixtura.model.covariance import CovarianceStructure, covariance_structure
 from mixtura.model.covariance.structure import check_natural_shape
-from mixtura.model.rows import as_rows
+from mixtura.model.rows import as_rows, as_weights
 from mixtura.model.scorer import Scorer, normalise
 
 
@@ -289,7 +289,7 @@ class Mixture:
         log_pdf = self.log_pdf(X)
         if sample_weight is None:
             return float(log_pdf.sum())
-        weights = _as_weights(sample_weight, len(log_pdf))
+        weights = as_weights(sample_weight, len(log_pdf))
         return float(weights @ np.where(weights > 0, log_pdf, 0.0))
 
     def negative_log_likelihood(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
@@ -502,16 +502,6 @@ def _as_floats(values: ArrayLike, what: str) -> Array:
     if not np.isfinite(array).all():
         raise InvalidParameterError(f"{what} must be finite; got {array[~np.isfinite(array)][0]}.")
     return array
-
-
-def _as_weights(sample_weight: ArrayLike, n_rows: int) -> Array:
-    try:
-        weights = np.asarray(sample_weight, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise DataError(f"sample_weight must be real numbers; {error}.") from error
-    if weights.shape != (n_rows,) or not np.isfinite(weights).all() or (weights < 0).any():
-        raise DataError(f"sample_weight must be {n_rows} finite, non-negative numbers, one for each row.")
-    return weights
 
 
 def _check_simplex(weights: Array) -> None:

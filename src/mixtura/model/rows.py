@@ -1,4 +1,4 @@
-"""Rows that somebody hands in, checked: the one door of whatever scores them; and what their columns are called."""
+"""Rows and row weights that somebody hands in, checked: the one door of all that reads them; and what columns are called."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from mixtura.ground.errors import DataError
 from mixtura.ground.linalg import Array
 
 
-def as_rows(X: ArrayLike, n_features: int) -> Array:
+def as_rows(X: ArrayLike, n_features: int | None = None) -> Array:
     """``X`` as a finite ``(N, D)`` array of float64, or of float32 where it is that already.
 
     Parameters
     ----------
     X : (N, D) array-like
-    n_features : int
-        ``D``.
+    n_features : int, optional
+        ``D``; without it, any number of columns but none.
 
     Raises
     ------
@@ -32,9 +32,9 @@ def as_rows(X: ArrayLike, n_features: int) -> Array:
         rows = rows if rows.dtype == np.float32 else rows.astype(np.float64, copy=False)
     except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"X must be numeric; {error}.") from error
-    if rows.ndim != 2 or rows.shape[1] != n_features:
+    if rows.ndim != 2 or rows.shape[1] == 0 or n_features not in (None, rows.shape[1]):
         raise DataError(
-            f"X must have shape (N, {n_features}); got {rows.shape}. "
+            f"X must have shape (N, {n_features or 'D'}); got {rows.shape}. "
             "A single column needs X.reshape(-1, 1), a single row X.reshape(1, -1)."
         )
     with np.errstate(over="ignore", invalid="ignore"):
@@ -43,6 +43,61 @@ def as_rows(X: ArrayLike, n_features: int) -> Array:
         row, column = np.argwhere(~np.isfinite(rows))[0]
         raise DataError(f"X must be finite; found {rows[row, column]} in row {row}, column {column}.")
     return rows
+
+
+def as_weights(sample_weight: ArrayLike, n_rows: int) -> Array:
+    """``sample_weight`` as ``(N,)`` finite numbers that are not negative.
+
+    Parameters
+    ----------
+    sample_weight : (N,) array-like
+    n_rows : int
+        ``N``.
+
+    Raises
+    ------
+    DataError
+        If it is anything else.
+    """
+    try:
+        if np.iscomplexobj(sample_weight) or np.ma.isMaskedArray(sample_weight):
+            raise TypeError("got complex or masked ones")
+        weights = np.asarray(sample_weight, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(f"sample_weight must be real numbers; {error}.") from error
+    if weights.shape != (n_rows,):
+        raise DataError(f"sample_weight must hold one number for each of {n_rows} rows; got shape {weights.shape}.")
+    wrong = ~(np.isfinite(weights) & (weights >= 0))
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise DataError(f"sample_weight must be finite and not negative; found {weights[row]} in row {row}.")
+    return weights
+
+
+def carrying_rows(
+    X: ArrayLike, sample_weight: ArrayLike | None, n_features: int | None = None
+) -> tuple[Array, Array | None]:
+    """The rows that carry weight, and their weights (``None``: all one), checked.
+
+    Parameters
+    ----------
+    X : (N, D) array-like
+    sample_weight : (N,) array-like or None
+    n_features : int, optional
+        ``D``.
+
+    Raises
+    ------
+    DataError
+        If either is not what it should be, or no row carries weight.
+    """
+    rows = as_rows(X, n_features)
+    weights = None if sample_weight is None else as_weights(sample_weight, len(rows))
+    if weights is not None and not weights.all():
+        rows, weights = rows[weights > 0], weights[weights > 0]
+    if not len(rows):
+        raise DataError("X must hold rows of positive weight; there are none.")
+    return rows, weights
 
 
 def default_names(n_features: int) -> tuple[str, ...]:

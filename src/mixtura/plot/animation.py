@@ -18,6 +18,7 @@ from mixtura.inference.loop import climb
 from mixtura.inference.solvers import solver_for
 from mixtura.inference.stopping import Stopping
 from mixtura.model.mixture import Mixture
+from mixtura.model.rows import carrying_rows
 from mixtura.plot.climb import bound_name, draw_climb
 from mixtura.plot.clusters import draw_bells, draw_ellipses
 from mixtura.plot.palette import PALETTE, blended
@@ -194,9 +195,6 @@ def replay(model: Any, rows: Array, sample_weight: ArrayLike | None = None) -> t
             f"model must be an estimator fitted by expectation–maximisation; got {type(model).__name__}."
         )
     run, algorithm = record.restarts.best, record.algorithm
-    weights = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-    if weights is not None:
-        rows, weights = rows[weights > 0], weights[weights > 0]
     mixtures: list[Mixture] = []
 
     def remember(_: int, mixture: Mixture, bounds: tuple[float, ...]) -> bool:
@@ -208,7 +206,7 @@ def replay(model: Any, rows: Array, sample_weight: ArrayLike | None = None) -> t
             )
         return False
 
-    source = ArraySource(rows, weights)
+    source = ArraySource(*carrying_rows(rows, sample_weight))
     stopping, solver = Stopping(model.tol, model.max_iter, source.total_weight), solver_for(model.solver, algorithm)
     (again,) = climb(source, [run.start], algorithm, stopping, remember, solver=solver)
     return mixtures, again.bounds

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mixtura.estimators.record import PointFit, VariationalFit
-from mixtura.ground.errors import DataError, InvalidParameterError
+from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.ground.text import printable
 from mixtura.inference.loop import Run
 from mixtura.model.mixture import Mixture
-from mixtura.model.rows import default_names
+from mixtura.model.rows import carrying_rows, default_names
 
 Feature = int | str
 
@@ -48,19 +48,8 @@ def best_run(model: Any) -> Run:
 
 
 def all_rows(X: ArrayLike, mixture: Mixture) -> Array:
-    """``X`` as a finite ``(N, D)`` array of the mixture's width (float32 stays float32)."""
-    rows = np.asarray(X)
-    if rows.dtype != np.float32:
-        rows = rows.astype(np.float64)
-    if rows.ndim != 2 or rows.shape[1] != mixture.n_features or not len(rows):
-        raise DataError(
-            f"X must have shape (N, {mixture.n_features}) with N ≥ 1, as the mixture has; got {rows.shape}. "
-            "A single column needs X.reshape(-1, 1)."
-        )
-    if not np.isfinite(rows).all():
-        row, column = np.argwhere(~np.isfinite(rows))[0]
-        raise DataError(f"X must be finite; found {rows[row, column]} in row {row}, column {column}.")
-    return rows
+    """``X`` as a finite ``(N, D)`` array of the mixture's width, with at least one row (float32 stays float32)."""
+    return carrying_rows(X, None, mixture.n_features)[0]
 
 
 def thinned(n_rows: int, most: int) -> NDArray[np.intp]:
