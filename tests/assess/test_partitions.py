@@ -7,6 +7,7 @@ import pytest
 
 import mixtura as mx
 from chance import share_limits
+from mixtura.assess import coclustering as coclusterings
 from mixtura.assess import partitions
 from mixtura.assess.coclustering import (
     MOST_ROWS,
@@ -23,6 +24,7 @@ from mixtura.assess.partitions import (
     expected_losses,
     information_criterion,
 )
+from mixtura.model import draws as all_draws
 from mixtura.model.covariance import STRUCTURES, covariance_structure
 from mixtura.model.draws import Draws
 
@@ -97,6 +99,18 @@ def test_coclustering_of_labels_counts():
     np.testing.assert_allclose(coclustering_of_labels(labels), slow, atol=1e-14)
 
 
+def test_many_draws_are_added_up_block_by_block_and_all_of_them_count(monkeypatch):
+    draws = random_draws(covariance_structure("full"), n_draws=700)
+    X = 2 * np.random.default_rng(1).normal(size=(5, 2))
+    shares = np.array([draws.mixture(c, s).responsibilities(X) for c in (0, 1) for s in range(700)])
+    expected = np.einsum("tnk,tmk->nm", shares, shares) / 1400
+    np.fill_diagonal(expected, 1)
+    for gathered, numbers in ((10**9, 2**18), (1, 2**18), (50, 100)):
+        monkeypatch.setattr(coclusterings, "GATHERED", gathered)
+        monkeypatch.setattr(all_draws, "NUMBERS", numbers)
+        np.testing.assert_allclose(coclustering(draws, X), expected, atol=1e-13)
+
+
 def test_too_many_rows_are_told():
     draws = random_draws(covariance_structure("full"))
     with pytest.raises(mx.DataError, match=r"5001 rows would take 0.2 GB; at most 5000"):
@@ -112,7 +126,7 @@ def test_drawn_labels_have_the_probabilities_of_the_draw(seed):
     mixture = mx.Mixture([0.2, 0.0, 0.5, 0.3], [[0.0], [0.0], [1.0], [3.0]], [1.0, 1.0, 2.0, 1.0], "spherical")
     X = np.array([[0.0], [1.5], [4.0]])
     n_draws = 20_000
-    labels = draw_labels(repeated(mixture, 2, n_draws // 2), X, n_draws, seed)
+    labels = draw_labels(repeated(mixture, 2, n_draws // 2), X, seed)
     assert labels.shape == (n_draws, 3)
     shares = (labels[:, :, None] == np.arange(4)).mean(axis=0)
     expected = mixture.responsibilities(X)

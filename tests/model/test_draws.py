@@ -63,20 +63,30 @@ def test_densities_are_those_of_one_mixture_after_another(structure, empty):
 
 
 def test_blocks_of_rows_and_draws_do_not_show():
-    draws = random_draws(covariance_structure("full"), n_draws=200)
+    draws = random_draws(covariance_structure("full"), n_draws=60)
     X = np.random.default_rng(1).normal(size=(5000, 2))
     some = [0, 2047, 2048, 4999]
-    np.testing.assert_allclose(draws.log_pdf(X, 60)[some], draws.log_pdf(X[some], 60), rtol=1e-12)
-    np.testing.assert_allclose(draws.responsibilities(X, 60)[some], draws.responsibilities(X[some], 60), atol=1e-14)
-    np.testing.assert_allclose(draws.log_pdfs(X)[1, 150], draws.mixture(1, 150).log_pdf(X), rtol=1e-12)
+    np.testing.assert_allclose(draws.log_pdf(X)[some], draws.log_pdf(X[some]), rtol=1e-12)
+    np.testing.assert_allclose(draws.responsibilities(X)[some], draws.responsibilities(X[some]), atol=1e-14)
+    np.testing.assert_allclose(draws.log_pdfs(X)[1, 50], draws.mixture(1, 50).log_pdf(X), rtol=1e-12)
 
 
-def test_at_most_so_many_draws_count():
+def test_every_draw_counts_however_many_there_are():
+    """One draw in 4,000 reaches the row: its density, over 4,000, is the predictive one, wherever in the chains the draw stands."""
+    weights, means = np.ones((2, 2000, 1)), np.zeros((2, 2000, 1, 1))
+    for c, s in ((0, 0), (0, 1001), (1, 7), (1, 1999)):
+        moved = means.copy()
+        moved[c, s] = 60.0
+        draws = Draws(covariance_structure("spherical"), weights, moved, weights)
+        assert draws.log_pdf([[60.0]])[0] == pytest.approx(-0.5 * np.log(2 * np.pi) - np.log(4000), rel=1e-12)
+
+
+def test_some_of_the_draws():
     draws = random_draws(covariance_structure("diag"))
     X = np.zeros((1, 2))
     kept = [0, 4, 9]
     expected = logsumexp([all_mixtures(draws)[i].log_pdf(X)[0] for i in kept]) - np.log(3)
-    assert draws.log_pdf(X, most=3)[0] == pytest.approx(expected, rel=1e-12)
+    assert draws.subset(3).log_pdf(X)[0] == pytest.approx(expected, rel=1e-12)
     assert list(draws.thinned(3)) == [all_mixtures(draws)[i] for i in kept]
     assert (draws.subset(3).n_chains, draws.subset(3).n_draws) == (1, 3)
     assert len(draws.subset(100)) == 10

@@ -5,35 +5,38 @@ Nothing here depends on the order in which a draw lists its components.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.linalg.blas import dsyrk
 
 from mixtura.ground.errors import DataError, InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.ground.random import RandomState, as_generator
 from mixtura.model.draws import Draws, row_blocks
 from mixtura.model.scorer import normalise
+from mixtura.sweep.threads import single_threaded_blas
 
 MOST_ROWS = 5000
 """A co-clustering matrix of so many rows takes 200 MB."""
+GATHERED = 1024
+"""Rows of the matrices whose products are added up in one."""
 
 Labels = NDArray[np.int64]
 
 
-def coclustering(draws: Draws, X: ArrayLike, most: int = 1000) -> Array:
-    """Posterior probability that two rows belong to the same component, ``(N, N)``: the mean over draws of ``Σ_k r_nk r_mk``.
+def coclustering(draws: Draws, X: ArrayLike) -> Array:
+    """Posterior probability that two rows belong to the same component, ``(N, N)``: the mean over all draws of ``Σ_k r_nk r_mk``.
 
-    Given the parameters, rows belong to components independently of each other, so that the sum over labels is exact.
+    Given the parameters, rows belong to components independently of each other, so that the sum over labels is exact. It takes ``C·S·K·N²``
+    multiplications; ``draws.subset(1000)`` is a thousand of the draws, for whoever cannot wait.
 
     Parameters
     ----------
     draws : Draws
     X : (N, D) array-like
         At most ``MOST_ROWS`` rows.
-    most : int, default=1000
-        So many draws at most, evenly spaced.
 
     Examples
     --------
@@ -46,14 +49,15 @@ def coclustering(draws: Draws, X: ArrayLike, most: int = 1000) -> Array:
     >>> coclustering(draws, [[0.0], [1.0], [9.0]]).round(6).tolist()
     [[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
     """
-    rows, subset = draws.as_rows(X), draws.subset(most)
+    rows = draws.as_rows(X)
     check_size(len(rows))
-    total = np.zeros((len(rows), len(rows)))
-    for _, shares in subset.log_joints(rows):
-        normalise(shares)
-        each = shares.reshape(-1, len(rows))
-        total += each.T @ each
-    return _with_itself(total / len(subset))
+
+    def shares() -> Iterator[Array]:
+        for _, block in draws.log_joints(rows):
+            normalise(block)
+            yield block.reshape(-1, len(rows))
+
+    return _with_itself(_sum_of_squares(shares(), len(rows)) / len(draws))
 
 
 def coclustering_of_labels(labels: ArrayLike) -> Array:
@@ -66,28 +70,44 @@ def coclustering_of_labels(labels: ArrayLike) -> Array:
     """
     drawn = as_labels(labels)
     check_size(drawn.shape[1])
-    total = np.zeros((drawn.shape[1],) * 2)
     values = np.arange(drawn.max() + 1)[:, None]
-    for one in drawn:
-        indicators = (one == values).astype(np.float64)
-        total += indicators.T @ indicators
-    return _with_itself(total / len(drawn))
+    indicators = ((one == values).astype(np.float64) for one in drawn)
+    return _with_itself(_sum_of_squares(indicators, drawn.shape[1]) / len(drawn))
 
 
-def draw_labels(draws: Draws, X: ArrayLike, most: int = 1000, random_state: RandomState = None) -> Labels:
-    """Labels of all rows drawn given each of (at most so many) draws, ``(T, N)``.
+def _sum_of_squares(parts: Iterable[Array], n_rows: int) -> Array:
+    """``Σ AᵀA`` over matrices ``A``, each ``(·, N)``: enough of them to a product to make up for going over the sum."""
+    total = np.zeros((n_rows, n_rows), order="F")
+    with single_threaded_blas():  # the same to the last bit, however many threads there are
+        for gathered in _gathered(parts):
+            dsyrk(1.0, gathered.T, beta=1.0, c=total, overwrite_c=True)  # the upper half, in place
+    return np.triu(total) + np.triu(total, 1).T
+
+
+def _gathered(parts: Iterable[Array]) -> Iterator[Array]:
+    kept: list[Array] = []
+    for part in parts:
+        kept.append(part)
+        if sum(map(len, kept)) >= GATHERED:
+            yield np.concatenate(kept)
+            kept.clear()
+    if kept:
+        yield np.concatenate(kept)
+
+
+def draw_labels(draws: Draws, X: ArrayLike, random_state: RandomState = None) -> Labels:
+    """Labels of all rows drawn given each draw, ``(C·S, N)``.
 
     Parameters
     ----------
     draws : Draws
     X : (N, D) array-like
-    most : int, default=1000
     random_state : None, int, numpy Generator or RandomState
     """
-    rows, subset, rng = draws.as_rows(X), draws.subset(most), as_generator(random_state)
-    drawn = np.empty((len(subset), len(rows)), np.int64)
+    rows, rng = draws.as_rows(X), as_generator(random_state)
+    drawn = np.empty((len(draws), len(rows)), np.int64)
     for block in row_blocks(len(rows)):
-        for part, labels in _labels_by_block(subset, rows[block], rng):
+        for part, labels in _labels_by_block(draws, rows[block], rng):
             drawn[part, block] = labels
     return drawn
 

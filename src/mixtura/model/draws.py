@@ -215,37 +215,35 @@ class Draws:
                 found[part, block] = normalise(log_joint)
         return found.reshape(self.n_chains, self.n_draws, len(rows))
 
-    def log_pdf(self, X: ArrayLike, most: int = 1000) -> Array:
-        """Log of the posterior predictive density, the mean of the densities of (at most so many) draws, ``(N,)``.
+    def log_pdf(self, X: ArrayLike) -> Array:
+        """Log of the posterior predictive density, the mean of the densities of all draws, ``(N,)``.
 
         Parameters
         ----------
         X : (N, D) array-like
-        most : int, default=1000
         """
-        rows, subset = self.as_rows(X), self.subset(most)
+        rows = self.as_rows(X)
         total = np.full(len(rows), -np.inf)
         for block in row_blocks(len(rows)):
-            for _, log_joint in subset.log_joints(rows[block]):
+            for _, log_joint in self.log_joints(rows[block]):
                 with np.errstate(under="ignore"):
                     total[block] = np.logaddexp(total[block], np.logaddexp.reduce(normalise(log_joint), axis=0))
-        return total - np.log(len(subset))
+        return total - np.log(len(self))
 
-    def responsibilities(self, X: ArrayLike, most: int = 1000) -> Array:
-        """Posterior probabilities of the components, ``(N, K)``: the mean over draws, which makes sense where labels are aligned.
+    def responsibilities(self, X: ArrayLike) -> Array:
+        """Posterior probabilities of the components, ``(N, K)``: the mean over all draws, which makes sense where labels are aligned.
 
         Parameters
         ----------
         X : (N, D) array-like
-        most : int, default=1000
         """
-        rows, subset = self.as_rows(X), self.subset(most)
+        rows = self.as_rows(X)
         total = np.zeros((len(rows), self.n_components))
         for block in row_blocks(len(rows)):
-            for _, log_joint in subset.log_joints(rows[block]):
+            for _, log_joint in self.log_joints(rows[block]):
                 normalise(log_joint)
                 total[block] += log_joint.sum(axis=0).T
-        return total / len(subset)
+        return total / len(self)
 
 
 def evenly_spaced(total: int, most: int) -> NDArray[np.intp]:
