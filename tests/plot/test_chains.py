@@ -168,6 +168,20 @@ def test_of_many_quantities_those_are_shown_on_which_chains_agree_least() -> Non
     assert f"12 of {len(found)} quantities" in grid[-1, 0].get_xlabel()
 
 
+def test_what_is_not_finite_comes_first_and_can_be_drawn() -> None:
+    """NaN has no R̂ to be sorted by: without care, where it stands among the others is anybody's guess."""
+    model = fitted(4, 5, n_draws=60)
+    model.draws_.means[0, 3, 3, 4] = np.nan
+    model.draws_.means[1, :, 2, 1] = np.nan
+    model.draws_.means[2, 7, 1, 3] = np.inf
+    grid = mx.plot.chains(model)
+    shown = titles(grid)
+    assert {"mean 3, x4", "mean 2, x1"} < set(shown)
+    (row,) = mx.plot.chains(model, parameters="mean 2, x1")
+    assert len(row[1].lines) == 2  # of three chains
+    assert row[1].get_title(loc="right").endswith("nan")
+
+
 def test_long_chains_are_thinned_and_that_is_said() -> None:
     model = fitted(1, 1, n_draws=5001)
     (row,) = mx.plot.chains(model, parameters="mean")

@@ -17,8 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
-from scipy.cluster.hierarchy import cut_tree, linkage
+from numpy.typing import ArrayLike, NDArray
+from scipy.cluster.hierarchy import cut_tree, leaves_list, linkage
 from scipy.spatial.distance import squareform
 
 from mixtura.assess.coclustering import Labels, as_labels, check_size
@@ -27,7 +27,7 @@ from mixtura.ground.linalg import Array
 from mixtura.ground.random import RandomState, as_generator
 
 MOST_CUTS = 20
-"""Clusters up to which a tree of the rows is cut to find a start."""
+"""Clusters up to which a tree of the rows is cut."""
 N_RUNS = 4
 """Starts in which rows are placed one by one in random order."""
 MOST_SCANS = 100
@@ -86,7 +86,7 @@ def estimate_partition(
     check_size(len(matrix))
     changes, criterion = CRITERIA[loss]
     rng = as_generator(random_state)
-    starts = [np.zeros(len(matrix), np.int64), _best_cut(matrix, criterion), *[np.full(len(matrix), -1)] * N_RUNS]
+    starts = [np.zeros(len(matrix), np.int64), best_cut(matrix, criterion)[1], *[np.full(len(matrix), -1)] * N_RUNS]
     ends = [_settle(_Clusters(matrix, start), changes, rng) for start in starts]
     best = _dissolve(matrix, min(ends, key=lambda labels: criterion(labels, matrix)), changes, criterion, rng)
     return Partition(_by_appearance(best), loss, criterion(best, matrix))
@@ -230,13 +230,14 @@ def _settle(clusters: _Clusters, changes: Changes, rng: np.random.Generator) -> 
     return _compact(clusters.labels)
 
 
-def _best_cut(similarity: Array, criterion: Criterion) -> Labels:
-    """The best of the cuts of a tree by average linkage of ``1 − p``."""
+def best_cut(similarity: Array, criterion: Criterion) -> tuple[NDArray[np.intp], Labels]:
+    """Of a tree of the rows by average linkage of ``1 − p``: the order of its leaves, and the best of its cuts as labels of the rows."""
     if len(similarity) == 1:
-        return np.zeros(1, np.int64)
+        return np.zeros(1, np.intp), np.zeros(1, np.int64)
     tree = linkage(squareform(1 - similarity, checks=False), "average")
     cuts = cut_tree(tree, range(1, min(MOST_CUTS, len(similarity)) + 1)).T
-    return min(cuts.astype(np.int64), key=lambda labels: criterion(labels, similarity))
+    best = min(cuts.astype(np.int64), key=lambda labels: criterion(labels, similarity))
+    return leaves_list(tree).astype(np.intp), best
 
 
 def _compact(labels: Labels) -> Labels:

@@ -107,9 +107,12 @@ def draw_traces(axes: Axes, values: Array) -> None:
 
 
 def draw_silhouettes(axes: Axes, values: Array) -> None:
-    """How the draws of each chain are distributed, smoothed alike, and R̂."""
-    width = float(np.mean([bandwidth(own) for own in values]))
-    for own, colour in zip(values, component_colours(len(values)), strict=True):
+    """How the draws of each chain are distributed, smoothed alike, and R̂; draws that are no numbers have no place."""
+    finite = [own[np.isfinite(own)] for own in values]
+    width = float(np.mean([bandwidth(own) for own in finite if len(own) > 1] or [0.0]))
+    for own, colour in zip(finite, component_colours(len(values)), strict=True):
+        if not len(own):
+            continue
         places, heights = silhouette(own, width=width)
         axes.plot(heights, places, color=tuple(colour), linewidth=1.3)
     axes.set_xlim(0.0, 1.1)
@@ -120,6 +123,12 @@ def draw_silhouettes(axes: Axes, values: Array) -> None:
         weight = "normal" if found <= LARGEST_R_HAT else "bold"
         text = rf"$\hat{{R}}$ {found:.3f}" if found < 1.1 else rf"$\hat{{R}}$ {found:.2f}"
         axes.set_title(text, loc="right", fontsize="medium", color=colour, fontweight=weight)
+
+
+def _agreement(values: Array) -> float:
+    """Less where chains agree less, and least where there is a NaN, of which nothing can be said."""
+    found = r_hat(values)
+    return -np.inf if np.isnan(found) else -found
 
 
 def _step(n_draws: int) -> int:
@@ -171,6 +180,6 @@ def _least_agreed(every: Mapping[str, Array], n_first: int) -> list[str]:
         return names
     others = names[n_first:]
     if every[names[0]].shape[1] >= LEAST_DRAWS:
-        others = sorted(others, key=lambda name: -r_hat(every[name]))
+        others = sorted(others, key=lambda name: _agreement(every[name]))
     kept = {*names[:n_first], *others[: MOST_ROWS - n_first]}
     return [name for name in names if name in kept]

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.cluster.hierarchy import cut_tree, leaves_list, linkage
-from scipy.spatial.distance import squareform
 
-from mixtura.assess.partitions import MOST_CUTS, as_similarity, information_criterion
+from mixtura.assess.partitions import as_similarity, best_cut, information_criterion
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.plot.palette import PALETTE
@@ -83,12 +81,7 @@ def _of_rows(model: Any, X: ArrayLike | None) -> Array:
 
 def blocks(matrix: Array) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """An order of the rows in which groups lie together, ``(N,)``, and the sizes of the groups in that order."""
-    if len(matrix) == 1:
-        return np.zeros(1, np.intp), np.ones(1, np.intp)
-    tree = linkage(squareform(1.0 - matrix, checks=False), "average")
-    cuts = cut_tree(tree, n_clusters=range(1, min(MOST_CUTS, len(matrix)) + 1)).T
-    groups = min(cuts, key=lambda labels: information_criterion(labels, matrix))
-    order = leaves_list(tree).astype(np.intp)
+    order, groups = best_cut(matrix, information_criterion)
     changes = np.flatnonzero(np.diff(groups[order])) + 1
     return order, np.diff(changes, prepend=0, append=len(matrix))
 
