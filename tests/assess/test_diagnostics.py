@@ -150,6 +150,13 @@ def test_good_chains_are_told_so():
     assert without.verdict == "4 chains agree: largest R̂ 1.003, smallest effective size 812."
 
 
+def test_in_two_lines_all_is_said():
+    bad = Diagnostics(4, 500, (quantity(), quantity("weight 1 by size", 1.002, 1500.0, 700.0), quantity("x", 1.02)))
+    first, second = str(bad).split("\n")
+    assert first == bad.verdict
+    assert second == "Largest R̂ 1.020: x. Smallest effective size 700 of 2000 draws: weight 1 by size."
+
+
 def test_one_chain_alone_is_not_trusted():
     alone = Diagnostics(1, 2000, (quantity(),))
     assert not alone.sound
@@ -165,6 +172,15 @@ def test_one_chain_alone_is_not_trusted():
         (
             Diagnostics(4, 500, (quantity(r_hat=1.42), quantity("weight 1 by size"))),
             "R̂ of the log-likelihood is 1.42; see whether chains sit in different modes, and draw more.",
+        ),
+        (
+            Diagnostics(4, 500, (quantity(), quantity("number of filled components", math.inf, 4.0, 4.0))),
+            "the number of filled components never changes within a chain, and differs between chains, "
+            "the effective size of the number of filled components is 4, less than 400; start the chains elsewhere.",
+        ),
+        (
+            Diagnostics(4, 500, (quantity(),), stuck=(("chain 2 stands still in 80% of its draws", "go away"),)),
+            "chain 2 stands still in 80% of its draws; go away.",
         ),
         (Diagnostics(4, 500, (quantity(r_hat=1.013),)), "R̂ of the log-likelihood is 1.013; draw more."),
         (
@@ -234,13 +250,62 @@ def test_what_the_sampler_says_is_heard():
     assert found.largest_tree_depth == 5
     assert found.share_at_depth == 0
     assert "5 divergences, the energy fraction of a chain is 0.1" in found.verdict
-    rows = str(found).splitlines()
-    assert rows[0] == found.verdict
-    assert len(rows) == 3 + len(found.quantities)
-    assert all(row.startswith(q.name) for row, q in zip(rows[3:], found.quantities, strict=True))
+    rows = found.table().splitlines()
+    assert len(rows) == 1 + len(found.quantities)
+    assert all(row.startswith(q.name) for row, q in zip(rows[1:], found.quantities, strict=True))
     with pytest.raises(mx.InvalidParameterError, match="n_filled; got 'divergent'"):
         diagnose(draws, X, {"divergent": diverging})
     with pytest.raises(mx.InvalidParameterError, match=r"shape \(4, 200\); got \(4, 10\)"):
         diagnose(draws, X, {"energy": np.zeros((4, 10))})
     with pytest.raises(mx.InvalidParameterError, match="must be finite; got nan"):
         diagnose(draws, X, {"lp": np.full((4, 200), np.nan)})
+
+
+# ---- chains that are stuck alike -----------------------------------------------------------------------------------------------
+
+
+def filled(*rows):
+    """Counts of 4 chains of 200 draws: constant, but where a number is a pair, which then takes turns."""
+    return np.array([np.resize(row, 200) for row in rows])
+
+
+@pytest.mark.parametrize(
+    ("counts", "begun", "accepted", "sentence"),
+    [
+        ((3, 3, 3, 3), (3, 3, 3, 3), None, "no chain has left the 3 filled components that all of them began with"),
+        (
+            (3, 3, 3, 3),
+            (3, 3, 3, 3),
+            (0.0, 0.0, 0.0, 0.0),
+            "no chain accepted a move to another number of components, and all of them began with the 3 that they fill",
+        ),
+        ((2, 3, 3, 4), (2, 3, 3, 4), (0.0,) * 4, "each chain keeps the number of filled components that it began with"),
+        # Agreement that means something: from several numbers to one, or one that chains have left and come back to.
+        ((3, 3, 3, 3), (1, 2, 3, 6), (0.0,) * 4, None),
+        ((3, 3, 3, 3), (3, 3, 3, 3), (0.0, 0.01, 0.0, 0.0), None),
+        (((3, 4), (3, 4), (3, 4), (3, 4)), (3, 3, 3, 3), (0.0,) * 4, None),
+        ((3, 3, 3, 3), None, None, None),
+    ],
+)
+def test_chains_that_keep_the_number_that_they_began_with_are_found(counts, begun, accepted, sentence):
+    draws = random_draws(covariance_structure("full"), n_draws=200)
+    found = diagnose(draws, X, {"n_filled": filled(*counts)}, n_begun=begun, accepted=accepted)
+    assert found.sound == (sentence is None)
+    if sentence is not None:
+        assert found.verdict.startswith(f"Do not trust these draws yet: {sentence}")
+    # Without what is known of the starts, those that agree are believed.
+    assert diagnose(draws, X, {"n_filled": filled(*counts)}).sound == (len(set(map(str, counts))) == 1)
+
+
+def test_chains_that_stand_still_are_found_though_they_agree():
+    """R̂ of a constant is one, and each of its draws counts: numbers alone would say that all is well."""
+    draws = random_draws(covariance_structure("diag"), n_draws=200)
+    parts = (draws.weights, draws.means, draws.covariances)
+    still = Draws(draws.structure, *(np.broadcast_to(part[:1, :1], part.shape) for part in parts))
+    found = diagnose(still, X)
+    assert found.worst.r_hat == 1.0
+    assert found.verdict.startswith("Do not trust these draws yet: chain 0 stands still in 100% of its draws")
+    slow = [part.copy() for part in parts]
+    for part in slow:
+        part[2] = np.repeat(part[2, :50], 4, axis=0)
+    assert "chain 2 stands still in 75% of its draws" in diagnose(Draws(draws.structure, *slow), X).verdict

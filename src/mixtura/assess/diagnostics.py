@@ -4,6 +4,9 @@ A chain that lists components in another order has not gone anywhere, and one th
 and effective sizes are those of quantities on which labels have no influence: the densities of parameters and data, the density at some
 rows, sorted weights, how many components hold a row, and the moments of the mixture as a whole.
 
+Chains that are stuck alike agree. So besides: none may stand still, and where the number of components is open, chains must have left the
+number that they began with, or have come to one number from several.
+
 The rules are those of Vehtari and others (2021), see ``convergence.py``: R̂ at most 1.01, and bulk and tail effective sizes of at least 100
 for each chain. Where there are trajectories, none may diverge, and the energy fraction is at least 0.3: Betancourt (2017), "A conceptual
 introduction to Hamiltonian Monte Carlo".
@@ -12,7 +15,7 @@ introduction to Hamiltonian Monte Carlo".
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -38,8 +41,13 @@ N_PROBES = 20
 """Rows at which the density is watched."""
 LEAST_COUNT = 0.5
 """Expected rows from which a component holds one."""
+MOST_STILL = 0.5
+"""Share of draws that may repeat the one before."""
 STACK = 512
 """Components swept together."""
+
+DISPERSE = "begin the chains with different numbers of components"
+MOVE = "fix that number, or draw with moves that split and merge components"
 
 STATISTICS = {
     "lp": "log posterior density of the draw, up to a constant",
@@ -84,6 +92,8 @@ class Diagnostics:
     largest_tree_depth : int or None
     share_at_depth : float or None
         Of draws whose tree was cut off.
+    stuck : tuple of (str, str)
+        What shows that chains do not move, and what to try.
     """
 
     n_chains: int
@@ -93,6 +103,7 @@ class Diagnostics:
     energy_fractions: tuple[float, ...] = ()
     largest_tree_depth: int | None = None
     share_at_depth: float | None = None
+    stuck: tuple[tuple[str, str], ...] = ()
 
     @property
     def worst(self) -> Diagnosed:
@@ -126,6 +137,15 @@ class Diagnostics:
         """What is wrong and what to try, the gravest first."""
         return list(_complaints(self))
 
+    @property
+    def extremes(self) -> str:
+        """The quantity on which chains agree least, and the one worth the fewest draws, in one line."""
+        worst, slowest, total = self.worst, self.slowest, self.n_chains * self.n_draws
+        return (
+            f"Largest R̂ {worst.r_hat:.3f}: {worst.name}. "
+            f"Smallest effective size {_size(slowest):.0f} of {total} draws: {slowest.name}."
+        )
+
     def table(self) -> str:
         """One line for each quantity."""
         width = max(len(quantity.name) for quantity in self.quantities)
@@ -137,7 +157,7 @@ class Diagnostics:
         return "\n".join(lines)
 
     def __str__(self) -> str:
-        return f"{self.verdict}\n\n{self.table()}"
+        return f"{self.verdict}\n{self.extremes}"
 
 
 def _size(quantity: Diagnosed) -> float:
@@ -147,8 +167,15 @@ def _size(quantity: Diagnosed) -> float:
 
 def _complaints(found: Diagnostics) -> Iterator[tuple[str, str]]:
     worst, slowest, least_size = found.worst, found.slowest, LEAST_SIZE * found.n_chains
+    yield from found.stuck
     if math.isnan(worst.r_hat):
         yield f"the {worst.name} is not finite in every draw", "start the chains elsewhere"
+    elif math.isinf(worst.r_hat):
+        if not found.stuck:
+            yield (
+                f"the {worst.name} never changes within a chain, and differs between chains",
+                "start the chains elsewhere",
+            )
     elif worst.r_hat > FAR_R_HAT:
         yield f"R̂ of the {worst.name} is {worst.r_hat:.2f}", "see whether chains sit in different modes, and draw more"
     elif worst.r_hat > LARGEST_R_HAT:
@@ -163,7 +190,14 @@ def _complaints(found: Diagnostics) -> Iterator[tuple[str, str]]:
         yield f"{found.share_at_depth:.0%} of the trees were cut off", "raise the largest depth or tune for longer"
 
 
-def diagnose(draws: Draws, X: ArrayLike, statistics: Mapping[str, ArrayLike] | None = None) -> Diagnostics:
+def diagnose(
+    draws: Draws,
+    X: ArrayLike,
+    statistics: Mapping[str, ArrayLike] | None = None,
+    *,
+    n_begun: Sequence[int] | None = None,
+    accepted: Sequence[float] | None = None,
+) -> Diagnostics:
     """Look at the chains through quantities that do not depend on labels.
 
     Parameters
@@ -173,6 +207,10 @@ def diagnose(draws: Draws, X: ArrayLike, statistics: Mapping[str, ArrayLike] | N
         The rows that they were inferred from.
     statistics : mapping of str to (C, S) array-like, optional
         What the sampler says of each draw: some of ``STATISTICS``.
+    n_begun : sequence of C int, optional
+        Components that each chain began with, where their number is open.
+    accepted : sequence of C float, optional
+        Share of the moves between numbers of components that each chain accepted, where such moves were made.
 
     Examples
     --------
@@ -188,19 +226,44 @@ def diagnose(draws: Draws, X: ArrayLike, statistics: Mapping[str, ArrayLike] | N
     4 chains agree: largest R̂ 1.003, smallest effective size 1773, no divergences.
     """
     given = checked_statistics(draws, statistics)
+    found = invariants(draws, X, statistics)
     n_divergences = int(given["diverging"].sum()) if "diverging" in given else None
     return Diagnostics(
         draws.n_chains,
         draws.n_draws,
         tuple(
             Diagnosed(name, float(v.mean()), mean_error(v), r_hat(v), bulk_size(v), tail_size(v))
-            for name, v in invariants(draws, X, statistics).items()
+            for name, v in found.items()
         ),
         n_divergences,
         tuple(energy_fractions(given["energy"]).tolist()) if "energy" in given else (),
         int(given["tree_depth"].max()) if "tree_depth" in given else None,
         float(given["reached_max_treedepth"].mean()) if "reached_max_treedepth" in given else None,
+        tuple(_stuck(found["log-likelihood"], given.get("n_filled"), n_begun, accepted)),
     )
+
+
+def _stuck(
+    log_likelihoods: Array,
+    n_filled: NDArray[np.int64] | None,
+    n_begun: Sequence[int] | None,
+    accepted: Sequence[float] | None,
+) -> Iterator[tuple[str, str]]:
+    """What shows that chains do not move, though they may agree, and what to try."""
+    still = (np.diff(log_likelihoods, axis=1) == 0).mean(axis=1)
+    if still.max() > MOST_STILL:
+        chain = int(still.argmax())
+        yield f"chain {chain} stands still in {still[chain]:.0%} of its draws", "start the chains elsewhere"
+    if n_filled is None or n_begun is None or np.ptp(n_filled, axis=1).any() or list(n_filled[:, 0]) != list(n_begun):
+        return
+    if len(set(n_begun)) > 1:
+        numbers = ", ".join(map(str, n_begun))
+        yield f"each chain keeps the number of filled components that it began with ({numbers})", MOVE
+    elif accepted is None:
+        yield f"no chain has left the {n_begun[0]} filled components that all of them began with", DISPERSE
+    elif not any(accepted):
+        moved = "no chain accepted a move to another number of components"
+        yield f"{moved}, and all of them began with the {n_begun[0]} that they fill", DISPERSE
 
 
 def checked_statistics(draws: Draws, statistics: Mapping[str, ArrayLike] | None) -> dict[str, NDArray[Any]]:
