@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import mixtura as mx
+from chance import deviations
 from mixtura.assess import arviz
 from mixtura.assess.arviz import for_installed, loo, to_arviz
 from mixtura.assess.convergence import bulk_size, r_hat
@@ -24,6 +25,9 @@ AXES = {
     "spherical": ("component",),
     "tied_spherical": (),
 }
+
+
+SCALES = AXES | {"full": ("component", "feature"), "tied": ("feature",)}
 
 
 def random_draws(structure, n_chains=4, n_draws=60, seed=0):
@@ -49,11 +53,17 @@ def test_arviz_reads_every_structure(structure):
     }
     tree = to_arviz(draws, X, statistics, feature_names=["height", "width"])
     posterior = tree["posterior"]
-    assert list(tree.children) == ["posterior", "sample_stats", "log_likelihood", "observed_data"]
+    groups = ["posterior", "sample_stats", "posterior_predictive", "log_likelihood", "observed_data"]
+    assert list(tree.children) == groups
     assert posterior["weights"].dims == ("chain", "draw", "component")
     assert posterior["means"].dims == ("chain", "draw", "component", "feature")
     assert posterior["covariances"].dims == ("chain", "draw", *AXES[structure.name])
     np.testing.assert_array_equal(posterior["covariances"], draws.covariances)
+    assert posterior["scales"].dims == ("chain", "draw", *SCALES[structure.name])
+    everywhere = (
+        posterior["scales"].broadcast_like(posterior["means"]).transpose("chain", "draw", "component", "feature")
+    )
+    np.testing.assert_allclose(everywhere**2, draws.variances, rtol=1e-12)
     height = posterior["means"].sel(chain=2, draw=7, component=1, feature="height")
     assert height.item() == draws.means[2, 7, 1, 0]
     np.testing.assert_allclose(tree["log_likelihood"]["x"][3, 5], draws.mixture(3, 5).log_pdf(X), rtol=1e-12)
@@ -84,9 +94,104 @@ def test_the_installed_generation_reads_it():
         assert elpd == pytest.approx(float(loo(draws, X).elpd), abs=0.05)
         assert "weights[0]" in az.summary(data).index
         assert float(az.rhat(data)["weights"][0]) == pytest.approx(r_hat(draws.weights[:, :, 0]), rel=1e-6)
-        az.plot_trace(data)
         az.plot_energy(data)
     assert stats.rhat(data)["weights"].shape == (3,)  # the newer libraries read the older container
+
+
+class Prior:
+    """Components about the origin, of variance one."""
+
+    def draw(self, n_components, structure, rng):
+        means, ones = rng.normal(size=(n_components, 2)), np.broadcast_to(np.eye(2), (n_components, 2, 2))
+        weights = rng.dirichlet(np.ones(n_components))
+        return mx.Mixture(weights, means, structure.from_matrices(ones, weights), structure.name)
+
+
+@pytest.mark.parametrize("number_is_open", [False, True])
+def test_what_users_look_at_can_be_drawn(number_is_open):
+    """Traces, intervals, pairs, replicates beside the data, and models side by side, by whichever ArviZ is installed."""
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the older one announces the newer; matplotlib has its own to say of ArviZ
+        az = pytest.importorskip("arviz")
+        draws = random_draws(covariance_structure("full"))
+        statistics = {
+            "diverging": np.zeros((4, 60), bool),
+            "n_filled": np.random.default_rng(0).integers(2, 4, (4, 60)),
+        }
+        extra = {"components": draws.subset(50)} if number_is_open else {"prior": Prior()}
+        data = for_installed(to_arviz(draws, X, statistics, n_replicates=40, **extra))
+        assert ("prior" in data) != ("components" in data)
+        traced = ["n_filled", "weights_by_size"] if number_is_open else ["weights", "means", "scales"]
+        az.plot_trace(data, var_names=traced)
+        az.plot_forest(data, var_names=traced)
+        az.plot_pair(data, var_names=traced if number_is_open else traced[:1])
+        az.plot_ppc(data)
+        az.plot_ppc(data, flatten=["row"])
+        ranks = az.compare({"one": data, "other": for_installed(to_arviz(random_draws(draws.structure, seed=1), X))})
+        assert set(ranks.index) == {"one", "other"}
+        pyplot.close("all")
+
+
+def test_new_rows_have_the_predictive_law(seed):
+    """Each chain has draws of its own; a set is of the size of the data. All rows together: the share of each component, and its mean."""
+    draws = random_draws(covariance_structure("spherical"))
+    tree = to_arviz(draws, X, n_replicates=200, random_state=seed)
+    new = tree["posterior_predictive"]["x"]
+    assert dict(new.sizes) == {"chain": 4, "draw": 50, "row": 40, "feature": 2}
+    places = new["draw"].values
+    assert (places[0], places[-1]) == (0, 59)
+    flat = new.values.reshape(-1, 40, 2)
+    chosen = [draws.mixture(c, s) for c in range(4) for s in places]
+    # Given the draws, means over the rows of a set are independent; a moment of each, in units of its standard error.
+    mean = np.array([m.weights @ m.means for m in chosen])
+    second = np.array(
+        [m.weights @ (m.means[:, :, None] * m.means[:, None, :] + m.covariance_matrices).reshape(3, -1) for m in chosen]
+    )
+    variance = second.reshape(-1, 2, 2) - mean[:, :, None] * mean[:, None, :]
+    off = (flat.mean(axis=1) - mean).sum(axis=0) / np.sqrt(np.einsum("tdd->d", variance) / 40)
+    assert np.abs(off).max() < deviations(3)
+    square = (flat**2).sum(axis=2) - np.einsum("tdd->t", second.reshape(-1, 2, 2))[:, None]
+    assert abs(square.sum() / np.sqrt((square**2).sum())) < deviations(3)
+
+
+def test_how_many_sets_of_new_rows_there_are(monkeypatch):
+    draws = random_draws(covariance_structure("full"))
+
+    def n_sets(**settings):
+        return to_arviz(draws, X, **settings)["posterior_predictive"]["x"].sizes["draw"]
+
+    assert [n_sets(n_replicates=n) for n in (1, 4, 7, 8, 400)] == [1, 1, 1, 2, 60]
+    assert "posterior_predictive" not in to_arviz(draws, X, n_replicates=0)
+    monkeypatch.setattr(arviz, "MOST_REPLICATED", 10 * X.size)
+    assert n_sets() == 2
+    assert to_arviz(draws, X, rows=range(5))["posterior_predictive"]["x"].sizes["row"] == 5
+    with pytest.raises(mx.InvalidParameterError, match=r"n_replicates must be zero or positive; got -1"):
+        to_arviz(draws, X, n_replicates=-1)
+
+
+def test_where_the_number_is_open_components_are_those_of_the_likeliest_number():
+    draws, two = random_draws(covariance_structure("full")), random_draws(covariance_structure("full"), 1, 25)
+    counts = np.random.default_rng(0).integers(2, 4, (4, 60))
+    tree = to_arviz(draws, X, {"n_filled": counts}, components=two)
+    assert set(tree["posterior"].data_vars) == {"weights_by_size", "overall_mean", "overall_scale", "n_filled"}
+    assert dict(tree["components"].sizes)["draw"] == 25
+    np.testing.assert_array_equal(tree["components"]["means"], two.means)
+    np.testing.assert_array_equal(tree["posterior"]["weights_by_size"], -np.sort(-draws.weights, axis=2))
+    one = draws.mixture(1, 7)
+    mean = one.weights @ one.means
+    np.testing.assert_allclose(tree["posterior"]["overall_mean"][1, 7], mean)
+    total = one.weights @ (np.diagonal(one.covariance_matrices, axis1=1, axis2=2) + (one.means - mean) ** 2)
+    np.testing.assert_allclose(tree["posterior"]["overall_scale"][1, 7], np.sqrt(total))
+    with pytest.raises(mx.InvalidParameterError, match="need a number of components"):
+        to_arviz(draws, X, components=two, prior=Prior())
+
+
+def test_draws_from_the_prior_have_the_names_of_the_posterior():
+    tree = to_arviz(random_draws(covariance_structure("diag")), X, prior=Prior())
+    assert set(tree["prior"].data_vars) == set(tree["posterior"].data_vars)
+    assert dict(tree["prior"].sizes)["draw"] == 1000
+    assert np.abs(tree["prior"]["means"].mean()) < 0.2
 
 
 def test_without_the_package_it_stays_a_tree(monkeypatch):
@@ -105,7 +210,7 @@ def test_some_rows_or_none():
     tree = to_arviz(draws, X, rows=[3, 17])
     assert tree["log_likelihood"]["x"]["row"].values.tolist() == [3, 17]
     np.testing.assert_allclose(tree["log_likelihood"]["x"], draws.log_pdfs(X[[3, 17]]))
-    assert list(to_arviz(draws, X, log_likelihood=False).children) == ["posterior", "observed_data"]
+    assert "log_likelihood" not in to_arviz(draws, X, log_likelihood=False)
     whole = loo(draws, X)
     assert loo(draws, X, [3, 17]).elpd == pytest.approx(whole.elpd_i[[3, 17]].sum().item(), abs=0.01)
     for bad in ([40], [-1], [0.5], [[1]]):

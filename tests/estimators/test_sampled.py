@@ -90,7 +90,8 @@ def test_a_seed_repeats_it_and_a_pickle_keeps_it(fitted):
 def test_arviz_reads_it(fitted):
     pytest.importorskip("arviz_base")
     tree = fitted.to_arviz(two_clouds())
-    assert dict(tree["posterior"].sizes) == {"chain": 2, "draw": fitted.n_draws, "component": 2, "feature": 2}
+    sizes = {"chain": 2, "draw": fitted.n_draws, "component": 2, "feature": 2, "rank": 2}
+    assert dict(tree["posterior"].sizes) == sizes
     assert float(fitted.loo(two_clouds()).elpd) == pytest.approx(fitted.score(two_clouds()) * 150, abs=15)
 
 

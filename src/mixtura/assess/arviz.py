@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,11 +18,25 @@ from mixtura.assess.convergence import bulk_size
 from mixtura.assess.diagnostics import checked_statistics
 from mixtura.ground.errors import InvalidParameterError, missing_extra
 from mixtura.ground.linalg import Array
+from mixtura.ground.random import RandomState, as_generator
 from mixtura.model.covariance import CovarianceStructure
-from mixtura.model.draws import Draws
+from mixtura.model.draws import Draws, evenly_spaced
+from mixtura.model.mixture import Mixture
 
 MOST_NUMBERS = 2**28
 """Densities of rows under draws that are kept: 2 GB."""
+MOST_REPLICATED = 2**25
+"""Numbers in rows drawn anew that are kept: 256 MB."""
+N_PRIOR_DRAWS = 1000
+COMPONENTS = "components"
+"""The one group that is not of ArviZ's schema."""
+
+
+class DrawablePrior(Protocol):
+    """A prior of all parameters of a mixture that can be drawn from."""
+
+    def draw(self, n_components: int, structure: CovarianceStructure, rng: np.random.Generator) -> Mixture:
+        """One mixture."""
 
 
 def to_arviz(
@@ -30,15 +44,30 @@ def to_arviz(
     X: ArrayLike,
     statistics: Mapping[str, ArrayLike] | None = None,
     *,
+    components: Draws | None = None,
+    prior: DrawablePrior | None = None,
     rows: ArrayLike | None = None,
     log_likelihood: bool = True,
+    n_replicates: int = 400,
     feature_names: Sequence[str] | None = None,
+    random_state: RandomState = 0,
 ) -> Any:
-    """Draws, what the sampler says of them, pointwise log-likelihood and data as an ``xarray.DataTree``.
+    """All that is known from draws as an ``xarray.DataTree``, for ArviZ.
 
-    Groups: ``posterior`` with ``weights``, ``means`` and ``covariances`` in the shape of the structure, over the dimensions ``component``,
-    ``feature`` and ``other_feature``; ``sample_stats``; ``log_likelihood``, labels summed out, over ``row``; ``observed_data``. Parameters
-    of single components mean something only where labels are straight: pass the draws of a ``Relabelling``.
+    Groups, over the dimensions ``chain`` and ``draw`` and those named here:
+
+    - ``posterior``: ``weights`` (component), ``means`` (component × feature), ``scales``, the standard deviations, and ``covariances`` in
+      the shape of the structure (component × feature × other_feature, or fewer); and what needs no labels: ``weights_by_size`` (rank),
+      ``overall_mean`` and ``overall_scale`` (feature), mean and standard deviations of the mixture as a whole. Parameters of single
+      components mean something only where labels are straight: pass the draws of a ``Relabelling``.
+    - ``components``, where their number differs among draws: the parameters of those draws that have the likeliest number, as one
+      chain. The posterior then has what needs no labels alone, with ``n_filled``.
+    - ``sample_stats``: what the sampler says of each draw.
+    - ``prior``: 1000 draws of the parameters.
+    - ``posterior_predictive``: ``x`` (row × feature), a set of new rows, as many as the data have, under each of some draws, evenly
+      spaced in each chain.
+    - ``log_likelihood``: ``x`` (row), labels summed out.
+    - ``observed_data``: ``x`` (row × feature).
 
     Parameters
     ----------
@@ -47,11 +76,19 @@ def to_arviz(
         The rows that they were inferred from.
     statistics : mapping of str to (C, S) array-like, optional
         Some of ``diagnostics.STATISTICS``.
+    components : Draws, optional
+        Relabelled draws of the likeliest number of components, where the number differs among draws.
+    prior : object with ``draw(n_components, structure, rng)``, optional
+        Such as ``IndependentPrior``; it gives one ``Mixture``. Only where the number of components is known.
     rows : (M,) integer array-like, optional
-        The log-likelihood is that of these rows, which takes ``8·C·S·M`` bytes; of all of them by default.
+        Log-likelihood, new rows and data are of these rows, which takes ``8·C·S·M`` bytes; of all of them by default.
     log_likelihood : bool
         Whether there is such a group.
+    n_replicates : int, default=400
+        Most sets of new rows; fewer where they would take more than 256 MB; none for zero.
     feature_names : sequence of str, optional
+    random_state : None, int, numpy Generator or RandomState, default=0
+        For new rows and draws from the prior.
 
     Returns
     -------
@@ -68,35 +105,105 @@ def to_arviz(
     >>> draws = Draws(covariance_structure("spherical"), np.full((4, 100, 2), 0.5), means, np.ones((4, 100, 2)))
     >>> tree = to_arviz(draws, [[0.0], [4.0], [5.0]])
     >>> list(tree.children)
-    ['posterior', 'log_likelihood', 'observed_data']
-    >>> tree["log_likelihood"]["x"].dims
-    ('chain', 'draw', 'row')
+    ['posterior', 'posterior_predictive', 'log_likelihood', 'observed_data']
+    >>> tree["posterior_predictive"]["x"].sizes
+    Frozen({'chain': 4, 'draw': 100, 'row': 3, 'feature': 1})
     """
     try:
         import arviz_base
     except ImportError as error:
         raise missing_extra("ArviZ containers", "mcmc") from error
     given, data = checked_statistics(draws, statistics), draws.as_rows(X)
-    groups: dict[str, dict[str, Array]] = {
-        "posterior": {"weights": draws.weights, "means": draws.means, "covariances": draws.covariances}
-    }
+    chosen, rng = _chosen(rows, len(data)), as_generator(random_state)
+    groups: dict[str, dict[str, Array]] = {"posterior": _of_components(draws) if components is None else {}}
+    groups["posterior"] |= _of_the_whole(draws)
+    if components is not None:
+        groups[COMPONENTS] = _of_components(components)
+        groups["posterior"] |= {name: given[name] for name in ("n_filled",) if name in given}
     if given:
         groups["sample_stats"] = given
-    chosen = _chosen(rows, len(data))
+    if prior is not None:
+        groups["prior"] = _prior_draws(prior, draws, components, rng)
+    places = _replicated(draws, n_replicates, data[chosen].size)
+    if len(places):
+        groups["posterior_predictive"] = {"x": _new_rows(draws, places, len(chosen), rng)}
     if log_likelihood:
         groups["log_likelihood"] = {"x": _log_pdfs(draws, data[chosen])}
     groups["observed_data"] = {"x": data[chosen]}
     names = list(range(draws.n_features)) if feature_names is None else list(feature_names)
-    return arviz_base.from_dict(
+    tree = arviz_base.from_dict(
         groups,
-        dims={
-            "weights": ["component"],
-            "means": ["component", "feature"],
-            "covariances": _covariance_dimensions(draws.structure),
-            "x": ["row", "feature"],
-        },
-        coords={"component": range(draws.n_components), "feature": names, "other_feature": names, "row": chosen},
+        dims=_dimensions(draws.structure),
+        coords={"feature": names, "other_feature": names, "row": chosen},
+        check_conventions=False,  # which warns of more chains than draws
         attrs={"/": {"inference_library": "mixtura"}},
+    )
+    if len(places):
+        predictive = tree["posterior_predictive"]
+        predictive.dataset = predictive.to_dataset().assign_coords(draw=places)
+    return tree
+
+
+def _dimensions(structure: CovarianceStructure) -> dict[str, list[str]]:
+    return {
+        "weights": ["component"],
+        "means": ["component", "feature"],
+        "scales": [axis for axis in ("component", "feature") if axis in _axes_of_scales(structure)],
+        "covariances": _covariance_dimensions(structure),
+        "weights_by_size": ["rank"],
+        "overall_mean": ["feature"],
+        "overall_scale": ["feature"],
+        "x": ["row", "feature"],
+    }
+
+
+def _axes_of_scales(structure: CovarianceStructure) -> set[str]:
+    """In which directions standard deviations differ."""
+    axes = {"component"} & set(_covariance_dimensions(structure))
+    return axes | {"feature"} if structure.scales_by_feature else axes
+
+
+def _of_components(draws: Draws) -> dict[str, Array]:
+    axes, scales = _axes_of_scales(draws.structure), np.sqrt(draws.variances)
+    scales = scales if "feature" in axes else scales[..., 0]
+    scales = scales if "component" in axes else scales[:, :, 0]
+    return {"weights": draws.weights, "means": draws.means, "scales": scales, "covariances": draws.covariances}
+
+
+def _of_the_whole(draws: Draws) -> dict[str, Array]:
+    """What labels cannot move."""
+    weights = draws.weights[..., None]
+    mean = (weights * draws.means).sum(axis=2)
+    variances = (weights * (draws.variances + (draws.means - mean[:, :, None]) ** 2)).sum(axis=2)
+    by_size = -np.sort(-draws.weights, axis=2)
+    return {"weights_by_size": by_size, "overall_mean": mean, "overall_scale": np.sqrt(variances)}
+
+
+def _prior_draws(
+    prior: DrawablePrior, draws: Draws, components: Draws | None, rng: np.random.Generator
+) -> dict[str, Array]:
+    if components is not None:
+        raise InvalidParameterError("draws from the prior need a number of components; here it differs among draws.")
+    drawn = [prior.draw(draws.n_components, draws.structure, rng) for _ in range(N_PRIOR_DRAWS)]
+    parts = (np.array([[getattr(one, name) for one in drawn]]) for name in ("weights", "means", "covariances"))
+    own = Draws(draws.structure, *parts)
+    return _of_components(own) | _of_the_whole(own)
+
+
+def _replicated(draws: Draws, most: int, size: int) -> NDArray[np.intp]:
+    """Draws of each chain, evenly spaced, under which rows are drawn anew; ``size`` numbers for each."""
+    if most < 0:
+        raise InvalidParameterError(f"n_replicates must be zero or positive; got {most!r}.")
+    n_sets = min(most, max(1, MOST_REPLICATED // size))
+    return evenly_spaced(draws.n_draws, n_sets // draws.n_chains or min(n_sets, 1))
+
+
+def _new_rows(draws: Draws, places: NDArray[np.intp], n_rows: int, rng: np.random.Generator) -> Array:
+    return np.array(
+        [
+            [draws.mixture(c, s).sample(n_rows, random_state=rng)[0] for s in places.tolist()]
+            for c in range(draws.n_chains)
+        ]
     )
 
 
@@ -120,7 +227,10 @@ def for_installed(tree: Any) -> Any:
     import arviz
 
     container: Any = arviz.InferenceData  # whose methods have no types
-    return container.from_datatree(tree)
+    found = container.from_datatree(tree.filter(lambda node: node.name != COMPONENTS))
+    if COMPONENTS in tree.children:
+        found.add_groups({COMPONENTS: tree[COMPONENTS].to_dataset()})  # without a warning that this name is our own
+    return found
 
 
 def loo(draws: Draws, X: ArrayLike, rows: ArrayLike | None = None) -> Any:
@@ -160,7 +270,7 @@ def loo(draws: Draws, X: ArrayLike, rows: ArrayLike | None = None) -> Any:
         import arviz_stats
     except ImportError as error:
         raise missing_extra("Leave-one-out estimates", "mcmc") from error
-    tree = to_arviz(draws, X, rows=rows)
+    tree = to_arviz(draws, X, rows=rows, n_replicates=0)
     total = tree["log_likelihood"]["x"].values.sum(axis=2)
     stats: Any = arviz_stats  # whose types do not name what it exports
     return stats.loo(tree, pointwise=True, reff=bulk_size(total) / total.size)
