@@ -134,25 +134,25 @@ def test_what_users_look_at_can_be_drawn(number_is_open):
 
 
 def test_new_rows_have_the_predictive_law(seed):
-    """Each chain has draws of its own; a set is of the size of the data. All rows together: the share of each component, and its mean."""
+    """A set of the size of the data under each of some draws, which lie far apart: its mean and its squares are those of that draw."""
     draws = random_draws(covariance_structure("spherical"))
-    tree = to_arviz(draws, X, n_replicates=200, random_state=seed)
-    new = tree["posterior_predictive"]["x"]
+    shifts = 3 * np.random.default_rng(5).normal(size=(4, 60, 1, 2))
+    draws = Draws(draws.structure, draws.weights, draws.means + shifts, draws.covariances)
+    new = to_arviz(draws, X, n_replicates=200, random_state=seed)["posterior_predictive"]["x"]
     assert dict(new.sizes) == {"chain": 4, "draw": 50, "row": 40, "feature": 2}
     places = new["draw"].values
     assert (places[0], places[-1]) == (0, 59)
-    flat = new.values.reshape(-1, 40, 2)
     chosen = [draws.mixture(c, s) for c in range(4) for s in places]
-    # Given the draws, means over the rows of a set are independent; a moment of each, in units of its standard error.
     mean = np.array([m.weights @ m.means for m in chosen])
-    second = np.array(
-        [m.weights @ (m.means[:, :, None] * m.means[:, None, :] + m.covariance_matrices).reshape(3, -1) for m in chosen]
-    )
-    variance = second.reshape(-1, 2, 2) - mean[:, :, None] * mean[:, None, :]
-    off = (flat.mean(axis=1) - mean).sum(axis=0) / np.sqrt(np.einsum("tdd->d", variance) / 40)
-    assert np.abs(off).max() < deviations(3)
-    square = (flat**2).sum(axis=2) - np.einsum("tdd->t", second.reshape(-1, 2, 2))[:, None]
-    assert abs(square.sum() / np.sqrt((square**2).sum())) < deviations(3)
+    variance = np.array([m.weights @ (m.variances + m.means**2) for m in chosen]) - mean**2
+    offsets = new.values.reshape(200, 40, 2) - mean[:, None]
+    standard = offsets.mean(axis=1) / np.sqrt(variance / 40)
+    squares = (
+        (offsets**2).mean(axis=1) / variance - 1
+    ).ravel()  # of mean zero, and of a spread that they show themselves
+    off = [*standard.sum(axis=0) / np.sqrt(200), (np.square(standard).sum() - 400) / np.sqrt(800)]
+    off.append(squares.sum() / np.sqrt((squares**2).sum()))
+    assert np.abs(off).max() < deviations(4, 199)
 
 
 def test_how_many_sets_of_new_rows_there_are(monkeypatch):
