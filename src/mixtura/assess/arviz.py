@@ -7,8 +7,12 @@ that, which the others read too.
 
 from __future__ import annotations
 
+import importlib.util
+import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mixtura.assess.convergence import bulk_size
 from mixtura.assess.diagnostics import checked_statistics
-from mixtura.ground.errors import InvalidParameterError, missing_extra
+from mixtura.ground.errors import InvalidParameterError, MissingExtraError, missing_extra
 from mixtura.ground.linalg import Array
 from mixtura.ground.random import RandomState, as_generator
 from mixtura.model.covariance import CovarianceStructure
@@ -28,8 +32,10 @@ MOST_NUMBERS = 2**28
 MOST_REPLICATED = 2**25
 """Numbers in rows drawn anew that are kept: 256 MB."""
 N_PRIOR_DRAWS = 1000
-COMPONENTS = "components"
-"""The one group that is not of ArviZ's schema."""
+ENGINE = "h5netcdf"
+"""What reads and writes NetCDF."""
+COMPONENTS, SLOTS = "components", "slots"
+"""The groups that are not of ArviZ's schema."""
 
 
 class DrawablePrior(Protocol):
@@ -62,6 +68,7 @@ def to_arviz(
       components mean something only where labels are straight: pass the draws of a ``Relabelling``.
     - ``components``, where their number differs among draws: the parameters of those draws that have the likeliest number, as one
       chain. The posterior then has what needs no labels alone, with ``n_filled``.
+    - ``slots``, in that case: the parameters of all draws; those of a component without weight mean nothing.
     - ``sample_stats``: what the sampler says of each draw.
     - ``prior``: 1000 draws of the parameters.
     - ``posterior_predictive``: ``x`` (row × feature), a set of new rows, as many as the data have, under each of some draws, evenly
@@ -118,7 +125,7 @@ def to_arviz(
     groups: dict[str, dict[str, Array]] = {"posterior": _of_components(draws) if components is None else {}}
     groups["posterior"] |= _of_the_whole(draws)
     if components is not None:
-        groups[COMPONENTS] = _of_components(components)
+        groups[COMPONENTS], groups[SLOTS] = _of_components(components), _of_components(draws)
         groups["posterior"] |= {name: given[name] for name in ("n_filled",) if name in given}
     if given:
         groups["sample_stats"] = given
@@ -227,10 +234,54 @@ def for_installed(tree: Any) -> Any:
     import arviz
 
     container: Any = arviz.InferenceData  # whose methods have no types
-    found = container.from_datatree(tree.filter(lambda node: node.name != COMPONENTS))
-    if COMPONENTS in tree.children:
-        found.add_groups({COMPONENTS: tree[COMPONENTS].to_dataset()})  # without a warning that this name is our own
+    found = container.from_datatree(tree.filter(lambda node: node.name not in (COMPONENTS, SLOTS)))
+    ours = {name: tree[name].to_dataset() for name in (COMPONENTS, SLOTS) if name in tree.children}
+    if ours:
+        found.add_groups(ours)  # without a warning that these names are our own
     return found
+
+
+def netcdf_content(tree: Any) -> bytes:
+    """What ``to_arviz`` made as the bytes of a NetCDF file.
+
+    Parameters
+    ----------
+    tree : xarray.DataTree
+
+    Raises
+    ------
+    MissingExtraError
+        Without h5netcdf.
+    """
+    _check_netcdf()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "draws.nc")
+        tree.to_netcdf(path, engine=ENGINE)
+        return path.read_bytes()
+
+
+def read_netcdf(path: str | os.PathLike[str]) -> Any:
+    """An ``xarray.DataTree``, still to be read and to be closed.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Raises
+    ------
+    MissingExtraError
+        Without ArviZ or h5netcdf.
+    """
+    _check_netcdf()
+    import arviz_base
+
+    return arviz_base.convert_to_datatree(os.fspath(path), engine=ENGINE)
+
+
+def _check_netcdf() -> None:
+    if any(importlib.util.find_spec(name) is None for name in ("arviz_base", ENGINE)):
+        error = missing_extra("NetCDF files", "mcmc")
+        raise MissingExtraError(f"{error}; files whose names end in .npz need none")
 
 
 def loo(draws: Draws, X: ArrayLike, rows: ArrayLike | None = None) -> Any:
