@@ -46,7 +46,7 @@ def sound_models() -> tuple[str, ...]:
         "Gibbs sampling",
         fitted.mixture_,
         X,
-        fitted.posterior_.intervals().weights,
+        [end.weights for end in fitted.posterior_.interval()],
         asked=2,
         bound=fitted.lower_bound_,
         verdict="2 chains agree.",

@@ -57,7 +57,7 @@ def test_standard_errors_put_back_what_mean_field_leaves_out():
         2, weight_concentration_prior_type="dirichlet_distribution", tol=1e-7, max_iter=5000, random_state=0
     ).fit(X)
     widened = gm.standard_errors(X)
-    low, high = gm.posterior_.intervals(0.682689).means
+    low, high = (end.means for end in gm.posterior_.interval(0.682689))
     assert (widened.means > 1.2 * 0.5 * (high - low)).all()
     weighted = gm.standard_errors(X, np.ones(600))
     np.testing.assert_allclose(weighted.means, widened.means)

@@ -40,10 +40,12 @@ def said_of(gm, X, sample_weight):
     weights = posterior.weights
     drawn = posterior.draw_parameters(20, rng)
     yield from (gm.lower_bound_, gm.lower_bounds_, gm.weights_, gm.means_, gm.covariances_, gm.precisions_)
-    yield from (gm.score_samples(X), gm.predict_proba(X), posterior.log_pdf(X), *posterior.intervals(n_draws=50))
+    yield from (gm.score_samples(X), gm.predict_proba(X), posterior.log_pdf(X))
+    for belief in (posterior, posterior.before):
+        yield from (part for end in belief.interval(n_draws=50) for part in end)
     yield from (weights.expected_logs, weights.log_expectations, weights.covariance_of_logs, weights.draw_logs(20, rng))
     yield from (drawn.log_weights, drawn.means, drawn.roots, posterior.before.divergence, posterior.divergence)
-    yield from (posterior.before.scorer.constants, *posterior.before.intervals(n_draws=50))
+    yield from (posterior.before.scorer.constants,)
     laws = posterior.structure.variance_laws(
         posterior.structure.as_blocks(posterior.scales), posterior.degrees_of_freedom, X.shape[1]
     )

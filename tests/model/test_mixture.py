@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
+from mixtura.assess.describe import describe
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.model.covariance import STRUCTURES, covariance_structure
 from mixtura.model.mixture import Mixture
@@ -320,3 +321,11 @@ def test_naming_the_columns_gives_a_new_mixture(name):
     np.testing.assert_array_equal(named.log_pdf([[1.0, 2.0]]), mixture.log_pdf([[1.0, 2.0]]))
     with pytest.raises(InvalidParameterError, match="2 columns; got 3"):
         mixture.with_feature_names(["x", "y", "z"])
+
+
+def test_columns_are_called_by_their_names_or_by_their_places():
+    one = Mixture([1.0], [[0.0]], [1.0], "spherical")
+    three = Mixture([1.0], [[0.0, 1.0, 2.0]], [1.0], "spherical")
+    assert (one.column_names, three.column_names) == (("x",), ("x0", "x1", "x2"))
+    assert three.with_feature_names(["a", "b", "c"]).column_names == ("a", "b", "c")
+    assert "x0, x1, x2" in describe(three)

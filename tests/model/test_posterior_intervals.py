@@ -38,9 +38,11 @@ def test_intervals_hold_their_share_of_draws_and_half_of_the_rest_on_each_side(n
     drawn = posterior.draw_parameters(n_draws, rng)
     blocks = posterior.structure.block_from_roots(drawn.roots.reshape(-1, *drawn.roots.shape[2:]))
     variances = posterior.structure.block_variances(blocks, 2).reshape(n_draws, -1, 2)
-    intervals = posterior.intervals(level)
+    interval = posterior.interval(level)
     tail = 0.5 - 0.5 * level
-    for values, (lower, upper) in zip((np.exp(drawn.log_weights), drawn.means, variances), intervals, strict=True):
+    for values, (lower, upper) in zip(
+        (np.exp(drawn.log_weights), drawn.means, variances), zip(*interval, strict=True), strict=True
+    ):
         # Weights of sticks have intervals that are draws' own: their ends are as uncertain as the shares beyond them.
         n_independent = n_draws / 2 if weights == WEIGHTS[1] and values.ndim == 2 else n_draws
         for beyond in (values < lower, values > upper):
@@ -51,7 +53,7 @@ def test_intervals_hold_their_share_of_draws_and_half_of_the_rest_on_each_side(n
 @every_structure
 def test_a_single_draw_follows_the_same_law(name, seed):
     posterior, rng = belief(name), np.random.default_rng(seed + 2)
-    lower, upper = posterior.intervals(0.5).variances
+    lower, upper = (end.covariances for end in posterior.interval(0.5))
     mixtures = [posterior.draw(rng) for _ in range(800)]
     shape = mixtures[0].means.shape
     inside = [(lower < v) & (v < upper) for v in (m.structure.variances(m.covariances, *shape) for m in mixtures)]
@@ -63,7 +65,7 @@ def test_a_single_draw_follows_the_same_law(name, seed):
 
 def test_intervals_by_scipys_laws():
     posterior = belief()
-    weights, means, variances = posterior.intervals(0.9)
+    weights, means, variances = zip(*posterior.interval(0.9), strict=True)
     a, nu = posterior.weights.concentrations, posterior.degrees_of_freedom - 1
     np.testing.assert_allclose(weights, beta(a, a.sum() - a).ppf([[0.05], [0.95]]), rtol=1e-10)
     scales = np.diagonal(posterior.scales, axis1=1, axis2=2)
@@ -176,19 +178,19 @@ def test_pruning_leaves_the_components_with_rows(name, weights):
 
 def test_one_component():
     posterior = belief(n_components=1)
-    np.testing.assert_array_equal(posterior.intervals().weights, np.ones((2, 1)))
+    np.testing.assert_array_equal([end.weights for end in posterior.interval()], np.ones((2, 1)))
     np.testing.assert_array_equal(posterior.mode.weights, [1.0])
 
 
 @pytest.mark.parametrize("level", [0.0, 1.0, -1])
 def test_bad_levels(level):
     with pytest.raises(InvalidParameterError, match="level must lie between 0 and 1"):
-        belief().intervals(level)
+        belief().interval(level)
     with pytest.raises(InvalidParameterError, match="n_draws must be a positive integer"):
-        belief().intervals(n_draws=0)
+        belief().interval(n_draws=0)
 
 
 def test_a_normal_law_in_large_samples():
     rows = np.random.default_rng(8).normal(size=(20_000, 1))
-    lower, upper = mx.BayesianGaussianMixture(1).fit(rows).posterior_.intervals().means[:, 0, 0]
+    lower, upper = (end.means[0, 0] for end in mx.BayesianGaussianMixture(1).fit(rows).posterior_.interval())
     assert upper - lower == pytest.approx(2 * norm.ppf(0.975) * rows.std() / np.sqrt(20_000), rel=1e-3)

@@ -26,6 +26,7 @@ from mixtura.ground.random import RandomState, as_generator
 from mixtura.model.covariance import CovarianceStructure
 from mixtura.model.draws import Draws, evenly_spaced
 from mixtura.model.mixture import Mixture
+from mixtura.model.rows import default_names
 
 MOST_NUMBERS = 2**28
 """Densities of rows under draws that are kept: 2 GB."""
@@ -94,6 +95,7 @@ def to_arviz(
     n_replicates : int, default=400
         Most sets of new rows; fewer where they would take more than 256 MB; none for zero.
     feature_names : sequence of str, optional
+        By default ``x0``, ``x1`` …
     random_state : None, int, numpy Generator or RandomState, default=0
         For new rows and draws from the prior.
 
@@ -137,7 +139,7 @@ def to_arviz(
     if log_likelihood:
         groups["log_likelihood"] = {"x": _log_pdfs(draws, data[chosen])}
     groups["observed_data"] = {"x": data[chosen]}
-    names = list(range(draws.n_features)) if feature_names is None else list(feature_names)
+    names = list(feature_names or default_names(draws.n_features))
     tree = arviz_base.from_dict(
         groups,
         dims=_dimensions(draws.structure),

@@ -20,7 +20,6 @@ from mixtura.ground.errors import ModelFileError
 from mixtura.ground.linalg import Array
 from mixtura.ground.text import printable
 from mixtura.model.mixture import Mixture
-from mixtura.model.rows import default_names
 
 WIDTH = 100
 MATRIX_FEATURES = 6
@@ -482,7 +481,7 @@ def _matrix_rows(names: Sequence[str], matrix: Array) -> list[list[str]]:
 
 
 def _feature_names(mixture: Mixture) -> tuple[str, ...]:
-    return tuple(map(printable, mixture.feature_names or default_names(mixture.n_features)))
+    return tuple(map(printable, mixture.column_names))
 
 
 # ---- numbers and layout --------------------------------------------------------------------------------------------------------

@@ -31,11 +31,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linear_sum_assignment
 
 from mixtura.assess.alignment import component_distances
-from mixtura.assess.standard_errors import Interval, Parameters
 from mixtura.ground.errors import InvalidParameterError, MixturaError
 from mixtura.ground.linalg import Array
 from mixtura.model.draws import Draws, evenly_spaced
 from mixtura.model.mixture import Mixture
+from mixtura.model.parameters import Interval, Parameters, central
 from mixtura.model.scorer import normalise
 
 MOST_ROWS = 2000
@@ -119,10 +119,9 @@ class Relabelling:
         level : float
             Between 0 and 1.
         """
-        if not 0 < level < 1:
-            raise InvalidParameterError(f"level must lie between 0 and 1; got {level!r}.")
+        ends = central(level)
         self.check()
-        draws, ends = self.draws, [0.5 - level / 2, 0.5 + level / 2]
+        draws = self.draws
         each = (np.quantile(values, ends, axis=(0, 1)) for values in (draws.weights, draws.means, draws.covariances))
         lower, upper = zip(*each, strict=True)
         return Interval(Parameters(*lower), Parameters(*upper))

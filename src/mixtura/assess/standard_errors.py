@@ -17,7 +17,6 @@ whose product ``V Vᵀ`` is the covariance of the estimates.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -31,24 +30,10 @@ from mixtura.ground.linalg import Array, read_only
 from mixtura.ground.random import RandomState, as_generator
 from mixtura.model.coordinates import Coordinates
 from mixtura.model.mixture import Mixture
+from mixtura.model.parameters import Interval, Parameters, central
 from mixtura.model.rows import carrying_rows
 
 METHODS = ("observed", "sandwich", "bootstrap")
-
-
-class Parameters(NamedTuple):
-    """One number for each weight ``(K,)``, mean ``(K, D)`` and entry of the covariances (in the shape of the structure)."""
-
-    weights: Array
-    means: Array
-    covariances: Array
-
-
-class Interval(NamedTuple):
-    """Both ends."""
-
-    lower: Parameters
-    upper: Parameters
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,11 +93,8 @@ class StandardErrors:
         level : float
             Between 0 and 1.
         """
-        if not 0 < level < 1:
-            raise InvalidParameterError(f"level must lie between 0 and 1; got {level!r}.")
-        width = float(ndtri(0.5 + level / 2))
-        lower, upper = (self._moved(sign * width) for sign in (-1, 1))
-        return Interval(lower, upper)
+        width = float(ndtri(central(level)[1]))
+        return Interval(self._moved(-width), self._moved(width))
 
     def _moved(self, by: float) -> Parameters:
         """The estimate moved by so many standard errors, on the scale of each parameter."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mixtura.cli.tables import Table
     from mixtura.ground.linalg import Array
     from mixtura.model.mixture import Mixture
+    from mixtura.model.parameters import Interval
 
 POSTERIORS = {
     "cavi": "variational Bayes by coordinate ascent",
@@ -67,13 +68,11 @@ def _variational(table: Table, solver: str, sizes: range, how: dict[str, Any]) -
         "stopped": stop.sentence,
         "iterations": fitted.n_iter_ if solver == "cavi" else None,  # the sentence of the other one counts batches
     }
-    return posterior.pruned(), posterior.intervals().weights[:, filled], found
+    return posterior.pruned(), weight_ends(posterior.interval())[:, filled], found
 
 
 def _sampled(table: Table, solver: str, sizes: range, how: dict[str, Any]) -> Found:
     """The same of draws."""
-    import numpy as np
-
     from mixtura.estimators.sampled import SampledGaussianMixture
     from mixtura.estimators.samplers import Gibbs, Nuts
     from mixtura.inference.telescoping import ComponentCountLaw
@@ -97,8 +96,14 @@ def _sampled(table: Table, solver: str, sizes: range, how: dict[str, Any]) -> Fo
             f"the components of the draws cannot be told apart (labels fail in {chains.relabelling.failure_rate:.0%}), so there is no "
             f"model to keep. {chains.diagnostics.verdict} Try fewer components."
         )
-    ends = chains.relabelling.interval()
-    return chains.point, np.stack([ends.lower.weights, ends.upper.weights]), found
+    return chains.point, weight_ends(chains.relabelling.interval()), found
+
+
+def weight_ends(interval: Interval) -> Array:
+    """Lower and upper ends of the weights, ``(2, K)``."""
+    import numpy as np
+
+    return np.stack([end.weights for end in interval])
 
 
 def largest_first(mixture: Mixture) -> Mixture:

@@ -35,11 +35,10 @@ def sample(model: str, n: int, seed: int, labels: bool, out: str | None) -> None
       mixtura sample faithful.mixture.json 10 --labels --seed 7
     """
     from mixtura.estimators.progress import waiting
-    from mixtura.model.rows import default_names
 
     target = check_rows(out, [model])
     mixture = read_model(model).mixture
-    names = mixture.feature_names or default_names(mixture.n_features)
+    names = mixture.column_names
     with waiting("Drawing rows"):
         rows, drawn = mixture.sample(n, seed)
     write_rows([*names, *[_free_name(names)] * labels], _lists(rows, drawn if labels else None), target)

@@ -16,7 +16,7 @@ from mixtura.ground.random import RandomState, as_generator
 from mixtura.ground.text import is_encodable
 from mixtura.model.covariance import CovarianceStructure, covariance_structure
 from mixtura.model.covariance.structure import check_natural_shape
-from mixtura.model.rows import as_rows, as_weights
+from mixtura.model.rows import as_rows, as_weights, default_names
 from mixtura.model.scorer import Scorer, normalise
 
 
@@ -174,6 +174,11 @@ class Mixture:
     def covariance_type(self) -> str:
         """Name of the covariance structure."""
         return self.structure.name
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """What the columns are called: the feature names, or ``x0``, ``x1`` … (``x`` where there is one)."""
+        return self.feature_names or default_names(self.n_features)
 
     @property
     def n_parameters(self) -> int:

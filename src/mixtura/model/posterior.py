@@ -22,6 +22,7 @@ from mixtura.ground.special import LARGEST, log_ratio, student_quantiles
 from mixtura.model.covariance.structure import SharedBlocks
 from mixtura.model.mixture import Mixture
 from mixtura.model.moments import Moments
+from mixtura.model.parameters import Interval, Parameters, central
 from mixtura.model.prior import NormalInverseWishart
 from mixtura.model.rows import as_rows
 from mixtura.model.scorer import LOG_2_PI, Scorer, normalise
@@ -33,14 +34,6 @@ if TYPE_CHECKING:
 
 LEAST_CONSTANT = -1e15
 """In a score. A component with this is given no row, as with less; what a sweep in float32 puts right is in proportion to it."""
-
-
-class Intervals(NamedTuple):
-    """Lower and upper ends for weights ``(2, K)``, means ``(2, K, D)`` and variances of the features ``(2, K, D)``."""
-
-    weights: Array
-    means: Array
-    variances: Array
 
 
 class Drawn(NamedTuple):
@@ -317,8 +310,8 @@ class Posterior:
         modal = self.structure.modal_blocks(blocks, self.degrees_of_freedom, n_means, self.n_features)
         return Mixture(self.weights.mode, self.means, self.structure.as_natural(modal), self.structure.name)
 
-    def intervals(self, level: float = 0.95, *, n_draws: int = 4000, random_state: RandomState = 0) -> Intervals:
-        """Central credible intervals of the weights, the means, and the variances of the features.
+    def interval(self, level: float = 0.95, *, n_draws: int = 4000, random_state: RandomState = 0) -> Interval:
+        """Both ends of the central credible interval of each weight, mean, and variance of a feature.
 
         They follow from the exact marginal laws: Student's t for means, inverse gamma for variances, beta for Dirichlet weights. The
         weights of a stick-breaking law have no formula and are drawn. All are about one labelling of the components, and as narrow as
@@ -338,15 +331,13 @@ class Posterior:
         >>> import numpy as np
         >>> import mixtura as mx
         >>> X = np.random.default_rng(0).normal(3, 2, size=(1000, 1))
-        >>> lower, upper = mx.BayesianGaussianMixture(1).fit(X).posterior_.intervals().means
-        >>> bool(lower[0, 0] < 3 < upper[0, 0]), float((upper - lower)[0, 0].round(2))
+        >>> lower, upper = mx.BayesianGaussianMixture(1).fit(X).posterior_.interval()
+        >>> bool(lower.means[0, 0] < 3 < upper.means[0, 0]), float((upper.means - lower.means)[0, 0].round(2))
         (True, 0.24)
         """
-        if not 0 < level < 1:
-            raise InvalidParameterError(f"level must lie between 0 and 1; got {level!r}.")
+        ends = central(level)
         if not isinstance(n_draws, int | np.integer) or n_draws < 1:
             raise InvalidParameterError(f"n_draws must be a positive integer; got {n_draws!r}.")
-        ends = np.array([0.5 - 0.5 * level, 0.5 + 0.5 * level])
         blocks = self.structure.as_blocks(self.scales)
         laws = self.structure.variance_laws(blocks, self.degrees_of_freedom, self.n_features)
         degrees, scales = (self._per_component(part) for part in laws)
@@ -357,7 +348,9 @@ class Posterior:
             means = self.means + student_quantiles(degrees[:, None], ends[:, None, None]) * spreads
             variances = 0.5 * scales / gammaincinv(0.5 * degrees[:, None], ends[::-1, None, None])
         weights = self.weights.quantiles(ends, int(n_draws), as_generator(random_state))
-        return Intervals(weights, np.clip(means, -LARGEST, LARGEST), np.minimum(variances, LARGEST))
+        each = (weights, np.clip(means, -LARGEST, LARGEST), np.minimum(variances, LARGEST))
+        lower, upper = zip(*each, strict=True)
+        return Interval(Parameters(*lower), Parameters(*upper))
 
     def draw(self, rng: np.random.Generator) -> Mixture:
         """A mixture drawn from the belief."""

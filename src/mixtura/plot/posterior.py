@@ -12,6 +12,7 @@ from mixtura.estimators.record import DrawsFit, StreamFit, VariationalFit
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.model.mixture import Mixture
+from mixtura.model.parameters import central
 from mixtura.model.posterior import Posterior
 from mixtura.plot.clusters import most_telling
 from mixtura.plot.contours import draw_histogram, draw_rug, finish_curve
@@ -67,8 +68,7 @@ def predictive(
     """
     from mixtura.plot._matplotlib import new_row
 
-    if not 0 < level < 1:
-        raise InvalidParameterError(f"level must lie between 0 and 1; got {level!r}.")
+    ends = central(level)
     mixture, draws = mixture_of(model), posterior_draws(model, BAND_DRAWS)
     names = feature_names(mixture, X)
     kept = most_telling(mixture) if features is None else feature_indices(features, names)
@@ -84,7 +84,7 @@ def predictive(
             draw_histogram(axes, own)
             draw_rug(axes, own, INK)
         places = grid_along(marginal(mixture, [j]), 0, limits)
-        _draw_band(axes, places, np.stack([marginal(m, [j]).pdf(places[:, None]) for m in draws]), level)
+        _draw_band(axes, places, np.stack([marginal(m, [j]).pdf(places[:, None]) for m in draws]), ends)
         finish_curve(axes, limits, names[j])
     panels[0].legend(frameon=False, fontsize="small")
     for axes in panels[1:]:
@@ -92,10 +92,12 @@ def predictive(
     return panels[0] if len(panels) == 1 else panels
 
 
-def _draw_band(axes: Axes, places: Array, densities: Array, level: float) -> None:
-    low, high = np.quantile(densities, [0.5 - level / 2, 0.5 + level / 2], axis=0)
+def _draw_band(axes: Axes, places: Array, densities: Array, ends: Array) -> None:
+    low, high = np.quantile(densities, ends, axis=0)
     colour = tuple(PALETTE[0])
-    axes.fill_between(places, low, high, color=colour, alpha=0.25, linewidth=0, label=f"{100 * level:g} % of draws")
+    axes.fill_between(
+        places, low, high, color=colour, alpha=0.25, linewidth=0, label=f"{100 * np.ptp(ends):g} % of draws"
+    )
     for density in densities[:: max(1, len(densities) // FAINT_DRAWS)]:
         axes.plot(places, density, color=colour, alpha=0.15, linewidth=0.7)
     axes.plot(places, densities.mean(axis=0), color=INK, linewidth=2, label="predictive")
@@ -125,12 +127,11 @@ def weights(model: Any, *, level: float = 0.95, ax: Axes | None = None) -> Axes:
     """
     from mixtura.plot._matplotlib import new_row
 
-    if not 0 < level < 1:
-        raise InvalidParameterError(f"level must lie between 0 and 1; got {level!r}.")
+    ends = central(level)
     drawn = _weight_draws(model)
     means = drawn.mean(axis=0)
     order = np.argsort(-means, kind="stable")
-    low, high = np.quantile(drawn, [0.5 - level / 2, 0.5 + level / 2], axis=0)[:, order]
+    low, high = np.quantile(drawn, ends, axis=0)[:, order]
     holds_rows = _filled(model, drawn)[order]
     colours = component_colours(len(order))[order]
     axes = new_row(1, max(4.0, 0.55 * len(order) + 1.6), 4.0)[0] if ax is None else ax

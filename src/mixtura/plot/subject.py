@@ -15,7 +15,7 @@ from mixtura.ground.linalg import Array
 from mixtura.ground.text import printable
 from mixtura.inference.loop import Run
 from mixtura.model.mixture import Mixture
-from mixtura.model.rows import carrying_rows, default_names
+from mixtura.model.rows import carrying_rows
 
 Feature = int | str
 
@@ -63,12 +63,9 @@ def thinned(n_rows: int, most: int) -> NDArray[np.intp]:
 
 def feature_names(mixture: Mixture, X: object = None) -> tuple[str, ...]:
     """Names of the columns: the mixture's, a data frame's, or ``x0 … x(D−1)``."""
-    if mixture.feature_names is not None:
-        return mixture.feature_names
     columns = list(getattr(X, "columns", ()))
-    if len(columns) == mixture.n_features and all(isinstance(column, str) for column in columns):
-        return tuple(columns)
-    return default_names(mixture.n_features)
+    is_named = len(columns) == mixture.n_features and all(isinstance(column, str) for column in columns)
+    return tuple(columns) if mixture.feature_names is None and is_named else mixture.column_names
 
 
 def label_of(name: str) -> str:
