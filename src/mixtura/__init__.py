@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mixtura import plot
+    from mixtura.assess.draws_file import load_draws
     from mixtura.estimators.bayesian import BayesianGaussianMixture
     from mixtura.estimators.gaussian_mixture import GaussianMixture
     from mixtura.estimators.sampled import SampledGaussianMixture
@@ -64,6 +65,7 @@ __all__ = [
     "SemiConjugateComponents",
     "Svi",
     "__version__",
+    "load_draws",
     "plot",
 ]
 
@@ -77,6 +79,7 @@ _HOME = {
     "Nuts": "mixtura.estimators.samplers",
     "Svi": "mixtura.inference.variational_solvers",
     "Mixture": "mixtura.model.mixture",
+    "load_draws": "mixtura.assess.draws_file",
     "NormalInverseWishart": "mixtura.model.prior",
     "ComponentCountLaw": "mixtura.inference.telescoping",
     "HalfCauchy": "mixtura.model.scale_laws",

@@ -286,6 +286,16 @@ class DrawsFit:
     def converged(self) -> bool:
         return self.chains.diagnostics.sound
 
+    @property
+    def components(self) -> Draws | None:
+        """Draws that single components are summarised from, where those are not all of them and labels are straight."""
+        chains = self.chains
+        return (
+            None
+            if chains.relabelling.draws is chains.draws or not chains.labels_are_straight
+            else chains.relabelling.draws
+        )
+
     @cached_property
     def belief(self) -> SampledBelief:
         chains = self.chains

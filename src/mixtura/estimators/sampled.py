@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from numbers import Integral
 from typing import Any, ClassVar, Self
@@ -15,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from mixtura.assess.bridge_sampling import bridge_sampling
 from mixtura.assess.coclustering import coclustering
+from mixtura.assess.draws_file import save_draws
 from mixtura.assess.mode_sampling import mode_sampling
 from mixtura.assess.partitions import Partition, estimate_partition
 from mixtura.assess.relabelling import METHODS
@@ -274,9 +276,11 @@ class SampledGaussianMixture(FittedMixture, BaseEstimator):
         return estimate_partition(self.coclustering(X), loss)
 
     def to_arviz(self, X: ArrayLike, *, rows: ArrayLike | None = None, log_likelihood: bool = True) -> Any:
-        """The draws as the installed ArviZ reads them, with posterior, sample_stats, log_likelihood and observed_data.
+        """The draws as the installed ArviZ reads them.
 
-        That is an ``arviz.InferenceData`` where the package ``arviz`` is installed and before 1.0, and else an ``xarray.DataTree``.
+        With posterior, prior (where the number of components is known), posterior_predictive, sample_stats, log_likelihood and
+        observed_data: an ``arviz.InferenceData`` where the package ``arviz`` is installed and before 1.0, and else an
+        ``xarray.DataTree``.
 
         Parameters
         ----------
@@ -295,16 +299,39 @@ class SampledGaussianMixture(FittedMixture, BaseEstimator):
         check_is_fitted(self, "weights_")
         from mixtura.assess.arviz import for_installed, to_arviz
 
-        names = getattr(self, "feature_names_in_", None)
-        tree = to_arviz(
-            self.record_.chains.draws,
-            self._rows(X),
-            self.record_.chains.statistics,
-            rows=rows,
-            log_likelihood=log_likelihood,
-            feature_names=None if names is None else list(names),
-        )
-        return for_installed(tree)
+        settings = {**self._draws_settings(), "rows": rows, "log_likelihood": log_likelihood}
+        return for_installed(to_arviz(self.draws_, self._rows(X), **settings))
+
+    def save_draws(self, path: str | os.PathLike[str], X: ArrayLike) -> None:
+        """Write the draws to a file, whole or not at all; ``mx.load_draws`` reads it.
+
+        Parameters
+        ----------
+        path : path-like
+            Ends in ``.nc``, for NetCDF with all that ``to_arviz`` has, which needs the extra ``mcmc``, or in ``.npz``, for the draws
+            alone.
+        X : (N, D) array-like
+            The rows of the fit.
+
+        Raises
+        ------
+        InvalidParameterError
+            If the name ends in something else.
+        MissingExtraError
+            For NetCDF, without ArviZ or h5netcdf.
+        """
+        check_is_fitted(self, "weights_")
+        save_draws(path, self.draws_, self._rows(X), **self._draws_settings())
+
+    def _draws_settings(self) -> dict[str, Any]:
+        """What ArviZ and files want to know beside draws and rows."""
+        record, names = self.record_, getattr(self, "feature_names_in_", None)
+        return {
+            "statistics": record.chains.statistics,
+            "components": record.components,
+            "prior": record.log_prior if hasattr(record.log_prior, "draw") else None,
+            "feature_names": None if names is None else list(names),
+        }
 
     def loo(self, X: ArrayLike, *, rows: ArrayLike | None = None) -> Any:
         """Expected log predictive density of rows left out one by one (PSIS-LOO), by ArviZ.

@@ -213,6 +213,8 @@ class Gibbs(Settings):
             n_filled=run.n_filled,
             n_is_known=known,
             n_components_prior=partition.n_filled_prior(what.source.n_rows),
+            n_begun=[start.n_components for start in starts],
+            accepted=None if moves is None else run.accepted.tolist(),
         )
         prior = components.prior if isinstance(components, ConjugateComponents) else components
         return Outcome(chains, prior, _log_prior(components, partition) if known else None)
