@@ -111,7 +111,7 @@ def test_rows_without_weight_are_left_out_and_one_must_be_left():
     np.testing.assert_array_equal(carried, [1, 2, 0.5, 1])
     assert carrying_rows(ROWS.astype(np.float32), None)[0].dtype == np.float32
     for nothing in ((ROWS, np.zeros(8)), (np.empty((0, 2)), None)):
-        with pytest.raises(mx.DataError, match="X must hold rows of positive weight"):
+        with pytest.raises(mx.DataError, match=r"X must hold at least one row.*; there are none"):
             carrying_rows(*nothing)
     with pytest.raises(mx.DataError, match=r"X must have shape \(N, D\); got \(3, 0\)"):
         carrying_rows(np.empty((3, 0)), None)

@@ -6,7 +6,8 @@ from scipy.special import logsumexp
 
 import mixtura as mx
 from mixtura.model.covariance import STRUCTURES, covariance_structure
-from mixtura.model.draws import Draws, evenly_spaced
+from mixtura.model.draws import Draws
+from mixtura.model.rows import evenly_spaced
 
 every_structure = pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s: s.name)
 

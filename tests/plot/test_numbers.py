@@ -199,7 +199,9 @@ def test_frames_keep_both_ends_and_their_number(n, most):
 def test_rows_are_checked():
     assert all_rows(np.zeros((2, 1), dtype=np.float32), LINE).dtype == np.float32
     assert all_rows([[1], [2]], LINE).dtype == np.float64
-    for wrong in (np.zeros(3), np.zeros((3, 2)), np.zeros((0, 1))):
+    with pytest.raises(DataError, match="at least one row; there are none"):
+        all_rows(np.zeros((0, 1)), LINE)
+    for wrong in (np.zeros(3), np.zeros((3, 2))):
         with pytest.raises(DataError, match=r"\(N, 1\)"):
             all_rows(wrong, LINE)
     with pytest.raises(DataError, match="row 1, column 0"):

@@ -24,9 +24,9 @@ from mixtura.ground.errors import InvalidParameterError, MissingExtraError, miss
 from mixtura.ground.linalg import Array
 from mixtura.ground.random import RandomState, as_generator
 from mixtura.model.covariance import CovarianceStructure
-from mixtura.model.draws import Draws, evenly_spaced
+from mixtura.model.draws import Draws
 from mixtura.model.mixture import Mixture
-from mixtura.model.rows import default_names
+from mixtura.model.rows import default_names, evenly_spaced
 
 MOST_NUMBERS = 2**28
 """Densities of rows under draws that are kept: 2 GB."""

@@ -20,8 +20,9 @@ from mixtura.assess.partition_mixture import partition_mixture
 from mixtura.assess.partitions import Partition, estimate_partition
 from mixtura.assess.relabelling import LARGEST_FAILURE_RATE, Relabelling, relabel
 from mixtura.ground.linalg import Array
-from mixtura.model.draws import Draws, evenly_spaced
+from mixtura.model.draws import Draws
 from mixtura.model.mixture import Mixture
+from mixtura.model.rows import evenly_spaced
 
 MOST_PARTITIONED = 1000
 """Rows, evenly spaced, of which a partition is estimated."""

@@ -26,7 +26,8 @@ from mixtura.assess.convergence import bulk_size, energy_fractions, mean_error, 
 from mixtura.data.array import ArraySource
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array, outer
-from mixtura.model.draws import Draws, evenly_spaced
+from mixtura.model.draws import Draws
+from mixtura.model.rows import evenly_spaced
 from mixtura.sweep import Sweep
 
 LARGEST_R_HAT = 1.01

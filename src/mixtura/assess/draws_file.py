@@ -24,7 +24,8 @@ from mixtura.ground.errors import DataError, InvalidParameterError
 from mixtura.ground.files import atomic_path
 from mixtura.ground.text import printable
 from mixtura.model.covariance import covariance_structure
-from mixtura.model.draws import Draws, evenly_spaced
+from mixtura.model.draws import Draws
+from mixtura.model.rows import evenly_spaced
 
 FORMAT = "mixtura.draws"
 VERSION = 1

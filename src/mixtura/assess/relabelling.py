@@ -33,9 +33,10 @@ from scipy.optimize import linear_sum_assignment
 from mixtura.assess.alignment import component_distances
 from mixtura.ground.errors import InvalidParameterError, MixturaError
 from mixtura.ground.linalg import Array
-from mixtura.model.draws import Draws, evenly_spaced
+from mixtura.model.draws import Draws
 from mixtura.model.mixture import Mixture
 from mixtura.model.parameters import Interval, Parameters, central
+from mixtura.model.rows import evenly_spaced
 from mixtura.model.scorer import normalise
 
 MOST_ROWS = 2000

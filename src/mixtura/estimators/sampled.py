@@ -35,10 +35,10 @@ from mixtura.inference.seeding import seeding_sample
 from mixtura.inference.telescoping import ComponentCountLaw
 from mixtura.model.covariance import covariance_structure
 from mixtura.model.covariance.structure import SharedBlocks
-from mixtura.model.draws import evenly_spaced
 from mixtura.model.evidence import LogEvidence
 from mixtura.model.independent_prior import IndependentPrior
 from mixtura.model.prior import NormalInverseWishart
+from mixtura.model.rows import evenly_spaced
 from mixtura.model.semi_conjugate import SemiConjugateComponents
 
 MOST_COCLUSTERED = 2000

@@ -20,6 +20,7 @@ from mixtura.inference.penalty import Penalty
 from mixtura.inference.steps import extent
 from mixtura.model.coordinates import Coordinates
 from mixtura.model.mixture import Mixture
+from mixtura.model.rows import evenly_spaced
 from mixtura.sweep import Sweep
 
 SAMPLE_ROWS = 5000
@@ -67,8 +68,10 @@ class Certificate:
 
 def thinned(source: ArraySource) -> ArraySource:
     """At most 5000 rows, evenly spaced."""
-    step = -(-source.n_rows // SAMPLE_ROWS)
-    return ArraySource(source.rows[::step], None if source.weights is None else source.weights[::step])
+    if source.n_rows <= SAMPLE_ROWS:
+        return source
+    kept = evenly_spaced(source.n_rows, SAMPLE_ROWS)
+    return ArraySource(source.rows[kept], None if source.weights is None else source.weights[kept])
 
 
 def certify(mixture: Mixture, remaining: float, source: ArraySource, penalty: Penalty | None = None) -> Certificate:

@@ -25,6 +25,7 @@ from mixtura.model.components import ComponentPrior, Components, select
 from mixtura.model.draws import Draws
 from mixtura.model.mixture import Mixture
 from mixtura.model.moments import Moments
+from mixtura.model.rows import evenly_spaced
 from mixtura.model.scorer import Scorer
 from mixtura.sweep import Sampled, Sweep, Swept
 
@@ -268,8 +269,7 @@ def _check(
 
 def _label_rows(n_rows: int, n_draws: int) -> NDArray[np.intp]:
     """All rows, or as many, evenly spaced, as have room."""
-    n_kept = min(n_rows, max(1, MOST_LABELS // n_draws))
-    return np.unique(np.linspace(0, n_rows - 1, n_kept).astype(np.intp))
+    return evenly_spaced(n_rows, max(1, MOST_LABELS // n_draws))
 
 
 def _chain(sampler: Gibbs, start: Mixture, source: ArraySource, rng: np.random.Generator) -> _Chain:

@@ -14,7 +14,7 @@ from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.model.covariance import CovarianceStructure
 from mixtura.model.mixture import Mixture
-from mixtura.model.rows import as_rows
+from mixtura.model.rows import as_rows, evenly_spaced
 from mixtura.model.scorer import Scorer, normalise
 
 NUMBERS = 2**18
@@ -244,11 +244,6 @@ class Draws:
                 normalise(log_joint)
                 total[block] += log_joint.sum(axis=0).T
         return total / len(self)
-
-
-def evenly_spaced(total: int, most: int) -> NDArray[np.intp]:
-    """At most so many of ``0 … total − 1``, from end to end."""
-    return np.linspace(0, total - 1, min(most, total)).astype(np.intp)
 
 
 def row_blocks(n_rows: int) -> Iterator[slice]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from mixtura.ground.errors import DataError
 from mixtura.ground.linalg import Array
@@ -96,8 +96,14 @@ def carrying_rows(
     if weights is not None and not weights.all():
         rows, weights = rows[weights > 0], weights[weights > 0]
     if not len(rows):
-        raise DataError("X must hold rows of positive weight; there are none.")
+        carrying = "" if weights is None else " of positive weight"
+        raise DataError(f"X must hold at least one row{carrying}; there are none.")
     return rows, weights
+
+
+def evenly_spaced(total: int, most: int) -> NDArray[np.intp]:
+    """At most so many of ``0 … total − 1``, from end to end."""
+    return np.linspace(0, total - 1, min(most, total)).astype(np.intp)
 
 
 def default_names(n_features: int) -> tuple[str, ...]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from mixtura.assess.criteria import CRITERIA
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.plot.palette import INK, MARKERS, component_colours
 
 if TYPE_CHECKING:
     from mixtura.plot._matplotlib import Axes
-
-CRITERIA = ("bic", "aic", "icl")
 
 
 def criterion(search: Any, *, criterion: str = "bic", ax: Axes | None = None) -> Axes:

@@ -53,7 +53,7 @@ def all_rows(X: ArrayLike, mixture: Mixture) -> Array:
 
 
 def thinned(n_rows: int, most: int) -> NDArray[np.intp]:
-    """Indices of at most ``most`` rows, always the same ones, in order."""
+    """Indices of at most ``most`` rows, always the same ones, in order: drawn, since evenly spaced ones may be one group of many."""
     if most < 1:
         raise InvalidParameterError(f"max_points must be a positive integer; got {most!r}.")
     if n_rows <= most:
