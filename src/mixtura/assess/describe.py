@@ -8,20 +8,30 @@ from __future__ import annotations
 
 import math
 import textwrap
-import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from mixtura.assess.layout import (
+    WIDTH,
+    aligned,
+    count,
+    four_digits,
+    in_columns,
+    labelled,
+    often,
+    short_name,
+    side_by_side,
+    wrapped,
+)
 from mixtura.assess.search import Candidate, Search
 from mixtura.ground.errors import ModelFileError
 from mixtura.ground.linalg import Array
 from mixtura.ground.text import printable
 from mixtura.model.mixture import Mixture
 
-WIDTH = 100
 MATRIX_FEATURES = 6
 """Up to this many columns, covariances are shown as matrices."""
 MOST_ROWS = 12
@@ -30,7 +40,6 @@ UNBROKEN = "\N{NO-BREAK SPACE}"
 MOST_OPTIMA = 5
 LEAST_SHARE = 0.005
 """Numbers of components less probable than this are not mentioned."""
-NAME_WIDTH = 18
 NAME_WIDTH_IN_MATRIX = 12
 
 SHAPES = {
@@ -274,14 +283,14 @@ def _model(mixture: Mixture, facts: Facts, width: int) -> str:
     entries = [
         (
             "Model",
-            f"{_count(mixture.n_components, 'component')} in {_count(mixture.n_features, 'column')}, "
+            f"{count(mixture.n_components, 'component')} in {count(mixture.n_features, 'column')}, "
             f"covariance {structure.name} ({structure.code})",
         )
     ]
     if structure.code in SHAPES:
         entries.append(("", SHAPES[structure.code]))
     if facts.get("data") is not None or facts.get("rows") is not None:
-        rows = _count(facts["rows"], "row") if facts.get("rows") is not None else ""
+        rows = count(facts["rows"], "row") if facts.get("rows") is not None else ""
         entries.append(("Data", ", ".join(filter(None, [facts.get("data"), rows]))))
     entries.append(("Columns", ", ".join(_feature_names(mixture))))
     if facts.get("left_out"):
@@ -297,7 +306,7 @@ def _model(mixture: Mixture, facts: Facts, width: int) -> str:
     if facts.get("posterior"):
         entries += _posterior(mixture, facts["posterior"])
     if facts.get("stopped"):
-        steps = "" if facts["iterations"] is None else f", after {_count(facts['iterations'], 'iteration')}"
+        steps = "" if facts["iterations"] is None else f", after {count(facts['iterations'], 'iteration')}"
         entries.append(("Stopped", facts["stopped"] + steps))
     if facts.get("optima") and mixture.n_components > 1:
         entries.append(("Starts", _starts(facts)))
@@ -305,11 +314,11 @@ def _model(mixture: Mixture, facts: Facts, width: int) -> str:
         entries.append(("Certificate", facts["certificate"]))
     if facts.get("held_at_floor"):
         entries.append(("Warning", _held(facts["held_at_floor"])))
-    return "\n".join(_lines(label, text, width) for label, text in entries)
+    return "\n".join(labelled(label, text, width) for label, text in entries)
 
 
 def _posterior(mixture: Mixture, found: Facts) -> list[Entry]:
-    held = f"{mixture.n_components} of at most {_count(found['asked'], 'component')} hold rows"
+    held = f"{mixture.n_components} of at most {count(found['asked'], 'component')} hold rows"
     entries = [("Posterior", f"{found['method']}; {held}")]
     if found["bound"] is not None:
         entries.append(("Lower bound", f"{found['bound']:.3f} (of the log evidence)"))
@@ -324,7 +333,7 @@ def _posterior(mixture: Mixture, found: Facts) -> list[Entry]:
 
 def _held(sentences: Sequence[str]) -> str:
     first, more = sentences[0], len(sentences) - 1
-    others = f", and so did {_count(more, 'other component')}" if more else ""
+    others = f", and so did {count(more, 'other component')}" if more else ""
     return (
         f"{first}{others}. The floor on the variances holds it there, as is right where a column has few values. Otherwise do not "
         "trust this model: try fewer components, leave out redundant columns, or set another floor (reg_covar)."
@@ -342,8 +351,8 @@ def _starts(facts: Facts) -> str:
         return "1 start only, so other optima may have been missed"
     if len(optima) == 1:
         ((bound, times),) = optima
-        return f"{runs}, {lost}; one optimum, log-likelihood {bound:.3f}, reached {_times(times)}"
-    listed = ", ".join(f"{bound:.3f} ({_times(times)})" for bound, times in optima[:MOST_OPTIMA])
+        return f"{runs}, {lost}; one optimum, log-likelihood {bound:.3f}, reached {often(times)}"
+    listed = ", ".join(f"{bound:.3f} ({often(times)})" for bound, times in optima[:MOST_OPTIMA])
     more = f" and {len(optima) - MOST_OPTIMA} lower ones" if len(optima) > MOST_OPTIMA else ""
     return f"{runs}, {lost}; {len(optima)} distinct optima, by log-likelihood: {listed}{more}"
 
@@ -383,13 +392,13 @@ def _candidates(mixture: Mixture, facts: Facts, width: int) -> str:
         notes.append("- could not be fitted")
     if len(shown) < len(sizes):
         notes.append(f"K not shown are worse ({len(sizes) - len(shown)})")
-    lines = [printable(title) + " (lower is better)" * (len(shapes) > 1), _table(header, rows, width)]
+    lines = [printable(title) + " (lower is better)" * (len(shapes) > 1), in_columns(header, rows, width)]
     whole = "   ".join(note.replace(" ", UNBROKEN) for note in notes)
-    wrapped = textwrap.wrap(whole, width, initial_indent="  ", subsequent_indent="  ")
-    lines += [line.replace(UNBROKEN, " ") for line in wrapped]
+    folded = textwrap.wrap(whole, width, initial_indent="  ", subsequent_indent="  ")
+    lines += [line.replace(UNBROKEN, " ") for line in folded]
     lines += _reasons(candidates, width)
     if len(sizes) > 1 and mixture.n_components == sizes[-1]:
-        lines += _wrapped(f"K = {sizes[-1]} is the largest tried; a larger one may be better still.", width, "  ", "  ")
+        lines += wrapped(f"K = {sizes[-1]} is the largest tried; a larger one may be better still.", width, "  ", "  ")
     return "\n".join(lines)
 
 
@@ -434,7 +443,7 @@ def _reasons(candidates: Sequence[Facts], width: int) -> list[str]:
         return []
     first = failed[0]
     text = f"Not fitted, K = {first['n_components']} {first['covariance_type']}: {first['error']}"
-    return _wrapped(text, width, "  ", "    ")
+    return wrapped(text, width, "  ", "    ")
 
 
 # ---- the parameters ------------------------------------------------------------------------------------------------------------
@@ -442,7 +451,7 @@ def _reasons(candidates: Sequence[Facts], width: int) -> list[str]:
 
 def _weights_and_means(mixture: Mixture, facts: Facts, width: int) -> str:
     variances = mixture.variances
-    columns = [_aligned(mixture.means[:, d], math.sqrt(variances[:, d].min())) for d in range(mixture.n_features)]
+    columns = [aligned(mixture.means[:, d], math.sqrt(variances[:, d].min())) for d in range(mixture.n_features)]
     header, found = ["component", "weight"], facts.get("posterior")
     weights = [[f"{weight:.4f}"] for weight in mixture.weights]
     if found:
@@ -450,7 +459,7 @@ def _weights_and_means(mixture: Mixture, facts: Facts, width: int) -> str:
         ends = zip(*found["weights"], strict=True)
         weights = [[*cells, f"{low:.4f} .. {high:.4f}"] for cells, (low, high) in zip(weights, ends, strict=True)]
     rows = [[str(k), *cells, *(column[k] for column in columns)] for k, cells in enumerate(weights)]
-    return "Weights and means\n" + _table([*header, *map(_short_name, _feature_names(mixture))], rows, width)
+    return "Weights and means\n" + in_columns([*header, *map(short_name, _feature_names(mixture))], rows, width)
 
 
 def _spread(mixture: Mixture, width: int) -> str:
@@ -458,110 +467,27 @@ def _spread(mixture: Mixture, width: int) -> str:
     own = mixture.variances if mixture.structure.diagonal else mixture.covariance_matrices
     shared = len(own) > 1 and bool((own == own[0]).all())
     which = ["all"] if shared else [str(k) for k in range(len(own))]
-    names = [_short_name(name) for name in _feature_names(mixture)]
+    names = [short_name(name) for name in _feature_names(mixture)]
     if in_short:
         deviations = np.sqrt(mixture.variances[: len(which)])
-        columns = [_aligned(column, float(column.min())) for column in deviations.T]
+        columns = [aligned(column, float(column.min())) for column in deviations.T]
         rows = [[label, *(column[i] for column in columns)] for i, label in enumerate(which)]
-        text = "Standard deviations\n" + _table(["component", *names], rows, width)
+        text = "Standard deviations\n" + in_columns(["component", *names], rows, width)
         if not mixture.structure.diagonal and mixture.n_features > 1:
             remark = "The covariance matrices are too wide to show here; the model holds them in full."
-            text += "\n" + "\n".join(_wrapped(remark, width, "  ", "  "))
+            text += "\n" + "\n".join(wrapped(remark, width, "  ", "  "))
         return text
-    names = [_short_name(name, NAME_WIDTH_IN_MATRIX) for name in _feature_names(mixture)]
+    names = [short_name(name, NAME_WIDTH_IN_MATRIX) for name in _feature_names(mixture)]
     blocks = [
-        _table(["shared" if shared else f"component {label}", *names], _matrix_rows(names, matrix), width)
+        in_columns(["shared" if shared else f"component {label}", *names], _matrix_rows(names, matrix), width)
         for label, matrix in zip(which, own, strict=False)
     ]
-    return "Covariances\n" + "\n\n".join(_side_by_side(blocks, width))
+    return "Covariances\n" + "\n\n".join(side_by_side(blocks, width))
 
 
 def _matrix_rows(names: Sequence[str], matrix: Array) -> list[list[str]]:
-    return [[name, *map(_four_digits, row)] for name, row in zip(names, matrix.tolist(), strict=True)]
+    return [[name, *map(four_digits, row)] for name, row in zip(names, matrix.tolist(), strict=True)]
 
 
 def _feature_names(mixture: Mixture) -> tuple[str, ...]:
     return tuple(map(printable, mixture.column_names))
-
-
-# ---- numbers and layout --------------------------------------------------------------------------------------------------------
-
-
-def _aligned(values: Array, resolution: float) -> list[str]:
-    """Numbers of one column with the same decimals, fine enough to tell apart what differs by ``resolution``."""
-    largest = max(float(np.abs(values).max()), resolution)
-    decimals = max(0, 2 - math.floor(math.log10(resolution)))
-    if decimals <= 6 and largest < 1e9:
-        return [f"{value:.{decimals}f}" for value in values]
-    digits = min(16, max(3, math.floor(math.log10(largest)) - math.floor(math.log10(resolution)) + 2))
-    return [f"{value:.{digits}e}" for value in values]
-
-
-def _four_digits(value: float) -> str:
-    """Four significant digits, without an exponent where it is no use."""
-    if value == 0:
-        return "0"
-    exponent = math.floor(math.log10(abs(value)))
-    return f"{value:.{max(0, 3 - exponent)}f}" if -4 <= exponent < 7 else f"{value:.3e}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:d} {noun}{'' if number == 1 else 's'}"
-
-
-def _times(number: int) -> str:
-    return "once" if number == 1 else "twice" if number == 2 else f"{number:d} times"
-
-
-def _short_name(name: str, width: int = NAME_WIDTH) -> str:
-    """Long names lose their middle, since they often differ at the end."""
-    kept = (width - 2) // 2
-    return name if len(name) <= width else f"{name[:kept]}..{name[-kept:]}"
-
-
-def _lines(label: str, text: str, width: int) -> str:
-    return "\n".join(_wrapped(text, width, f"{label:<16}", " " * 16))
-
-
-def _wrapped(text: str, width: int, first: str, later: str) -> list[str]:
-    words = printable(" ".join(text.split()))
-    return textwrap.wrap(words, width, initial_indent=first, subsequent_indent=later, break_on_hyphens=False)
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]], width: int) -> str:
-    """Columns aligned right, the first one left; those that do not fit go into a further table below."""
-    cells = [list(map(printable, row)) for row in (header, *rows)]
-    widths = [max(map(_breadth, column)) for column in zip(*cells, strict=True)]
-    parts: list[list[int]] = [[]]
-    for column in range(1, len(header)):
-        taken = 2 + widths[0] + sum(2 + widths[c] for c in parts[-1])
-        if parts[-1] and taken + 2 + widths[column] > width:
-            parts.append([])
-        parts[-1].append(column)
-    return "\n\n".join("\n".join(_row(row, part, widths) for row in cells) for part in parts)
-
-
-def _row(cells: Sequence[str], part: Sequence[int], widths: Sequence[int]) -> str:
-    first = cells[0] + " " * (widths[0] - _breadth(cells[0]))
-    return "  ".join(["", first, *(" " * (widths[c] - _breadth(cells[c])) + cells[c] for c in part)]).rstrip()
-
-
-def _breadth(text: str) -> int:
-    """The columns that a terminal needs: two for Chinese, Japanese and Korean letters, none for accents that combine."""
-    if text.isascii():
-        return len(text)
-    return sum(0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
-
-
-def _side_by_side(blocks: Sequence[str], width: int) -> list[str]:
-    """Blocks of the same height, as many beside each other as fit."""
-    lined = [block.split("\n") for block in blocks]
-    broadest = max(_breadth(line) for lines in lined for line in lines)
-    at_once = max(1, (width + 2) // (broadest + 2))
-    return [
-        "\n".join(
-            "  ".join(line + " " * (broadest - _breadth(line)) for line in lines).rstrip()
-            for lines in zip(*group, strict=True)
-        )
-        for group in (lined[i : i + at_once] for i in range(0, len(lined), at_once))
-    ]
