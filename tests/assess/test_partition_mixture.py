@@ -107,4 +107,13 @@ def test_where_labels_fail_the_chains_speak_of_a_partition():
     straight, _ = draws_about(CENTRES, covariance_structure("full"))
     kept = judge(straight, X, heights, heights, {}, method="ecr")
     assert kept.labels_are_straight
+    # That all components hold rows in all draws is no wonder where their number is known.
+    counts, begun = np.full((2, 40), 3), {"n_begun": [3, 3], "accepted": [0.0, 0.0]}
+    verdicts = [
+        judge(
+            straight, X, heights, heights, {}, method="ecr", n_filled=counts, n_is_known=known, **begun
+        ).diagnostics.verdict
+        for known in (True, False)
+    ]
+    assert ["no chain accepted a move" in verdict for verdict in verdicts] == [False, True]
     assert kept.point == relabel(straight, X, log_posterior=heights).expectations()

@@ -113,12 +113,12 @@ def judge(
         Whether all draws have the same number of components.
     n_components_prior : array, optional
     n_begun, accepted : sequences of C numbers, optional
-        As for ``diagnose``.
+        As for ``diagnose``; where the number of components is known they say nothing.
     """
     given: dict[str, NDArray[Any]] = dict(statistics)
     if n_filled is not None:
         given["n_filled"] = n_filled
-    diagnostics = diagnose(draws, rows, given, n_begun=n_begun, accepted=accepted)
+    diagnostics = diagnose(draws, rows, given, n_begun=None if n_is_known else n_begun, accepted=accepted)
     shares = n_components_posterior(draws, rows, n_filled, random_state=0)
     if n_is_known or n_filled is None:
         relabelling = relabel(draws, rows, method=method, log_posterior=log_posterior)
