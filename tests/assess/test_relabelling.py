@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import mixtura as mx
-from mixtura.assess.alignment import component_distances
 from mixtura.assess.relabelling import METHODS, LabelSwitchingError, relabel
+from mixtura.model.alignment import component_distances
 from mixtura.model.covariance import STRUCTURES, covariance_structure
 from mixtura.model.draws import Draws
 

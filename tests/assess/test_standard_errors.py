@@ -6,7 +6,6 @@ import pytest
 import mixtura as mx
 from chance import deviations, spread_limits
 from mixtura.assess import replicates
-from mixtura.assess.alignment import align
 from mixtura.assess.information import flattened, information, jacobian, scores
 from mixtura.assess.replicates import refit
 from mixtura.assess.standard_errors import METHODS, StandardErrors, standard_errors
@@ -14,6 +13,7 @@ from mixtura.data.array import ArraySource
 from mixtura.inference.em import ExpectationMaximization
 from mixtura.inference.loop import climb
 from mixtura.inference.stopping import Stopping
+from mixtura.model.alignment import align
 from mixtura.model.covariance import STRUCTURES, covariance_structure
 from mixtura.sweep import Sweep
 

@@ -30,9 +30,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linear_sum_assignment
 
-from mixtura.assess.alignment import component_distances
 from mixtura.ground.errors import InvalidParameterError, MixturaError
 from mixtura.ground.linalg import Array
+from mixtura.model.alignment import component_distances
 from mixtura.model.draws import Draws
 from mixtura.model.mixture import Mixture
 from mixtura.model.parameters import Interval, Parameters, central

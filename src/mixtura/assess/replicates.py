@@ -12,7 +12,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mixtura.assess.alignment import align
 from mixtura.assess.information import information, scores
 from mixtura.data.array import ArraySource
 from mixtura.ground.errors import InvalidParameterError
@@ -21,6 +20,7 @@ from mixtura.inference.collapse import Collapsed
 from mixtura.inference.em import ExpectationMaximization
 from mixtura.inference.steps import within
 from mixtura.inference.stopping import remaining_gain
+from mixtura.model.alignment import align
 from mixtura.model.mixture import Mixture
 from mixtura.model.scorer import Scorer
 from mixtura.sweep import Swept, moments_of_all, soft

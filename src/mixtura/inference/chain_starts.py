@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.inference.log_posterior import LogPosterior
+from mixtura.model.alignment import align
 from mixtura.model.mixture import Mixture
 
 SAME_MODE = 0.1
@@ -36,17 +36,10 @@ def chain_starts(target: LogPosterior, modes: Sequence[Mixture], streams: Sequen
     """
     centres: list[Array] = []
     for mode in modes:
-        vector = target.vector(_aligned(mode, modes[0]))
+        vector = target.vector(align(mode, modes[0]))
         if all(np.abs(vector - centre).max() > SAME_MODE for centre in centres):
             centres.append(vector)
     return [_near(target, centres[i % len(centres)], stream) for i, stream in enumerate(streams)]
-
-
-def _aligned(mixture: Mixture, reference: Mixture) -> Mixture:
-    """Its components in the order in which their means lie nearest to those of the reference."""
-    variances = reference.structure.variances(reference.covariances, *reference.means.shape)
-    squares = (mixture.means - reference.means[:, None]) ** 2 / variances[:, None]
-    return mixture.reorder(linear_sum_assignment(squares.sum(axis=2))[1])
 
 
 def _near(target: LogPosterior, centre: Array, rng: np.random.Generator) -> Array:

@@ -29,7 +29,7 @@ def align(mixture: Mixture, reference: Mixture) -> Mixture:
     Examples
     --------
     >>> import mixtura as mx
-    >>> from mixtura.assess.alignment import align
+    >>> from mixtura.model.alignment import align
     >>> reference = mx.Mixture([0.3, 0.7], [[0.0], [5.0]], [1.0, 2.0], "spherical")
     >>> align(mx.Mixture([0.6, 0.4], [[5.5], [0.3]], [2.0, 1.5], "spherical"), reference).means.ravel().tolist()
     [0.3, 5.5]
