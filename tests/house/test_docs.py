@@ -71,7 +71,7 @@ def test_every_public_method_says_what_it_does(name: str) -> None:
     assert inspect.getdoc(METHODS[name])
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/penalties.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/penalties.md", "docs/priors.md"])
 def test_a_page_shows_what_comes_out(page: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(root)
     blocks = re.findall(r"```python\n(.*?)```", (root / page).read_text(), re.DOTALL)
