@@ -144,6 +144,18 @@ def load_draws(path: str | os.PathLike[str]) -> SavedDraws:
         If it cannot be opened.
     MissingExtraError
         For NetCDF without ArviZ or h5netcdf.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import mixtura as mx
+    >>> X, _ = mx.Mixture([0.5, 0.5], [[0.0], [9.0]], [1.0, 1.0], "spherical").sample(50, random_state=0)
+    >>> sm = mx.SampledGaussianMixture(2, sampler="gibbs", random_state=0).fit(X)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     sm.save_draws(os.path.join(folder, "draws.npz"), X)
+    ...     saved = mx.load_draws(os.path.join(folder, "draws.npz"))
+    >>> bool((saved.draws.means == sm.draws_.means).all())
+    True
     """
     where = printable(os.fspath(path))
     with Path(path).open("rb") as file:
