@@ -52,7 +52,7 @@ def test_search_finds_what_is_there():
     assert found.best_params_ == {"n_components": 3, "covariance_type": "tied_spherical"}
     candidates = found.search_.candidates
     assert len(candidates) == 15
-    assert found.best_score_ == min(c.bic for c in candidates if c.sound)
+    assert found.best_score_ == min(c.criteria.bic for c in candidates if c.sound)
     assert [c.n_components for c in candidates[:5]] == [1, 2, 3, 4, 5]
 
 
@@ -83,7 +83,7 @@ def test_a_candidate_is_fitted_as_well_in_a_search_as_alone(iris):
         alone = mx.GaussianMixture(
             candidate.n_components, covariance_type=candidate.covariance_type, n_init=10, max_iter=300, random_state=3
         ).fit(iris)
-        assert candidate.log_likelihood == pytest.approx(alone.lower_bound_ * len(iris), rel=1e-6)
+        assert candidate.criteria.log_likelihood == pytest.approx(alone.lower_bound_ * len(iris), rel=1e-6)
 
 
 def test_a_candidate_that_cannot_be_fitted_does_not_end_the_search():

@@ -170,7 +170,8 @@ def test_draws_of_covariances_where_nothing_is_known_are_huge_and_finite():
         assert np.isfinite(roots).all()
     # and where something is, they have SciPy's law
     full, scale = covariance_structure("full"), np.array([[2.0, 0.5], [0.5, 1.0]])
-    drawn = np.linalg.inv(full.draw_blocks(np.repeat(scale[None], 20_000, axis=0), np.full(20_000, 7.0), 2, rng))
+    roots = full.draw_roots(np.repeat(scale[None], 20_000, axis=0), np.full(20_000, 7.0), 2, rng)
+    drawn = np.linalg.inv(full.block_from_roots(roots))
     np.testing.assert_allclose(drawn.mean(axis=0), wishart(7.0, np.linalg.inv(scale)).mean(), rtol=0.1)
 
 

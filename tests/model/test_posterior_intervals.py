@@ -77,9 +77,8 @@ def test_intervals_by_scipys_laws():
 def test_covariance_draws_are_inverse_wishart(seed):
     scale, degrees, n_draws = np.array([[2.0, 0.7], [0.7, 1.0]]), 7.3, 20_000
     structure = covariance_structure("full")
-    blocks = structure.draw_blocks(
-        np.repeat(scale[None], n_draws, 0), np.full(n_draws, degrees), 2, np.random.default_rng(seed + 3)
-    )
+    scales, rng = np.repeat(scale[None], n_draws, 0), np.random.default_rng(seed + 3)
+    blocks = structure.block_from_roots(structure.draw_roots(scales, np.full(n_draws, degrees), 2, rng))
     error = deviations(12) * blocks.std(axis=0) / np.sqrt(n_draws)
     assert (np.abs(blocks.mean(axis=0) - invwishart(degrees, scale).mean()) < error).all()
     # Spreads are those of precisions, which have all moments: known to 1.4 % at worst, six of that.

@@ -27,8 +27,9 @@ def rows(mixture: mx.Mixture, n: int = 150) -> np.ndarray:
 
 
 def candidate(covariance_type, n_components, bic, error=None):
+    criteria = None if bic is None else SimpleNamespace(bic=bic, aic=None, icl=bic)
     return SimpleNamespace(
-        covariance_type=covariance_type, n_components=n_components, bic=bic, aic=None, icl=bic, error=error
+        covariance_type=covariance_type, n_components=n_components, criteria=criteria, error=error, sound=error is None
     )
 
 
@@ -227,7 +228,8 @@ def test_a_choice_that_is_not_the_lowest_is_not_called_best(ax):
 
 
 def test_a_collapsed_candidate_leaves_a_gap(ax):
-    collapsed = SimpleNamespace(covariance_type="full", n_components=2, bic=-1e9, error=None, sound=False)
+    collapsed = candidate("full", 2, -1e9)
+    collapsed.sound = False
     mx.plot.criterion(SimpleNamespace(candidates=(FULL[0], collapsed), best=FULL[0]), ax=ax)
     assert np.array_equal(ax.lines[0].get_ydata(), [30.0, np.nan], equal_nan=True)
 
@@ -235,7 +237,7 @@ def test_a_collapsed_candidate_leaves_a_gap(ax):
 def test_a_search_can_be_drawn():
     found = mx.GaussianMixtureSearch([1, 2, 3], random_state=0).fit(rows(blobs(2)))
     axes = mx.plot.criterion(found)
-    assert axes.lines[0].get_ydata().tolist() == [c.bic for c in found.search_.candidates]
+    assert axes.lines[0].get_ydata().tolist() == [c.criteria.bic for c in found.search_.candidates]
 
 
 def test_criterion_errors():

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from mixtura.assess.criteria import CRITERIA, Criteria
 from mixtura.assess.layout import (
     WIDTH,
     aligned,
@@ -112,7 +113,7 @@ def fit_facts(
         "rows": int(n_rows),
         "left_out": list(left_out),
         "seed": seed,
-        **_scores(best),
+        **_scores(best.criteria),
         "iterations": run.n_iter,
         "converged": run.stop.converged,
         "stopped": run.stop.sentence,
@@ -129,7 +130,7 @@ def fit_facts(
             {
                 "n_components": candidate.n_components,
                 "covariance_type": candidate.covariance_type,
-                **_scores(candidate),
+                **_scores(candidate.criteria),
                 "sound": candidate.sound,
                 "converged": candidate.converged,
                 "held": candidate.n_held,
@@ -199,14 +200,9 @@ def posterior_facts(
     }
 
 
-def _scores(candidate: Candidate) -> dict[str, float | int | None]:
-    return {
-        "n_parameters": candidate.n_parameters,
-        "log_likelihood": _finite(candidate.log_likelihood),
-        "bic": _finite(candidate.bic),
-        "aic": _finite(candidate.aic),
-        "icl": _finite(candidate.icl),
-    }
+def _scores(criteria: Criteria | None) -> dict[str, float | int | None]:
+    found = {name: getattr(criteria, name, None) for name in ("n_parameters", "log_likelihood", *CRITERIA)}
+    return {name: value if isinstance(value, int) else _finite(value) for name, value in found.items()}
 
 
 def _finite(value: float | None) -> float | None:

@@ -54,31 +54,6 @@ class Candidate:
         """Components that are held at the floor."""
         return 0 if self.restarts is None else len(self.restarts.best.collapses)
 
-    @property
-    def log_likelihood(self) -> float | None:
-        """``ℓ`` of the data."""
-        return None if self.criteria is None else self.criteria.log_likelihood
-
-    @property
-    def n_parameters(self) -> int | None:
-        """Free parameters."""
-        return None if self.criteria is None else self.criteria.n_parameters
-
-    @property
-    def bic(self) -> float | None:
-        """Bayesian information criterion, lower is better."""
-        return None if self.criteria is None else self.criteria.bic
-
-    @property
-    def aic(self) -> float | None:
-        """Akaike's information criterion, lower is better."""
-        return None if self.criteria is None else self.criteria.aic
-
-    @property
-    def icl(self) -> float | None:
-        """Integrated completed likelihood criterion, lower is better."""
-        return None if self.criteria is None else self.criteria.icl
-
 
 @dataclass(frozen=True)
 class Search:

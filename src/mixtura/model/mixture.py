@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,7 +16,7 @@ from mixtura.ground.random import RandomState, as_generator
 from mixtura.ground.text import is_encodable
 from mixtura.model.covariance import CovarianceStructure, covariance_structure
 from mixtura.model.covariance.structure import check_natural_shape
-from mixtura.model.rows import as_rows, as_weights, default_names
+from mixtura.model.rows import as_rows, as_weights, by_blocks, default_names
 from mixtura.model.scorer import Scorer, normalise
 
 
@@ -225,7 +225,7 @@ class Mixture:
         ----------
         X : (N, D) array-like
         """
-        return self._by_block(X, lambda rows: _log_joint(self._component_scorer, rows).T, self.n_components)
+        return self._by_blocks(X, lambda rows: _log_joint(self._component_scorer, rows).T, self.n_components)
 
     def log_pdf(self, X: ArrayLike) -> Array:
         """Log density ``log Σ_k π_k N(x_n; μ_k, Σ_k)``, shape ``(N,)``.
@@ -234,7 +234,7 @@ class Mixture:
         ----------
         X : (N, D) array-like
         """
-        return self._by_block(X, lambda rows: normalise(_log_joint(self.scorer, rows)))
+        return self._by_blocks(X, lambda rows: normalise(_log_joint(self.scorer, rows)))
 
     def pdf(self, X: ArrayLike) -> Array:
         """Density, shape ``(N,)``.
@@ -252,7 +252,7 @@ class Mixture:
         ----------
         X : (N, D) array-like
         """
-        return self._by_block(X, self._block_responsibilities, self.n_components)
+        return self._by_blocks(X, self._block_responsibilities, self.n_components)
 
     def predict(self, X: ArrayLike) -> NDArray[np.int64]:
         """The most probable label of each row, shape ``(N,)``.
@@ -261,7 +261,7 @@ class Mixture:
         ----------
         X : (N, D) array-like
         """
-        labels = self._by_block(X, lambda rows: self._block_responsibilities(rows).argmax(axis=1))
+        labels = self._by_blocks(X, lambda rows: self._block_responsibilities(rows).argmax(axis=1))
         return labels.astype(np.int64)
 
     def _block_responsibilities(self, rows: Array) -> Array:
@@ -296,16 +296,6 @@ class Mixture:
             return float(log_pdf.sum())
         weights = as_weights(sample_weight, len(log_pdf))
         return float(weights @ np.where(weights > 0, log_pdf, 0.0))
-
-    def negative_log_likelihood(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """The objective that fitting minimises: minus the incomplete-data log-likelihood.
-
-        Parameters
-        ----------
-        X : (N, D) array-like
-        sample_weight : (N,) array-like, optional
-        """
-        return -self.log_likelihood(X, sample_weight)
 
     def complete_log_likelihood(self, X: ArrayLike, labels: ArrayLike) -> float:
         """``Σ_n log π_{z_n} N(x_n; μ_{z_n}, Σ_{z_n})`` for given labels.
@@ -355,7 +345,7 @@ class Mixture:
         return float((r * np.where(r > 0, log_joint, 0.0)).sum())
 
     def _log_joint_rows(self, X: ArrayLike) -> Array:
-        return self._by_block(X, lambda rows: _log_joint(self.scorer, rows).T, self.n_components)
+        return self._by_blocks(X, lambda rows: _log_joint(self.scorer, rows).T, self.n_components)
 
     # ---- draws, order, files ---------------------------------------------------------------------------------------------------
 
@@ -453,12 +443,8 @@ class Mixture:
 
     # ---- blocks ----------------------------------------------------------------------------------------------------------------
 
-    def _by_block(self, X: ArrayLike, function: Any, n_columns: int | Literal[None] = None) -> Array:
-        rows = as_rows(X, self.n_features)
-        out = np.empty(len(rows) if n_columns is None else (len(rows), n_columns))
-        for part in _parts(len(rows), self.scorer.block_rows()):
-            out[part] = function(rows[part])
-        return out
+    def _by_blocks(self, X: ArrayLike, function: Callable[[Array], Array], *shape: int) -> Array:
+        return by_blocks(as_rows(X, self.n_features), self.scorer.block_rows(), function, *shape)
 
 
 def _checked_names(names: Sequence[str] | None, n_features: int) -> tuple[str, ...] | None:
@@ -481,10 +467,6 @@ def _log_joint(scorer: Scorer, rows: Array) -> Array:
         scores = scorer.log_joint(scorer.whitened(scorer.residuals(rows)))
     scores[np.isnan(scores)] = -np.inf
     return scores
-
-
-def _parts(n_rows: int, block: int) -> Iterator[slice]:
-    return (slice(start, min(start + block, n_rows)) for start in range(0, n_rows, block))
 
 
 def _rebuild(

@@ -24,7 +24,7 @@ from mixtura.model.mixture import Mixture
 from mixtura.model.moments import Moments
 from mixtura.model.parameters import Interval, Parameters, central
 from mixtura.model.prior import NormalInverseWishart
-from mixtura.model.rows import as_rows
+from mixtura.model.rows import as_rows, by_blocks
 from mixtura.model.scorer import LOG_2_PI, Scorer, normalise
 from mixtura.model.weight_posterior import WeightPosterior
 
@@ -176,13 +176,13 @@ class Posterior:
         X : (N, D) array-like
         """
         rows = as_rows(X, self.n_features).astype(np.float64, copy=False)
-        size = self.scorer.block_rows()
-        shares = np.empty((len(rows), self.n_components))
-        for start in range(0, len(rows), size):
-            block = self.scorer.log_joint(self.scorer.whitened(self.scorer.residuals(rows[start : start + size])))
-            normalise(block)
-            shares[start : start + size] = block.T
-        return shares
+
+        def shares(block: Array) -> Array:
+            log_joint = self.scorer.log_joint(self.scorer.whitened(self.scorer.residuals(block)))
+            normalise(log_joint)
+            return log_joint.T
+
+        return by_blocks(rows, self.scorer.block_rows(), shares, self.n_components)
 
     def predict(self, X: ArrayLike) -> NDArray[np.int64]:
         """The most probable label of each row, ``(N,)``.
@@ -206,13 +206,12 @@ class Posterior:
         widening = (1 + self.mean_precisions) / self.mean_precisions
         log_weights = self.weights.log_expectations
         scorer = Scorer(log_weights, self.means, whitening)
-        found = np.empty(len(rows))
-        size = scorer.block_rows()
-        for start in range(0, len(rows), size):
-            squares = np.square(scorer.whitened(scorer.residuals(rows[start : start + size])))
-            joint = log_weights[:, None] + self.structure.log_student(squares, whitening, degrees, widening)
-            found[start : start + size] = normalise(joint)
-        return found
+
+        def log_pdf(block: Array) -> Array:
+            squares = np.square(scorer.whitened(scorer.residuals(block)))
+            return normalise(log_weights[:, None] + self.structure.log_student(squares, whitening, degrees, widening))
+
+        return by_blocks(rows, scorer.block_rows(), log_pdf)
 
     def log_evidence(
         self,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -99,6 +101,14 @@ def carrying_rows(
         carrying = "" if weights is None else " of positive weight"
         raise DataError(f"X must hold at least one row{carrying}; there are none.")
     return rows, weights
+
+
+def by_blocks(rows: Array, size: int, function: Callable[[Array], Array], *shape: int) -> Array:
+    """What a function of some rows says of all of them, ``(N, *shape)``, in blocks of so many at a time."""
+    found = np.empty((len(rows), *shape))
+    for start in range(0, len(rows), size):
+        found[start : start + size] = function(rows[start : start + size])
+    return found
 
 
 def evenly_spaced(total: int, most: int) -> NDArray[np.intp]:

@@ -19,8 +19,7 @@ def criterion(search: Any, *, criterion: str = "bic", ax: Axes | None = None) ->
     Parameters
     ----------
     search : fitted GaussianMixtureSearch, or its ``search_``
-        With ``candidates`` and ``best``; each candidate has ``n_components``, ``covariance_type``, and the criteria
-        (``None`` where the fit failed). A candidate that failed, or has a component held at the floor, leaves a gap.
+        A candidate that failed, or has a component that collapsed, leaves a gap.
     criterion : {"bic", "aic", "icl"}
     ax : matplotlib Axes, optional
 
@@ -30,15 +29,11 @@ def criterion(search: Any, *, criterion: str = "bic", ax: Axes | None = None) ->
 
     Examples
     --------
-    >>> from types import SimpleNamespace
     >>> import mixtura as mx
-    >>> values = {("full", 1): 30.0, ("full", 2): 10.0, ("diag", 1): 31.0, ("diag", 2): 12.0}
-    >>> candidates = tuple(
-    ...     SimpleNamespace(covariance_type=name, n_components=K, bic=bic, error=None) for (name, K), bic in values.items()
-    ... )
-    >>> ax = mx.plot.criterion(SimpleNamespace(candidates=candidates, best=candidates[1]))
-    >>> [line.get_label() for line in ax.lines]
-    ['full', 'diag', 'best: full, K = 2']
+    >>> X, _ = mx.Mixture([0.5, 0.5], [[0.0], [9.0]], [1.0, 1.0], "spherical").sample(100, random_state=0)
+    >>> ax = mx.plot.criterion(mx.GaussianMixtureSearch([1, 2], random_state=0).fit(X))
+    >>> [line.get_label() for line in ax.lines][-1]
+    'best: full, K = 2'
     """
     from mixtura.plot._matplotlib import new_row
 
@@ -64,7 +59,7 @@ def criterion(search: Any, *, criterion: str = "bic", ax: Axes | None = None) ->
             label=name,
         )
     best = search.best
-    value = getattr(best, criterion, None)
+    value = getattr(best.criteria, criterion, None)
     if value is not None:
         lowest = min(v for curve in curves.values() for v in curve.values() if math.isfinite(v))
         word = "best" if value <= lowest else "chosen"
@@ -92,7 +87,7 @@ def criterion_curves(search: Any, criterion: str) -> dict[str, dict[int, float]]
     """
     curves: dict[str, dict[int, float]] = {}
     for candidate in sorted(search.candidates, key=lambda candidate: candidate.n_components):
-        value = getattr(candidate, criterion, None) if getattr(candidate, "sound", candidate.error is None) else None
+        value = getattr(candidate.criteria, criterion, None) if candidate.sound else None
         curves.setdefault(candidate.covariance_type, {})[candidate.n_components] = math.nan if value is None else value
     curves = {name: curves[name] for name in dict.fromkeys(c.covariance_type for c in search.candidates)}
     if not any(math.isfinite(value) for curve in curves.values() for value in curve.values()):

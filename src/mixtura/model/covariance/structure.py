@@ -342,10 +342,6 @@ class SharedBlocks(CovarianceStructure):
     def draw_roots(self, scales: Array, degrees: Array, n_features: int, rng: np.random.Generator) -> Array:
         """Roots of covariance blocks drawn from their laws."""
 
-    def draw_blocks(self, scales: Array, degrees: Array, n_features: int, rng: np.random.Generator) -> Array:
-        """Covariance blocks drawn from their laws."""
-        return self.block_from_roots(self.draw_roots(scales, degrees, n_features, rng))
-
     def as_blocks(self, natural: Array) -> Array:
         """The natural array as a stack of blocks."""
         return natural[None] if self.shared else natural
