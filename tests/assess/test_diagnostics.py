@@ -154,7 +154,7 @@ def test_in_two_lines_all_is_said():
     bad = Diagnostics(4, 500, (quantity(), quantity("weight 1 by size", 1.002, 1500.0, 700.0), quantity("x", 1.02)))
     first, second = str(bad).split("\n")
     assert first == bad.verdict
-    assert second == "Largest R̂ 1.020: x. Smallest effective size 700 of 2000 draws: weight 1 by size."
+    assert second == "Worst: x, R̂ 1.020. Slowest: weight 1 by size, worth 700 of 2000 draws."
 
 
 def test_one_chain_alone_is_not_trusted():

@@ -142,10 +142,7 @@ class Diagnostics:
     def extremes(self) -> str:
         """The quantity on which chains agree least, and the one worth the fewest draws, in one line."""
         worst, slowest, total = self.worst, self.slowest, self.n_chains * self.n_draws
-        return (
-            f"Largest R̂ {worst.r_hat:.3f}: {worst.name}. "
-            f"Smallest effective size {_size(slowest):.0f} of {total} draws: {slowest.name}."
-        )
+        return f"Worst: {worst.name}, R̂ {worst.r_hat:.3f}. Slowest: {slowest.name}, worth {_size(slowest):.0f} of {total} draws."
 
     def table(self) -> str:
         """One line for each quantity."""
