@@ -154,7 +154,7 @@ def findings_of(content: bytes, folder: Path, commands: tuple[str, ...] = COMMAN
 
 def _mixture_in(content: bytes) -> Mixture | None:
     try:
-        return from_json(content.decode(), "it").mixture
+        return from_json(content.decode(), "it", Mixture).mixture
     except (ModelFileError, UnicodeDecodeError, OverflowError, RecursionError):
         return None
 

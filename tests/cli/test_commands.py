@@ -35,7 +35,7 @@ def test_fit_writes_model_and_picture(cli: Cli, folder: Path, faithful_csv: Path
     assert (done.code, done.err) == (0, "")
     assert sorted(path.name for path in folder.iterdir()) == ["faithful.mixture.json", "faithful.mixture.png"]
     assert (folder / "faithful.mixture.png").read_bytes().startswith(b"\x89PNG")
-    document = read_document("faithful.mixture.json")
+    document = read_document("faithful.mixture.json", Mixture)
     assert document.mixture.n_components == 2
     assert document.mixture.feature_names == ("eruptions", "waiting")
     assert document.mixture.weights[0] > document.mixture.weights[1]
@@ -86,7 +86,7 @@ def test_fit_replaces_what_a_link_points_to(cli: Cli, folder: Path, faithful_csv
     (folder / "link.json").symlink_to("old.json")
     assert cli("fit", faithful_csv, "--components", 1, "--restarts", 1, "--out", "link.json").code == 0
     assert (folder / "link.json").is_symlink()
-    assert read_document("old.json").mixture.n_components == 1
+    assert read_document("old.json", Mixture).mixture.n_components == 1
 
 
 def test_predict(cli: Cli, model: Path, faithful_csv: Path, faithful: np.ndarray) -> None:
@@ -169,7 +169,7 @@ def test_no_command_is_help(cli: Cli) -> None:
 def test_fit_a_posterior(cli: Cli, folder: Path, faithful_csv: Path, solver: str) -> None:
     done = cli("fit", faithful_csv, "--components", 6, "--solver", solver, "--restarts", 2)
     assert (done.code, done.err) == (0, "")
-    document = read_document("faithful.mixture.json")
+    document = read_document("faithful.mixture.json", Mixture)
     assert document.mixture.n_components == 2  # of six: the others were left empty
     assert document.mixture.weights[0] > document.mixture.weights[1]
     found = document.fit["posterior"]
@@ -199,7 +199,7 @@ def test_fit_chains(cli: Cli, folder: Path, faithful_csv: Path, solver: str, see
     how += ("--target-accept", 0.8) if solver == "nuts" else ()
     done = cli("fit", faithful_csv, "--components", size, *how)
     assert (done.code, done.err) == (0, "")
-    document = read_document("faithful.mixture.json")
+    document = read_document("faithful.mixture.json", Mixture)
     found = document.fit["posterior"]
     assert document.mixture.n_components == 2
     np.testing.assert_allclose(document.mixture.weights, [0.644, 0.356], atol=0.03)
@@ -238,7 +238,7 @@ def test_names_that_a_spreadsheet_would_run_are_guarded_and_read_back(cli: Cli, 
     assert [cell for cell, name in zip(header, names, strict=True) if cell == name] == ["'tis", "plain", "a=b"]
     assert cli("score", "model.json", "drawn.csv").code == 0
     assert cli("fit", "drawn.csv", "--components", 1, "--out", "again.json").code == 0
-    assert read_document("again.json").mixture.feature_names == tuple(names)
+    assert read_document("again.json", Mixture).mixture.feature_names == tuple(names)
 
 
 @pytest.mark.parametrize(

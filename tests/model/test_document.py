@@ -120,14 +120,14 @@ def test_a_name_that_is_not_valid_text_is_refused_clearly(tmp_path):
 def test_facts_of_the_fit_travel_along(tmp_path):
     fit = {"n_rows": 272, "log_likelihood": -1130.2639601847, "stopped": "converged", "path": [1.0, 0.1], "none": None}
     write_document(tmp_path / "model.json", PAIR, fit)
-    document = read_document(tmp_path / "model.json")
+    document = read_document(tmp_path / "model.json", Mixture)
     assert document == Document(PAIR, fit)
     VALIDATOR.validate(json.loads((tmp_path / "model.json").read_text(encoding="utf-8")))
 
 
 def test_writing_is_repeatable_and_reading_leaves_the_text_as_it_was():
     text = to_json(Document(PAIR, {"a": 1}))
-    assert to_json(from_json(text, "memory")) == text
+    assert to_json(from_json(text, "memory", Mixture)) == text
     assert text.endswith("}\n")
 
 
@@ -139,7 +139,7 @@ def test_paths_may_be_text_or_path_objects(tmp_path):
 
 def test_fields_of_no_concern_are_passed_over():
     content = {**json.loads(to_json(Document(PAIR))), "made_by": "hand"}
-    assert from_json(json.dumps(content), "memory").mixture == PAIR
+    assert from_json(json.dumps(content), "memory", Mixture).mixture == PAIR
 
 
 # ---- the schema ------------------------------------------------------------------------------------------------------------------------
@@ -173,7 +173,7 @@ def test_the_schema_refuses_what_the_reader_refuses(change):
     assert not VALIDATOR.is_valid(content)
     if change != {"covariance_type": "VVV"}:
         with pytest.raises(ModelFileError):
-            from_json(json.dumps(content), "memory")
+            from_json(json.dumps(content), "memory", Mixture)
 
 
 # ---- damaged files -----------------------------------------------------------------------------------------------------------------------
@@ -275,7 +275,7 @@ JUNK = st.recursive(
 def test_junk_in_any_field_is_refused_and_nothing_else_goes_wrong(key, junk):
     """Or happens to be a mixture; what may not happen is another kind of error."""
     with contextlib.suppress(ModelFileError):
-        assert isinstance(from_json(changed(**{key: junk}).decode(), "memory").mixture, Mixture)
+        assert isinstance(from_json(changed(**{key: junk}).decode(), "memory", Mixture).mixture, Mixture)
 
 
 @in_a_folder

@@ -140,16 +140,17 @@ def parse_reading(separator: str | None, decimal: str, missing: str | None) -> R
     return Reading(mark, decimal, values)
 
 
-def read_model(path: str) -> Document:
+def read_model(path: str) -> Document[Mixture]:
     """A model file, or one sentence on why it is none."""
     from mixtura.model.document import read_document
+    from mixtura.model.mixture import Mixture
 
     if not os.path.exists(path):
         raise ModelFileError(f"there is no model file {path!r}. `mixtura fit DATA` makes one.")
     if os.path.isdir(path):
         raise ModelFileError(f"{path!r} is a folder, not a model file.")
     try:
-        return read_document(path)
+        return read_document(path, Mixture)
     except (RecursionError, OverflowError) as error:
         raise ModelFileError(f"{path} is not a mixtura model: {error}.") from error
 

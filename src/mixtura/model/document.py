@@ -1,20 +1,21 @@
 """The model file: a JSON document with a versioned schema (``mixture.schema.json`` beside this file), never a pickle.
 
-Python writes the shortest decimal that reads back as the same double, so the round trip is exact.
+Python writes the shortest decimal that reads back as the same double, so the round trip is exact. The document knows what a mixture is made
+of, not what it is: whoever reads one says what to build of its parts, so that a mixture can save itself.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from mixtura.ground.errors import InvalidParameterError, ModelFileError
 from mixtura.ground.files import atomic_path
-from mixtura.model.mixture import Mixture
+from mixtura.ground.linalg import Array
 
 FORMAT = "mixtura.mixture"
 VERSION = 1
@@ -22,15 +23,37 @@ LONGEST = 60
 """Letters of a value that a sentence shows."""
 
 
+class Parts(Protocol):
+    """What a document holds of a mixture."""
+
+    @property
+    def covariance_type(self) -> str: ...
+
+    @property
+    def weights(self) -> Array: ...
+
+    @property
+    def means(self) -> Array: ...
+
+    @property
+    def covariances(self) -> Array: ...
+
+    @property
+    def feature_names(self) -> tuple[str, ...] | None: ...
+
+
+M = TypeVar("M", bound=Parts)
+
+
 @dataclass(frozen=True)
-class Document:
+class Document(Generic[M]):
     """A mixture, and what is worth remembering of the fit that it came from (plain JSON values)."""
 
-    mixture: Mixture
+    mixture: M
     fit: Mapping[str, Any] = field(default_factory=dict)
 
 
-def to_json(document: Document) -> str:
+def to_json(document: Document[M]) -> str:
     """The text of a model file."""
     mixture = document.mixture
     content = {
@@ -46,8 +69,17 @@ def to_json(document: Document) -> str:
     return json.dumps(content, indent=1, allow_nan=False) + "\n"
 
 
-def from_json(text: str, where: str) -> Document:
-    """The mixture in a text, or one clear sentence on why there is none."""
+def from_json(text: str, where: str, build: Callable[..., M]) -> Document[M]:
+    """The mixture in a text, or one clear sentence on why there is none.
+
+    Parameters
+    ----------
+    text : str
+    where : str
+        How an error calls the text.
+    build : callable
+        Such as ``Mixture``: it is given weights, means, covariances, their type, and ``feature_names``, all of them unchecked.
+    """
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -73,7 +105,7 @@ def from_json(text: str, where: str) -> Document:
         if not _is_numbers(content[key]):
             raise ModelFileError(f"{where} is damaged: {key} holds something that is not a number.")
     try:
-        mixture = Mixture(
+        mixture = build(
             content["weights"],
             content["means"],
             content["covariances"],
@@ -101,17 +133,17 @@ def _is_numbers(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def write_document(path: str | os.PathLike[str], mixture: Mixture, fit: Mapping[str, Any] | None = None) -> None:
+def write_document(path: str | os.PathLike[str], mixture: Parts, fit: Mapping[str, Any] | None = None) -> None:
     """Write a model file whole or not at all."""
     text = to_json(Document(mixture, fit or {}))
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def read_document(path: str | os.PathLike[str]) -> Document:
-    """Read a model file."""
+def read_document(path: str | os.PathLike[str], build: Callable[..., M]) -> Document[M]:
+    """Read a model file, as ``from_json`` does."""
     try:
         text = Path(path).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ModelFileError(f"{path} is not a mixtura model: it is not text.") from error
-    return from_json(text, str(path))
+    return from_json(text, str(path), build)

@@ -16,6 +16,7 @@ from mixtura.ground.random import RandomState, as_generator
 from mixtura.ground.text import is_encodable
 from mixtura.model.covariance import CovarianceStructure, covariance_structure
 from mixtura.model.covariance.structure import check_natural_shape
+from mixtura.model.document import read_document, write_document
 from mixtura.model.rows import as_rows, as_weights, by_blocks, default_names
 from mixtura.model.scorer import Scorer, normalise
 
@@ -420,8 +421,6 @@ class Mixture:
         ----------
         path : path-like
         """
-        from mixtura.model.document import write_document
-
         write_document(path, self)
 
     @staticmethod
@@ -437,9 +436,7 @@ class Mixture:
         ModelFileError
             If the file is damaged, foreign, or of a newer version.
         """
-        from mixtura.model.document import read_document
-
-        return read_document(path).mixture
+        return read_document(path, Mixture).mixture
 
     # ---- blocks ----------------------------------------------------------------------------------------------------------------
 
