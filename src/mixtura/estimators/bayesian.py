@@ -34,7 +34,7 @@ from mixtura.inference.variational import CoordinateAscent
 from mixtura.inference.variational_solvers import SOLVERS, Cavi, Svi, VariationalSolver
 from mixtura.model.covariance import covariance_structure
 from mixtura.model.covariance.structure import SharedBlocks
-from mixtura.model.evidence import LogEvidence
+from mixtura.model.evidence import LogEvidence, log_evidence
 from mixtura.model.prior import NormalInverseWishart
 
 LEAST_OF_FLOAT32 = 1e-15
@@ -355,7 +355,7 @@ class BayesianGaussianMixture(LearnsFromBatches, BaseEstimator):
             If there are more than 12 components.
         """
         check_is_fitted(self, "posterior_")
-        return self.posterior_.log_evidence(self._rows(X), sample_weight, random_state=random_state)
+        return log_evidence(self.posterior_, self._rows(X), sample_weight, 1000, as_generator(random_state))
 
 
 def _check_room(**given: float) -> None:

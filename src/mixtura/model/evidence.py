@@ -67,7 +67,45 @@ class LogEvidence(NamedTuple):
 def log_evidence(
     posterior: Posterior, X: ArrayLike, sample_weight: ArrayLike | None, n_draws: int, rng: np.random.Generator
 ) -> LogEvidence:
-    """See ``Posterior.log_evidence``."""
+    """Log of the marginal likelihood of the rows, by importance sampling with the belief as the proposal.
+
+    Unlike the lower bound it leaves nothing out: neither what the independence of labels and parameters costs, nor the ``K!`` orders of
+    the components.
+
+    Parameters
+    ----------
+    posterior : Posterior
+    X : (N, D) array-like
+        The rows that the belief was fitted to.
+    sample_weight : (N,) array-like or None
+        Their weights in that fit.
+    n_draws : int
+        At least 25.
+    rng : numpy Generator
+
+    Returns
+    -------
+    LogEvidence
+        ``value``, ``standard_error`` and ``pareto_k``; above 0.7, the first two are not to be trusted.
+
+    Raises
+    ------
+    InvalidParameterError
+        If there are too few draws, or more than 12 components.
+
+    Examples
+    --------
+    With one component the belief is the exact posterior, so all draws agree:
+
+    >>> import numpy as np
+    >>> import mixtura as mx
+    >>> from mixtura.model.evidence import log_evidence
+    >>> X = np.random.default_rng(0).normal(size=(50, 2))
+    >>> gm = mx.BayesianGaussianMixture(1).fit(X)
+    >>> evidence = log_evidence(gm.posterior_, X, None, 1000, np.random.default_rng(0))
+    >>> bool(np.isclose(evidence.value, gm.lower_bound_, rtol=1e-12)), evidence.standard_error < 1e-12
+    (True, True)
+    """
     n_components, n_features = posterior.means.shape
     if n_components > MOST_COMPONENTS:
         raise InvalidParameterError(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,10 +27,6 @@ from mixtura.model.prior import NormalInverseWishart
 from mixtura.model.rows import as_rows, by_blocks
 from mixtura.model.scorer import LOG_2_PI, Scorer, normalise
 from mixtura.model.weight_posterior import WeightPosterior
-
-if TYPE_CHECKING:
-    from mixtura.model.evidence import LogEvidence
-
 
 LEAST_CONSTANT = -1e15
 """In a score. A component with this is given no row, as with less; what a sweep in float32 puts right is in proportion to it."""
@@ -212,55 +208,6 @@ class Posterior:
             return normalise(log_weights[:, None] + self.structure.log_student(squares, whitening, degrees, widening))
 
         return by_blocks(rows, scorer.block_rows(), log_pdf)
-
-    def log_evidence(
-        self,
-        X: ArrayLike,
-        sample_weight: ArrayLike | None = None,
-        *,
-        n_draws: int = 1000,
-        random_state: RandomState = None,
-    ) -> LogEvidence:
-        """Log of the marginal likelihood of the rows, by importance sampling with the belief as the proposal.
-
-        Unlike the lower bound it leaves nothing out: neither what the independence of labels and parameters costs, nor the ``K!`` orders of
-        the components. See ``mixtura.model.evidence`` for how.
-
-        Parameters
-        ----------
-        X : (N, D) array-like
-            The rows that the belief was fitted to.
-        sample_weight : (N,) array-like, optional
-            Their weights in that fit.
-        n_draws : int, default=1000
-            At least 25.
-        random_state : None, int, numpy Generator or RandomState
-
-        Returns
-        -------
-        LogEvidence
-            ``value``, ``standard_error`` and ``pareto_k``; above 0.7, the first two are not to be trusted.
-
-        Raises
-        ------
-        InvalidParameterError
-            If there are too few draws, or more than 12 components.
-
-        Examples
-        --------
-        With one component the belief is the exact posterior, so all draws agree:
-
-        >>> import numpy as np
-        >>> import mixtura as mx
-        >>> X = np.random.default_rng(0).normal(size=(50, 2))
-        >>> gm = mx.BayesianGaussianMixture(1).fit(X)
-        >>> evidence = gm.posterior_.log_evidence(X, random_state=0)
-        >>> bool(np.isclose(evidence.value, gm.lower_bound_, rtol=1e-12)), evidence.standard_error < 1e-12
-        (True, True)
-        """
-        from mixtura.model.evidence import log_evidence
-
-        return log_evidence(self, X, sample_weight, n_draws, as_generator(random_state))
 
     # ---- the belief about parameters -------------------------------------------------------------------------------------------
 
