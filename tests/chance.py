@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from mixtura.model.evidence import LogEvidence
+from mixtura.assess.evidence.importance import LogEvidence
 
 FAILURE = 1e-6
 """Probability with which a right program may fail a stochastic test."""

@@ -11,9 +11,16 @@ from scipy.stats import dirichlet, f, gamma, invgamma, invwishart, kstest, multi
 import mixtura as mx
 from chance import SERIES, assert_median, deviations, kolmogorov, spread_limits
 from enumeration import Exact, finite_urn
-from mixtura.assess.bridge_sampling import AllocationProposal, bridge, bridge_sampling
 from mixtura.assess.convergence import bulk_size
-from mixtura.assess.mode_sampling import DEGREES_OF_FREEDOM, WIDE_SHARE, WIDENING, StudentProposal, climb, mode_sampling
+from mixtura.assess.evidence.bridge_sampling import AllocationProposal, bridge, bridge_sampling
+from mixtura.assess.evidence.mode_sampling import (
+    DEGREES_OF_FREEDOM,
+    WIDE_SHARE,
+    WIDENING,
+    StudentProposal,
+    climb,
+    mode_sampling,
+)
 from mixtura.data.array import ArraySource
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.inference import nuts

@@ -5,10 +5,10 @@ import pytest
 from scipy.stats import beta
 
 from chance import SERIES, deviations, spread_limits
+from mixtura.assess.evidence.mode_sampling import StudentProposal
 from mixtura.assess.information import jacobian
 from mixtura.assess.linear_response import linear_response, respond
 from mixtura.assess.log_posteriors import LogPosteriors
-from mixtura.assess.mode_sampling import StudentProposal
 from mixtura.data.array import ArraySource
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.inference.variational import CoordinateAscent

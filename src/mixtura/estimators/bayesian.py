@@ -13,6 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from mixtura.assess.evidence.importance import LogEvidence, log_evidence
 from mixtura.assess.linear_response import linear_response
 from mixtura.assess.standard_errors import StandardErrors
 from mixtura.data.array import ArraySource
@@ -34,7 +35,6 @@ from mixtura.inference.variational import CoordinateAscent
 from mixtura.inference.variational_solvers import SOLVERS, Cavi, Svi, VariationalSolver
 from mixtura.model.covariance import covariance_structure
 from mixtura.model.covariance.structure import SharedBlocks
-from mixtura.model.evidence import LogEvidence, log_evidence
 from mixtura.model.prior import NormalInverseWishart
 
 LEAST_OF_FLOAT32 = 1e-15

@@ -14,10 +14,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from mixtura.assess.bridge_sampling import bridge_sampling
 from mixtura.assess.coclustering import coclustering
 from mixtura.assess.draws_file import save_draws
-from mixtura.assess.mode_sampling import mode_sampling
+from mixtura.assess.evidence.bridge_sampling import bridge_sampling
+from mixtura.assess.evidence.importance import LogEvidence
+from mixtura.assess.evidence.mode_sampling import mode_sampling
 from mixtura.assess.partitions import Partition, estimate_partition
 from mixtura.assess.relabelling import METHODS
 from mixtura.data.array import ArraySource
@@ -35,7 +36,6 @@ from mixtura.inference.seeding import seeding_sample
 from mixtura.inference.telescoping import ComponentCountLaw
 from mixtura.model.covariance import covariance_structure
 from mixtura.model.covariance.structure import SharedBlocks
-from mixtura.model.evidence import LogEvidence
 from mixtura.model.independent_prior import IndependentPrior
 from mixtura.model.prior import NormalInverseWishart
 from mixtura.model.rows import evenly_spaced

@@ -7,8 +7,8 @@ import pytest
 from scipy.stats import genpareto
 
 from chance import deviations
+from mixtura.assess.evidence.pareto import fit_generalised_pareto, pareto_shape
 from mixtura.ground.errors import InvalidParameterError
-from mixtura.ground.pareto import fit_generalised_pareto, pareto_shape
 
 
 @pytest.mark.parametrize("shape", [-0.3, 0.2, 0.7, 1.5])

@@ -10,9 +10,9 @@ from scipy.stats import beta, dirichlet, gamma, multivariate_normal, wishart
 
 import mixtura as mx
 from chance import SERIES, assert_median, deviations
+from mixtura.assess.evidence.importance import DrawnMixtures, log_evidence, log_permutation_sum
 from mixtura.ground.errors import DataError, InvalidParameterError
 from mixtura.model.covariance import STRUCTURES, covariance_structure
-from mixtura.model.evidence import DrawnMixtures, log_evidence, log_permutation_sum
 from mixtura.model.posterior import Posterior
 from mixtura.model.prior import NormalInverseWishart
 from mixtura.model.weight_posterior import GeneralisedDirichlet, StickBreaking
@@ -243,7 +243,7 @@ def test_draws_made_in_parts_are_as_good(monkeypatch, seed):
     rows = np.random.default_rng(10).normal(size=(10, 2))
     belief = fitted(rows, 2).posterior_
     whole = evidence(belief, rows, seed, 4000)
-    monkeypatch.setattr("mixtura.model.evidence.NUMBERS", 300)
+    monkeypatch.setattr("mixtura.assess.evidence.importance.NUMBERS", 300)
     parts = evidence(belief, rows, seed + 1, 4000)
     assert abs(whole.value - parts.value) < MOST * math.hypot(whole.standard_error, parts.standard_error)
 

@@ -24,13 +24,13 @@ from itertools import permutations
 
 import numpy as np
 
+from mixtura.assess.evidence.importance import NUMBERS, LogEvidence, averaged
+from mixtura.assess.evidence.pareto import LEAST_WEIGHTS
 from mixtura.assess.log_posteriors import LogPosteriors, check_weights
 from mixtura.data.array import ArraySource
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
-from mixtura.ground.pareto import LEAST_WEIGHTS
 from mixtura.model.coordinates import Coordinates
-from mixtura.model.evidence import NUMBERS, LogEvidence, averaged
 from mixtura.model.log_priors import LogPrior
 from mixtura.model.mixture import Mixture
 from mixtura.sweep import Sweep
@@ -80,7 +80,7 @@ def mode_sampling(
     --------
     >>> import numpy as np
     >>> import mixtura as mx
-    >>> from mixtura.assess.mode_sampling import mode_sampling
+    >>> from mixtura.assess.evidence.mode_sampling import mode_sampling
     >>> from mixtura.data.array import ArraySource
     >>> from mixtura.model.components import ConjugateComponents
     >>> from mixtura.model.log_priors import ConjugatePrior

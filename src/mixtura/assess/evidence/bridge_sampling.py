@@ -31,14 +31,14 @@ from scipy.optimize import brentq
 from scipy.special import expit, log_expit
 
 from mixtura.assess.convergence import bulk_size, mean_error
+from mixtura.assess.evidence.importance import MOST_COMPONENTS, NUMBERS, DrawnMixtures, LogEvidence
+from mixtura.assess.evidence.pareto import LEAST_WEIGHTS, pareto_shape
 from mixtura.assess.log_posteriors import LogPosteriors
 from mixtura.data.array import ArraySource
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
-from mixtura.ground.pareto import LEAST_WEIGHTS, pareto_shape
 from mixtura.model.covariance.structure import SharedBlocks
 from mixtura.model.draws import Draws
-from mixtura.model.evidence import MOST_COMPONENTS, NUMBERS, DrawnMixtures, LogEvidence
 from mixtura.model.log_priors import ConjugatePrior, LogPrior, log_invariant_measure
 from mixtura.model.mixture import Mixture
 from mixtura.model.posterior import Posterior
@@ -83,7 +83,7 @@ def bridge_sampling(draws: Draws, source: ArraySource, prior: LogPrior, rng: np.
     --------
     >>> import numpy as np
     >>> import mixtura as mx
-    >>> from mixtura.assess.bridge_sampling import bridge_sampling
+    >>> from mixtura.assess.evidence.bridge_sampling import bridge_sampling
     >>> from mixtura.data.array import ArraySource
     >>> from mixtura.inference.gibbs import Gibbs, sample
     >>> from mixtura.inference.telescoping import ComponentCountLaw, FiniteMixtures
@@ -131,7 +131,7 @@ def bridge(of_proposals: Array, of_posterior: Array) -> LogEvidence:
     A normal law, unnormalised, and one of another width:
 
     >>> import numpy as np
-    >>> from mixtura.assess.bridge_sampling import bridge
+    >>> from mixtura.assess.evidence.bridge_sampling import bridge
     >>> rng = np.random.default_rng(0)
     >>> log_ratio = lambda x: -0.5 * x**2 - (-0.5 * (x / 2) ** 2 - np.log(2 * np.sqrt(2 * np.pi)))
     >>> found = bridge(log_ratio(2 * rng.normal(size=2000)), log_ratio(rng.normal(size=(4, 500))))

@@ -47,7 +47,7 @@ def pareto_shape(log_weights: Array) -> float:
     Uniform numbers to the power ``−k`` have a Pareto law of that shape:
 
     >>> import numpy as np
-    >>> from mixtura.ground.pareto import pareto_shape
+    >>> from mixtura.assess.evidence.pareto import pareto_shape
     >>> uniform = np.random.default_rng(0).uniform(size=10_000)
     >>> abs(pareto_shape(-0.3 * np.log(uniform)) - 0.3) < 0.15
     True

@@ -30,9 +30,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from mixtura.assess.evidence.pareto import LEAST_WEIGHTS, pareto_shape
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
-from mixtura.ground.pareto import LEAST_WEIGHTS, pareto_shape
 from mixtura.model.posterior import Posterior
 from mixtura.model.scorer import Scorer, normalise
 from mixtura.model.weight_posterior import GeneralisedDirichlet
@@ -99,7 +99,7 @@ def log_evidence(
 
     >>> import numpy as np
     >>> import mixtura as mx
-    >>> from mixtura.model.evidence import log_evidence
+    >>> from mixtura.assess.evidence.importance import log_evidence
     >>> X = np.random.default_rng(0).normal(size=(50, 2))
     >>> gm = mx.BayesianGaussianMixture(1).fit(X)
     >>> evidence = log_evidence(gm.posterior_, X, None, 1000, np.random.default_rng(0))

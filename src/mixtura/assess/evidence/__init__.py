@@ -1,0 +1,1 @@
+"""The log evidence of a mixture: by importance sampling, from draws, and from modes."""
