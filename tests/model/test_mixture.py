@@ -329,3 +329,12 @@ def test_columns_are_called_by_their_names_or_by_their_places():
     assert (one.column_names, three.column_names) == (("x",), ("x0", "x1", "x2"))
     assert three.with_feature_names(["a", "b", "c"]).column_names == ("a", "b", "c")
     assert "x0, x1, x2" in describe(three)
+
+
+@pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s: s.name)
+def test_a_structure_is_as_good_as_its_name(structure):
+    covariances = np.ones(structure.shape(2, 3)) * (1 if structure.diagonal else np.eye(3))
+    named, given = (Mixture([0.5, 0.5], np.zeros((2, 3)), covariances, kind) for kind in (structure.name, structure))
+    assert given == named
+    assert given.structure is structure
+    assert pickle.loads(pickle.dumps(given)) == named

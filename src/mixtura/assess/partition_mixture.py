@@ -65,7 +65,7 @@ def partition_mixture(draws: Draws, rows: Array, labels: NDArray[np.int64]) -> M
     times = (weights > 0).sum(axis=0)
     share = weights.mean(axis=0)
     covariances = draws.structure.from_matrices((within + between) / times[:, None, None], share)
-    return Mixture(share, centres.sum(axis=0) / times[:, None], covariances, draws.structure.name)
+    return Mixture(share, centres.sum(axis=0) / times[:, None], covariances, draws.structure)
 
 
 def _scatter(weights: Array, offsets: Array) -> Array:

@@ -110,7 +110,7 @@ class Relabelling:
         weights, means, covariances = (
             values.mean(axis=(0, 1)) for values in (draws.weights, draws.means, draws.covariances)
         )
-        return Mixture(weights, means, covariances, draws.structure.name)
+        return Mixture(weights, means, covariances, draws.structure)
 
     def interval(self, level: float = 0.95) -> Interval:
         """Both ends of the central interval of each parameter that has so much posterior probability; refused where ``check`` is.

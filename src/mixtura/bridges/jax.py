@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from mixtura.data.array import ArraySource
 from mixtura.ground.errors import InvalidParameterError, missing_extra
 from mixtura.ground.linalg import Array, precision_factors
-from mixtura.model.covariance import covariance_structure
+from mixtura.model.covariance import CovarianceStructure, covariance_structure
 from mixtura.model.covariance.structure import SharedBlocks, check_natural_shape
 from mixtura.model.rows import carrying_rows
 from mixtura.model.scorer import Scorer
@@ -38,7 +38,7 @@ LogLikelihood = Callable[[Any, Any, Any], Any]
 
 
 def log_likelihood(
-    X: ArrayLike, covariance_type: str = "full", sample_weight: ArrayLike | None = None
+    X: ArrayLike, covariance_type: str | CovarianceStructure = "full", sample_weight: ArrayLike | None = None
 ) -> LogLikelihood:
     r"""The log-likelihood of these rows as a function of the parameters that JAX can compile, differentiate once and batch.
 
@@ -50,7 +50,7 @@ def log_likelihood(
     ----------
     X : (N, D) array-like
         Kept as NumPy holds it; float32 rows are swept in float32.
-    covariance_type : {"full", "tied", "diag", "tied_diag", "spherical", "tied_spherical"} or code, default="full"
+    covariance_type : {"full", "tied", "diag", "tied_diag", "spherical", "tied_spherical"} or code, or a structure, default="full"
     sample_weight : (N,) array-like, optional
 
     Returns
@@ -109,8 +109,8 @@ def log_likelihood(
     return log_likelihood
 
 
-def smooth_structure(covariance_type: str) -> SharedBlocks:
-    """The structure of that name, if it has roots by which to differentiate."""
+def smooth_structure(covariance_type: str | CovarianceStructure) -> SharedBlocks:
+    """The structure, if it has roots by which to differentiate."""
     structure = covariance_structure(covariance_type)
     if not isinstance(structure, SharedBlocks):
         raise InvalidParameterError(f"covariance_type {structure.name!r} has no smooth roots, so no gradient by them.")

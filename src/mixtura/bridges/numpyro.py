@@ -28,6 +28,7 @@ from mixtura.inference.em import ExpectationMaximization
 from mixtura.inference.plan import fit_one, point_case
 from mixtura.inference.seeding import seeding_sample
 from mixtura.inference.stopping import Stopping
+from mixtura.model.covariance import CovarianceStructure
 from mixtura.model.covariance.structure import SharedBlocks
 from mixtura.model.draws import Draws
 from mixtura.model.mixture import Mixture
@@ -112,7 +113,7 @@ def model(
     """
     structure = smooth_structure(covariance_type)
     source = as_source(X, sample_weight)
-    likelihood = log_likelihood(source.rows, structure.name, source.weights)
+    likelihood = log_likelihood(source.rows, structure, source.weights)
     return _model(structure, _laws(source, n_components, structure, priors), likelihood)
 
 
@@ -191,14 +192,14 @@ def _roots(structure: SharedBlocks, values: Mapping[str, Any]) -> Any:
 # ---- its draws -----------------------------------------------------------------------------------------------------------------
 
 
-def as_draws(samples: Mapping[str, Any], covariance_type: str = "full") -> Draws:
+def as_draws(samples: Mapping[str, Any], covariance_type: str | CovarianceStructure = "full") -> Draws:
     """Draws of mixtures from NumPyro's samples of the sites of ``model``.
 
     Parameters
     ----------
     samples : mapping
         Such as ``mcmc.get_samples(group_by_chain=True)``, ``(C, S, ...)``, or without chains, ``(S, ...)``.
-    covariance_type : str, default="full"
+    covariance_type : str or CovarianceStructure, default="full"
         As in ``model``.
 
     Examples
@@ -301,7 +302,7 @@ def fit_guide(
     make, options = _guide_maker(guide)
     _check_positive(n_steps=n_steps, n_draws=n_draws)
     source = as_source(X, sample_weight)
-    likelihood = log_likelihood(source.rows, structure.name, source.weights)
+    likelihood = log_likelihood(source.rows, structure, source.weights)
     with jax.enable_x64(True):
         laws = _laws(source, n_components, structure, priors)
         start = _mode(source, n_components, structure, rng) if start is None else start
@@ -322,10 +323,10 @@ def fit_guide(
         losses = np.asarray(result.losses) + coordinates.log_volume
         _check_finite(losses)
         sampled = fitted.sample_posterior(draws_key, result.params, sample_shape=(n_draws,))
-        draws = as_draws(coordinates.back(sampled), structure.name)
+        draws = as_draws(coordinates.back(sampled), structure)
         try:
             median = {name: value[None] for name, value in coordinates.back(fitted.median(result.params)).items()}
-            mixture = as_draws(median, structure.name).mixture(0, 0)
+            mixture = as_draws(median, structure).mixture(0, 0)
         except NotImplementedError:
             mixture = _mean(draws)
     return GuideFit(losses, -float(losses[-max(n_steps // 10, 1) :].mean()), draws, mixture)
@@ -365,7 +366,7 @@ def _check_finite(losses: Array) -> None:
 
 def _mean(draws: Draws) -> Mixture:
     weights, means, covariances = (part[0].mean(axis=0) for part in (draws.weights, draws.means, draws.covariances))
-    return Mixture(weights, means, covariances, draws.structure.name)
+    return Mixture(weights, means, covariances, draws.structure)
 
 
 def _mode(source: ArraySource, n_components: int, structure: SharedBlocks, rng: np.random.Generator) -> Mixture:

@@ -272,4 +272,4 @@ def _from_parts(parts: dict[str, Array], changed: list[str], structure: Covarian
         elif "precisions_" in changed:
             precisions = parts["precisions_"]
             covariances = covariances_from_precisions(precisions, structure, n_components, n_features, "precisions_")
-    return Mixture(weights, means, covariances, structure.name)
+    return Mixture(weights, means, covariances, structure)

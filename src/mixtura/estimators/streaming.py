@@ -236,4 +236,4 @@ def _with_all_weights(start: Any, source: ArraySource) -> Any:
     if not isinstance(start, Mixture) or start.weights.all():
         return start
     weights = start.weights + 1 / source.total_weight
-    return Mixture(weights / weights.sum(), start.means, start.covariances, start.covariance_type)
+    return Mixture(weights / weights.sum(), start.means, start.covariances, start.structure)

@@ -117,7 +117,7 @@ class ExpectationMaximization:
             return None
         if self.equal_weights and np.ptp(belief.weights):
             weights = np.full(belief.n_components, 1 / belief.n_components)
-            belief = Mixture(weights, belief.means, belief.covariances, belief.covariance_type)
+            belief = Mixture(weights, belief.means, belief.covariances, belief.structure)
         return above_floor(belief, self.floor)
 
     def log_prior(self, mixture: Mixture) -> float:
@@ -133,4 +133,4 @@ def above_floor(mixture: Mixture, floor: Array | float) -> Mixture:
         return mixture
     own = structure.variances if structure.diagonal else structure.matrices
     raised = structure.maximise(own(mixture.covariances, *shape), np.ones(shape[0]), floor, None)
-    return Mixture(mixture.weights, mixture.means, raised, structure.name)
+    return Mixture(mixture.weights, mixture.means, raised, structure)

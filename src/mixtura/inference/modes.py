@@ -62,4 +62,4 @@ def _with_weights(mode: Mixture, total_weight: float) -> Mixture:
     counts = mode.weights * total_weight
     if counts.min() > LEAST_ROWS:
         return mode
-    return Mixture((counts + 1) / (counts + 1).sum(), mode.means, mode.covariances, mode.covariance_type)
+    return Mixture((counts + 1) / (counts + 1).sum(), mode.means, mode.covariances, mode.structure)

@@ -126,7 +126,7 @@ def check_gradient(penalty: Checked, start: Mixture) -> None:
     """
     penalty.value(start)
     weights = start.weights if start.weights.all() else (start.weights + NEARBY) / (start.weights + NEARBY).sum()
-    reference = Mixture(weights, start.means, start.covariances, start.covariance_type)
+    reference = Mixture(weights, start.means, start.covariances, start.structure)
     about, rng = Coordinates(reference, weights), np.random.default_rng(0)
     place = NEARBY * about.unit * rng.uniform(0.5, 1.0, about.size) * rng.choice([-1.0, 1.0], about.size)
     if not math.isfinite(_value(penalty, about, place)):

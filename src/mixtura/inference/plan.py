@@ -283,7 +283,7 @@ def _first_m_step(source: ArraySource, case: Case[Any], partition: Array) -> Any
 def _of_parts(case: Case[Any], beginning: Beginning) -> Mixture:
     """The start that was given whole."""
     structure = case.finder.structure
-    start = Mixture(beginning.weights, beginning.means, beginning.covariances, structure.name)  # type: ignore[arg-type]
+    start = Mixture(beginning.weights, beginning.means, beginning.covariances, structure)  # type: ignore[arg-type]
     return above_floor(start, case.finder.floor)
 
 
@@ -295,6 +295,6 @@ def _with_parts(point: Mixture, case: Case[Any], beginning: Beginning) -> Mixtur
             point.weights if weights is None else weights,
             point.means if means is None else means,
             point.covariances if covariances is None else covariances,
-            point.covariance_type,
+            point.structure,
         )
     return above_floor(point, case.finder.floor)

@@ -95,7 +95,7 @@ def random_rows(
     for _ in range(n):
         drawn = sample.draw(rng, sample.weights, n_components)
         near = from_partition(sample, nearest_centre(rows, rows[drawn]), algorithm)
-        starts.append(Mixture(weights, sample.rows[drawn], near.covariances, algorithm.structure.name))
+        starts.append(Mixture(weights, sample.rows[drawn], near.covariances, algorithm.structure))
     return starts
 
 
@@ -153,7 +153,7 @@ def lloyd(source: ArraySource, centres: list[Array]) -> list[Run]:
     [0.5, 11.0]
     """
     algorithm = ExpectationMaximization(covariance_structure("tied_spherical"), assignment=hard, equal_weights=True)
-    starts = [Mixture(np.full(len(c), 1 / len(c)), c, 1.0, algorithm.structure.name) for c in centres]
+    starts = [Mixture(np.full(len(c), 1 / len(c)), c, 1.0, algorithm.structure) for c in centres]
     return climb(source, starts, algorithm, Stopping(0.0, KMEANS_MAX_ITER, source.total_weight))
 
 

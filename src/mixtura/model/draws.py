@@ -86,7 +86,7 @@ class Draws:
     def mixture(self, chain: int, draw: int) -> Mixture:
         """One draw."""
         part = chain, draw
-        return Mixture(self.weights[part], self.means[part], self.covariances[part], self.structure.name)
+        return Mixture(self.weights[part], self.means[part], self.covariances[part], self.structure)
 
     def thinned(self, most: int) -> Iterator[Mixture]:
         """At most so many draws, evenly spaced over all chains."""

@@ -215,7 +215,7 @@ class IndependentPrior:
             blocks = (tau**2).reshape(n_blocks, *shape)
         means = self.mean_location + self.mean_scale * rng.normal(size=(n_components, n_features))
         weights = rng.dirichlet(np.full(n_components, self.concentration))
-        return Mixture(weights, means, smooth.as_natural(blocks), structure.name)
+        return Mixture(weights, means, smooth.as_natural(blocks), structure)
 
 
 @cache

@@ -37,8 +37,8 @@ class Mixture:
     covariances : array-like
         ``Σ``, in the shape that ``covariance_type`` implies: ``(K, D, D)`` for ``"full"``, ``(D, D)`` for ``"tied"``, ``(K, D)`` for
         ``"diag"``, ``(D,)`` for ``"tied_diag"``, ``(K,)`` for ``"spherical"`` and a scalar for ``"tied_spherical"``.
-    covariance_type : str
-        A structure's name or three-letter code.
+    covariance_type : str or CovarianceStructure
+        A structure, its name, or its three-letter code.
     feature_names : sequence of str, optional
         Names of the ``D`` columns.
 
@@ -76,7 +76,7 @@ class Mixture:
         weights: ArrayLike,
         means: ArrayLike,
         covariances: ArrayLike,
-        covariance_type: str = "full",
+        covariance_type: str | CovarianceStructure = "full",
         *,
         feature_names: Sequence[str] | None = None,
     ) -> None:
@@ -403,7 +403,7 @@ class Mixture:
             self.weights[indices],
             self.means[indices],
             self.structure.reorder(self.covariances, indices),
-            self.covariance_type,
+            self.structure,
             feature_names=self.feature_names,
         )
 

@@ -120,7 +120,7 @@ class Posterior:
     @cached_property
     def mixture(self) -> Mixture:
         """The plug-in point: expected weights, expected means, and the inverses of expected precisions, ``Ψ/ν``."""
-        return Mixture(self.weights.expectations, self.means, self._covariances, self.structure.name)
+        return Mixture(self.weights.expectations, self.means, self._covariances, self.structure)
 
     @property
     def _covariances(self) -> Array:
@@ -237,7 +237,7 @@ class Posterior:
         point = self.mixture
         weights = point.weights[active]
         covariances = self.structure.reorder(point.covariances, active)
-        return Mixture(weights / weights.sum(), point.means[active], covariances, self.structure.name)
+        return Mixture(weights / weights.sum(), point.means[active], covariances, self.structure)
 
     @property
     def mode(self) -> Mixture:
@@ -254,7 +254,7 @@ class Posterior:
         blocks = self.structure.as_blocks(self.scales)
         n_means = self.n_components if self.structure.shared else 1
         modal = self.structure.modal_blocks(blocks, self.degrees_of_freedom, n_means, self.n_features)
-        return Mixture(self.weights.mode, self.means, self.structure.as_natural(modal), self.structure.name)
+        return Mixture(self.weights.mode, self.means, self.structure.as_natural(modal), self.structure)
 
     def interval(self, level: float = 0.95, *, n_draws: int = 4000, random_state: RandomState = 0) -> Interval:
         """Both ends of the central credible interval of each weight, mean, and variance of a feature.

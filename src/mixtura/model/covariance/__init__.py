@@ -27,12 +27,12 @@ COVARIANCE_TYPES = frozenset({*_BY_NAME, *ONE_COLUMN})
 """All names."""
 
 
-def covariance_structure(name: str, n_features: int | None = None) -> CovarianceStructure:
-    """The structure of that name (``"full"``) or volume–shape–orientation code (``"VVV"``; for one column ``"V"``).
+def covariance_structure(name: str | CovarianceStructure, n_features: int | None = None) -> CovarianceStructure:
+    """The structure of that name (``"full"``) or volume–shape–orientation code (``"VVV"``; for one column ``"V"``), or itself.
 
     Parameters
     ----------
-    name : str
+    name : str or CovarianceStructure
     n_features : int, optional
         Of the data, where they are known.
 
@@ -42,6 +42,8 @@ def covariance_structure(name: str, n_features: int | None = None) -> Covariance
     >>> covariance_structure("EEI").name, covariance_structure("E", 1).name
     ('tied_diag', 'tied_spherical')
     """
+    if isinstance(name, CovarianceStructure):
+        return name
     if isinstance(name, str) and name in _BY_NAME:
         return _BY_NAME[name]
     if isinstance(name, str) and name in ONE_COLUMN:
