@@ -1,4 +1,4 @@
-"""Log prior densities of a mixture with all of their constants, which an evidence needs and a sampler does not.
+"""Log prior densities of a mixture with all of their constants, which an evidence needs and a sampler does not; and draws from them.
 
 All are densities of ``(π₁ … π_{K−1}, μ, Σ)``, for covariances of the free entries of the blocks, as that of ``IndependentPrior`` is. The
 priors of Gibbs samplers are stated relative to the measure ``|Λ|^(−(D+1)/2) dΛ`` (``dλ/λ`` for a variance), which is the same in ``Σ``.
@@ -13,8 +13,8 @@ from typing import Protocol
 import numpy as np
 
 from mixtura.ground.linalg import Array
-from mixtura.model.components import Components, ConjugateComponents
-from mixtura.model.covariance.structure import SharedBlocks
+from mixtura.model.components import Components, ConjugateComponents, draw_prior_roots
+from mixtura.model.covariance.structure import CovarianceStructure, SharedBlocks
 from mixtura.model.mixture import Mixture
 from mixtura.model.semi_conjugate import SemiConjugateComponents
 
@@ -28,6 +28,9 @@ class LogPrior(Protocol):
 
     def value(self, mixture: Mixture) -> float:
         """Log density of ``(π, μ, Σ)``, normalised."""
+
+    def draw(self, n_components: int, structure: CovarianceStructure, rng: np.random.Generator) -> Mixture:
+        """A mixture from the prior."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +69,11 @@ class ConjugatePrior:
             + log_dirichlet(mixture.weights, self.concentration)
         )
 
+    def draw(self, n_components: int, structure: CovarianceStructure, rng: np.random.Generator) -> Mixture:
+        components, prior = self.components, self.components.prior
+        scale = components.structure.prior_block(prior.scale)
+        return _drawn(components, scale, prior.degrees_of_freedom, n_components, self.concentration, rng)
+
 
 @dataclass(frozen=True, eq=False)
 class SemiConjugatePrior:
@@ -91,6 +99,15 @@ class SemiConjugatePrior:
             + log_dirichlet(mixture.weights, self.concentration)
         )
 
+    def draw(self, n_components: int, structure: CovarianceStructure, rng: np.random.Generator) -> Mixture:
+        prior, own = self.components, self.components.structure
+        # Ψ has the law of a precision.
+        roots = own.draw_roots(
+            own.prior_block(prior.scale), np.full(1, prior.scale_degrees_of_freedom), len(prior.mean), rng
+        )
+        scale = own.block_precisions(own.factor_from_roots(roots))
+        return _drawn(prior, scale, prior.degrees_of_freedom, n_components, self.concentration, rng)
+
     def _log_density_of_scale(self, components: Components) -> float:
         """``log p(Ψ | Λ)``: ``Ψ ~ Wishart((S + Σ_g Λ_g)⁻¹, g + G ν₀)``, whose density has the form of that of a precision."""
         prior, structure = self.components, components.structure
@@ -99,6 +116,25 @@ class SemiConjugatePrior:
         degrees = np.full(1, prior.scale_degrees_of_freedom + len(precisions) * prior.degrees_of_freedom)
         root = structure.block_roots(components.scale)
         return float(structure.log_wishart(scale, degrees, root, len(prior.mean)).sum())
+
+
+def _drawn(
+    prior: ConjugateComponents | SemiConjugateComponents,
+    scale: Array,
+    degrees: float,
+    n_components: int,
+    concentration: float,
+    rng: np.random.Generator,
+) -> Mixture:
+    """A mixture whose covariance blocks have this scale: as a sampler draws components without rows."""
+    structure = prior.structure
+    n_features = len(prior.prior.mean if isinstance(prior, ConjugateComponents) else prior.mean)
+    shared = draw_prior_roots(structure, scale, degrees, 1, n_features, rng) if structure.shared else None
+    roots = structure.block_roots(scale)[:0] if shared is None else shared
+    none = Components(structure, np.empty((0, n_features)), roots, scale)
+    drawn = prior.extend(none, n_components, rng)
+    weights = rng.dirichlet(np.full(n_components, concentration))
+    return Mixture(weights, drawn.means, drawn.covariances, structure.name)
 
 
 def log_dirichlet(weights: Array, concentration: float) -> float:
