@@ -51,7 +51,7 @@ def test_the_bound_of_blocks_is_the_sum_of_its_terms():
     with pytest.warns(ConvergenceWarning):
         gm.fit(X)
     source = ArraySource(X)
-    algorithm, belief = gm._algorithm(source), gm.restarts_.best.start
+    algorithm, belief = gm.record_.algorithm, gm.restarts_.best.start
     shares = np.concatenate([belief.responsibilities(part.rows) for part in source.parts(10)])
     for i in range(4):
         belief = algorithm.maximise(accumulate(source, shares, 3, diagonal=False))

@@ -43,15 +43,6 @@ LEAST_SHARE = 0.005
 """Numbers of components less probable than this are not mentioned."""
 NAME_WIDTH_IN_MATRIX = 12
 
-SHAPES = {
-    "VVV": "each component has its own matrix",
-    "EEE": "all components share one matrix",
-    "VVI": "each component has its own variances, without correlations",
-    "EEI": "all components share one variance per column, without correlations",
-    "VII": "each component is round, with its own variance",
-    "EII": "all components are round and share one variance, as in k-means",
-}
-
 Facts = Mapping[str, Any]
 """Plain JSON values, as ``fit_facts`` makes them."""
 Entry = tuple[str, str]
@@ -281,10 +272,9 @@ def _model(mixture: Mixture, facts: Facts, width: int) -> str:
             "Model",
             f"{count(mixture.n_components, 'component')} in {count(mixture.n_features, 'column')}, "
             f"covariance {structure.name} ({structure.code})",
-        )
+        ),
+        ("", structure.sentence),
     ]
-    if structure.code in SHAPES:
-        entries.append(("", SHAPES[structure.code]))
     if facts.get("data") is not None or facts.get("rows") is not None:
         rows = count(facts["rows"], "row") if facts.get("rows") is not None else ""
         entries.append(("Data", ", ".join(filter(None, [facts.get("data"), rows]))))

@@ -1,4 +1,4 @@
-"""The one loop: sweep, stop or update, for a stack of runs side by side.
+"""The loop: sweep, stop or update, for a stack of runs side by side.
 
 The loop owns stopping and tracing; an algorithm says how to assign and how to update. Every run in the stack costs a share of the same
 pass over the data, and leaves the stack when it ends.
@@ -16,7 +16,7 @@ import numpy as np
 from mixtura.data.array import ArraySource
 from mixtura.inference.ascent import PLAIN_EM, Algorithm, Answer, Climber, Direction, Solver, Steps
 from mixtura.inference.collapse import Collapse, Collapsed, held_components
-from mixtura.inference.stopping import Stop, Stopping
+from mixtura.inference.stopping import BY_CALLBACK, Stop, Stopping
 from mixtura.model.moments import Moments
 from mixtura.sweep import Sweep
 
@@ -218,7 +218,7 @@ def _advance(sweep: Sweep, active: list[tuple[int, _Rope]], observe: Observer | 
         if len(climber.bounds) > n_accepted and observe is not None:
             stopped = observe(index, climber.mixture, tuple(climber.bounds))
             if stopped and not climber.stop:
-                climber.stop = Stop("callback", False, float("nan"), "stopped by a callback")
+                climber.stop = BY_CALLBACK
         if climber.stop is not None:
             rope.collapses = _held_at_floor(climber)
         elif rope.steps is None and not _hand_over(rope):

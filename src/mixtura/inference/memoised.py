@@ -18,7 +18,7 @@ from typing import Any
 from mixtura.data.array import ArraySource
 from mixtura.inference.ascent import Algorithm
 from mixtura.inference.loop import Observer, Run
-from mixtura.inference.stopping import Stop, Stopping
+from mixtura.inference.stopping import BY_CALLBACK, Stop, Stopping
 from mixtura.model.moments import Moments
 from mixtura.sweep import Sweep, without_traces
 
@@ -78,7 +78,7 @@ def climb_by_blocks(
                 run.bounds.append(run.bound(algorithm))
                 run.stop = stopping(run.bounds, n_passes, run.belief.scorer)
                 if observe is not None and observe(index, run.belief, tuple(run.bounds)) and run.stop is None:
-                    run.stop = Stop("callback", False, float("nan"), "stopped by a callback")
+                    run.stop = BY_CALLBACK
             active = [(index, run) for index, run in active if run.stop is None]
             for place, sweep in enumerate(sweeps) if active else ():
                 for _, run in active:

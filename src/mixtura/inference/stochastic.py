@@ -195,7 +195,7 @@ def _finish(
             n_passes, remaining = n_before + len(bounds), remaining_gain(bounds)
             stop = stopping(bounds, n_passes, belief.scorer)
             if stop is None and remaining <= enough:
-                stop = Stop("converged", True, remaining, f"converged: an estimated {remaining:.1g} nats still to come")
+                stop = Stop.at_top(remaining)
             if stop is not None:
                 passes = tuple(range(n_before + 1, n_passes + 1))
                 return Run(start, belief, tuple(bounds), stop, passes, n_passes, moments=swept.moments)

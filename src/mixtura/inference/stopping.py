@@ -39,7 +39,8 @@ class Stop:
 
     Attributes
     ----------
-    reason : {"converged", "max_iter", "callback", "collapse", "fell", "stuck"}
+    reason : {"converged", "max_iter", "callback", "collapse", "fell", "stuck", "batches"}
+        ``"batches"`` of what was learnt by ``partial_fit``, which has no end of its own.
     converged : bool
         Whether no more than ``tol`` per row is still to come.
     remaining : float
@@ -52,6 +53,14 @@ class Stop:
     converged: bool
     remaining: float
     sentence: str
+
+    @classmethod
+    def at_top(cls, remaining: float) -> Stop:
+        """So little is still to come that it has converged."""
+        return cls("converged", True, remaining, f"converged: an estimated {remaining:.1g} nats still to come")
+
+
+BY_CALLBACK = Stop("callback", False, math.nan, "stopped by a callback")
 
 
 @dataclass(frozen=True)
@@ -94,7 +103,7 @@ class Stopping:
     def at(self, remaining: float, n_passes: int) -> Stop | None:
         """Whether to stop with so much estimated to be still to come."""
         if remaining <= self.goal:
-            return Stop("converged", True, remaining, f"converged: an estimated {remaining:.1g} nats still to come")
+            return Stop.at_top(remaining)
         if n_passes > self.max_iter:
             return Stop(
                 "max_iter",

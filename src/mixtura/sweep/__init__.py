@@ -1,4 +1,4 @@
-"""Floor 2: the only place where model meets data."""
+"""Floor 2: passes over the data, on which scorers meet rows and moments are added up."""
 
 from mixtura.sweep.assign import Assignment, Sampled, Slices, hard, soft
 from mixtura.sweep.passes import Sweep, Swept, accumulate, moments_of_all, without_traces

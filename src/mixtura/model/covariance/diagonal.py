@@ -147,6 +147,7 @@ class Diagonal(_DiagonalBlocks):
 
     name = "diag"
     code = "VVI"
+    sentence = "each component has its own variances, without correlations"
     shared = False
 
 
@@ -155,4 +156,5 @@ class TiedDiagonal(_DiagonalBlocks):
 
     name = "tied_diag"
     code = "EEI"
+    sentence = "all components share one variance per column, without correlations"
     shared = True

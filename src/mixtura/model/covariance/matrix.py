@@ -245,6 +245,7 @@ class Full(_MatrixBlocks):
 
     name = "full"
     code = "VVV"
+    sentence = "each component has its own matrix"
     shared = False
 
 
@@ -253,4 +254,5 @@ class Tied(_MatrixBlocks):
 
     name = "tied"
     code = "EEE"
+    sentence = "all components share one matrix"
     shared = True

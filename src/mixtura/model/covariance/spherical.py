@@ -153,6 +153,7 @@ class Spherical(_SphericalBlocks):
 
     name = "spherical"
     code = "VII"
+    sentence = "each component is round, with its own variance"
     shared = False
 
 
@@ -161,4 +162,5 @@ class TiedSpherical(_SphericalBlocks):
 
     name = "tied_spherical"
     code = "EII"
+    sentence = "all components are round and share one variance, as in k-means"
     shared = True

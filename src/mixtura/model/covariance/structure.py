@@ -68,6 +68,8 @@ class CovarianceStructure(ABC):
 
     name: ClassVar[str]
     code: ClassVar[str]
+    sentence: ClassVar[str]
+    """What it says of the components, for a reader."""
     diagonal: ClassVar[bool]
     """Whether the diagonals of the second moments are enough."""
     shared: ClassVar[bool] = False
