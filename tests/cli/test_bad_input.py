@@ -192,7 +192,20 @@ def test_models(name: str, command: str, cli: Cli, folder: Path, faithful_csv: P
         {"candidates": [1, 2], "criterion": "bic"},
         {"rows": "many"},
         {"posterior": {"table": 7}},
-        {"posterior": {"table": ["a"], "method": "", "asked": 2, "bound": None, "n_components": {}, "verdict": ""}},
+        {"posterior": {"method": "", "asked": 2, "bound": "high", "weights": []}},
+        {"draws": {"method": "", "chains": 4}},
+        {"draws": [1]},
+        {
+            "draws": {
+                "method": "",
+                "chains": 4,
+                "draws": 9,
+                "verdict": 1,
+                "extremes": "",
+                "n_components": {},
+                "overall": {},
+            }
+        },
     ],
 )
 def test_a_damaged_record_of_the_fit(fit: dict[str, object], cli: Cli, folder: Path, model: Path) -> None:

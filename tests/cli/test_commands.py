@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from mixtura.assess.describe import describe
+from mixtura.assess.draws_file import load_draws
 from mixtura.model.document import read_document
 from mixtura.model.mixture import Mixture
 
@@ -197,27 +198,60 @@ def test_fit_chains(cli: Cli, folder: Path, faithful_csv: Path, solver: str, see
     )  # a third component holds rows in anything between no and half of the draws
     how = ("--solver", solver, "--draws", 100, "--chains", 2, "--restarts", 1, "--seed", seed)
     how += ("--target-accept", 0.8) if solver == "nuts" else ()
-    done = cli("fit", faithful_csv, "--components", size, *how)
+    done = cli("fit", faithful_csv, "--components", size, *how, "--draws-out", "draws.npz")
     assert (done.code, done.err) == (0, "")
     document = read_document("faithful.mixture.json", Mixture)
-    found = document.fit["posterior"]
+    found = document.fit["draws"]
     assert document.mixture.n_components == 2
     np.testing.assert_allclose(document.mixture.weights, [0.644, 0.356], atol=0.03)
-    assert found["method"].endswith("2 chains of 100 draws")
+    assert "2 chains of 100 draws" in done.out
+    for (low, high), weight in zip(
+        zip(*found["components"]["weights"][1:], strict=True), document.mixture.weights, strict=True
+    ):
+        assert low < weight < high
+    saved = load_draws("draws.npz")
+    assert saved.draws.weights.shape[:2] == (2, 100)
+    assert saved.feature_names == ("eruptions", "waiting")
+    assert "Draws in draws.npz" in done.out
     assert sum(found["n_components"].values()) == pytest.approx(1)
     assert max(found["n_components"], key=found["n_components"].get) == "2"
     assert found["verdict"]
-    assert "Agreement of the chains" in done.out
+    assert "Agreement of the chains" not in done.out
     assert cli("describe", "faithful.mixture.json").out == describe(document.mixture, document.fit) + "\n"
+    assert "Agreement of the chains" in cli("describe", "faithful.mixture.json", "--verbose").out
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_components_that_cannot_be_told_apart_leave_no_model(cli: Cli, folder: Path, tmp_path: Path) -> None:
+def test_components_that_cannot_be_told_apart_leave_a_model_all_the_same(
+    cli: Cli, folder: Path, tmp_path: Path, seed: int
+) -> None:
     noise = tmp_path / "noise.csv"
     np.savetxt(noise, np.random.default_rng(0).normal(size=(60, 1)), header="x", comments="")
-    done = cli("fit", noise, "--components", 3, "--solver", "gibbs", "--draws", 200, "--chains", 2, "--restarts", 1)
-    assert "cannot be told apart" in done.complaint
-    assert list(folder.glob("*.json")) == []
+    how = ("--solver", "gibbs", "--draws", 200, "--chains", 2, "--seed", seed, "--draws-out", "draws.npz")
+    done = cli("fit", noise, "--components", 3, *how)
+    assert (done.code, done.err) == (0, "")
+    document = read_document("noise.mixture.json", Mixture)
+    assert document.fit["draws"]["failure_rate"] > 0.1
+    assert len(document.fit["draws"]["groups"]) == document.mixture.n_components
+    assert "Weights and means" in done.out
+    assert "components" not in document.fit["draws"]
+    assert load_draws("draws.npz").draws.n_components == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("draws.csv", "the ending of the name says the format of the draws; use .nc or .npz"),
+        ("nowhere/draws.npz", "cannot write 'nowhere/draws.npz'"),
+        ("same.npz", "--out and --draws-out are the same file 'same.npz'"),
+    ],
+)
+def test_a_file_of_draws_that_cannot_be_written_is_refused_before_anything_is_done(
+    cli: Cli, folder: Path, faithful_csv: Path, name: str, words: str
+) -> None:
+    done = cli("fit", faithful_csv, "--solver", "gibbs", "--components", 2, "--out", "same.npz", "--draws-out", name)
+    assert words in done.complaint
+    assert list(folder.iterdir()) == []
 
 
 FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "'=1+1", "''-x", "'tis", "plain", "a=b"]

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mixtura.assess.criteria import CRITERIA, Criteria
+from mixtura.assess.draws_summary import describe_draws
 from mixtura.assess.layout import (
     WIDTH,
     aligned,
@@ -39,8 +40,6 @@ MOST_ROWS = 12
 """Candidate tables show no more rows than this."""
 UNBROKEN = "\N{NO-BREAK SPACE}"
 MOST_OPTIMA = 5
-LEAST_SHARE = 0.005
-"""Numbers of components less probable than this are not mentioned."""
 NAME_WIDTH_IN_MATRIX = 12
 
 Facts = Mapping[str, Any]
@@ -141,12 +140,9 @@ def posterior_facts(
     asked: int,
     level: float = 0.95,
     bound: float | None = None,
-    verdict: str | None = None,
-    table: str | None = None,
-    n_components: Mapping[int, float] | None = None,
     **common: Any,
 ) -> dict[str, Any]:
-    """What is worth remembering of a posterior and the point that stands for it, as plain JSON values.
+    """What is worth remembering of a variational posterior and the point that stands for it, as plain JSON values.
 
     Parameters
     ----------
@@ -164,12 +160,6 @@ def posterior_facts(
         Of the intervals.
     bound : float, optional
         Lower bound of the log evidence.
-    verdict : str, optional
-        Whether chains agree.
-    table : str, optional
-        On what, quantity by quantity.
-    n_components : mapping of int to float, optional
-        Posterior of the number of components that hold rows.
     **common
         ``data``, ``left_out``, ``seed``, ``iterations``, ``converged``, ``stopped``, as in ``fit_facts``.
     """
@@ -184,9 +174,6 @@ def posterior_facts(
             "bound": _finite(bound),
             "level": level,
             "weights": np.asarray(weights).tolist(),
-            "verdict": verdict,
-            "table": table,
-            "n_components": {str(k): float(share) for k, share in (n_components or {}).items()},
         },
     }
 
@@ -204,7 +191,7 @@ def _finite(value: float | None) -> float | None:
 # ---- the summary ---------------------------------------------------------------------------------------------------------------
 
 
-def describe(mixture: Mixture, facts: Facts | None = None, width: int = WIDTH) -> str:
+def describe(mixture: Mixture, facts: Facts | None = None, width: int = WIDTH, *, verbose: bool = False) -> str:
     """The plain-text summary of a mixture and of the fit that it came from.
 
     What names hold beside letters, such as a terminal's control characters, is shown escaped.
@@ -216,6 +203,8 @@ def describe(mixture: Mixture, facts: Facts | None = None, width: int = WIDTH) -
         As ``fit_facts`` made them; whatever is absent is not mentioned.
     width : int, default=100
         The most characters that a line may have, unless a single column of a table needs more.
+    verbose : bool, default=False
+        Of draws, whether the covariances of the point are there, and all that chains are compared by.
 
     Raises
     ------
@@ -242,27 +231,23 @@ def describe(mixture: Mixture, facts: Facts | None = None, width: int = WIDTH) -
       0            1.00
       1            2.00
     """
-    facts, spread = facts or {}, _spread(mixture, width)
+    facts, parts = facts or {}, []
     try:
-        opening = [
-            _candidates(mixture, facts, width),
-            _model(mixture, facts, width),
-            _weights_and_means(mixture, facts, width),
-        ]
-        agreement = _agreement(facts)
+        parts += [_candidates(mixture, facts, width), _model(mixture, facts, width)]
+        drawn = facts.get("draws")
+        if drawn:
+            names = _feature_names(mixture)
+            parts.append(describe_draws(drawn, names, width=width, verbose=verbose))
+        if not (drawn and "components" in drawn):  # whose table has the weights and means
+            parts.append(_weights_and_means(mixture, facts, width))
     except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
         raise ModelFileError(
             f"the record of the fit cannot be read ({type(error).__name__}: {error}); "
             "the model itself is sound, so predict, score and sample still work. Fit again for a new record."
         ) from error
-    return "\n\n".join(part for part in (*opening, spread, agreement) if part)
-
-
-def _agreement(facts: Facts) -> str:
-    table = (facts.get("posterior") or {}).get("table")
-    if not table:
-        return ""
-    return "\n".join(["Agreement of the chains", *(f"  {printable(line)}" for line in table.split("\n"))])
+    if verbose or not drawn:
+        parts.append(_spread(mixture, width))
+    return "\n\n".join(part for part in parts if part)
 
 
 def _model(mixture: Mixture, facts: Facts, width: int) -> str:
@@ -291,6 +276,11 @@ def _model(mixture: Mixture, facts: Facts, width: int) -> str:
         entries.append(("Criteria", f"{', '.join(known)} (-2 log-likelihood + penalty: lower is better)"))
     if facts.get("posterior"):
         entries += _posterior(mixture, facts["posterior"])
+    if facts.get("draws"):
+        drawn = facts["draws"]
+        entries.append(
+            ("Posterior", f"{drawn['method']}, {count(drawn['chains'], 'chain')} of {count(drawn['draws'], 'draw')}")
+        )
     if facts.get("stopped"):
         steps = "" if facts["iterations"] is None else f", after {count(facts['iterations'], 'iteration')}"
         entries.append(("Stopped", facts["stopped"] + steps))
@@ -308,12 +298,6 @@ def _posterior(mixture: Mixture, found: Facts) -> list[Entry]:
     entries = [("Posterior", f"{found['method']}; {held}")]
     if found["bound"] is not None:
         entries.append(("Lower bound", f"{found['bound']:.3f} (of the log evidence)"))
-    if found["n_components"]:
-        likeliest = sorted(found["n_components"].items(), key=lambda item: -item[1])[:MOST_OPTIMA]
-        shares = ", ".join(f"{k} ({100 * share:.0f} %)" for k, share in likeliest if share >= LEAST_SHARE)
-        entries.append(("Filled", f"components with rows, and their probability: {shares}"))
-    if found["verdict"]:
-        entries.append(("Chains", found["verdict"]))
     return entries
 
 

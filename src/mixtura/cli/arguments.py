@@ -97,6 +97,11 @@ def _split(text: str, option: str) -> list[str]:
         raise click.BadParameter(f"{text!r}: {error}", param_hint=option) from error
 
 
+verbose_option = click.option(
+    "--verbose", is_flag=True, help="Of draws, also the covariances, and all that chains are compared by."
+)
+
+
 def reading_options(command: Callable[..., None]) -> Callable[..., None]:
     """The options that say how DATA is to be read, in one place; the command is handed a ``Reading`` named ``how``."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,20 @@ from mixtura.cli.arguments import (
     parse_covariances,
     read_data,
     reading_options,
+    verbose_option,
 )
 from mixtura.cli.columns import option
-from mixtura.cli.outputs import can_draw, check_output, check_picture, drawn, near, on_terminal, say, width
+from mixtura.cli.outputs import (
+    can_draw,
+    check_draws,
+    check_output,
+    check_picture,
+    drawn,
+    near,
+    on_terminal,
+    say,
+    width,
+)
 from mixtura.cli.posterior import POSTERIORS, fit_posterior, largest_first
 from mixtura.ground.files import write_together
 
@@ -37,6 +49,7 @@ OPTIONS_OF = {
     "draws": ("gibbs", "nuts"),
     "chains": ("gibbs", "nuts"),
     "target_accept": ("nuts",),
+    "draws_out": ("gibbs", "nuts"),
     "reg_covar": ("em", "cavi", "svi"),
 }
 """Options that only some solvers know, and which those are."""
@@ -95,6 +108,11 @@ MOST_STEPS = 1_000_000
     show_default=True,
     help="Restarts of each candidate; twice as many starts are looked at.",
 )
+@click.option(
+    "--draws-out",
+    metavar="FILE",
+    help="With gibbs and nuts: a file for all draws, .nc (NetCDF, for ArviZ) or .npz (NumPy).",
+)
 @click.option("--columns", metavar="NAMES", help="Columns to use, separated by commas.  [default: every numeric one]")
 @reading_options
 @click.option("--seed", type=SEED, default=0, show_default=True, help="The same seed gives the same fit.")
@@ -112,6 +130,7 @@ MOST_STEPS = 1_000_000
 )
 @click.option("--out", metavar="FILE", help="Model file.  [default: <name of DATA>.mixture.json here]")
 @click.option("--plot", metavar="FILE", help="Picture, .png, .pdf or .svg.  [default: <name of DATA>.mixture.png here]")
+@verbose_option
 def fit(
     data: str,
     components: str,
@@ -122,6 +141,7 @@ def fit(
     chains: int,
     target_accept: float,
     restarts: int,
+    draws_out: str | None,
     columns: str | None,
     how: Reading,
     seed: int,
@@ -129,6 +149,7 @@ def fit(
     reg_covar: float | None,
     out: str | None,
     plot: str | None,
+    verbose: bool,
 ) -> None:
     """Fit mixtures to DATA and choose the best.
 
@@ -141,13 +162,13 @@ def fit(
       mixtura fit faithful.csv --components 2
       mixtura fit iris.csv --covariance all --out iris.json --plot iris.png
       mixtura fit faithful.csv --components 6 --solver cavi
-      mixtura fit faithful.csv --components 2 --solver nuts --draws 1000
+      mixtura fit faithful.csv --components 2 --solver nuts --draws-out draws.nc
       mixtura fit big.parquet --columns height,weight --covariance full,tied
       mixtura fit plants.csv --separator semicolon --decimal , --missing -999,NA
     """
     _check_options(solver)
     sizes, structures, names = parse_components(components), parse_covariances(covariance), parse_columns(columns)
-    model_file, picture_file = _targets(data, out, plot)
+    model_file, picture_file, draws_file = _targets(data, out, plot, draws_out)
 
     from mixtura.assess.describe import describe
     from mixtura.cli.hints import hints
@@ -161,6 +182,7 @@ def fit(
     for hint in hints(table.rows, table.columns):
         note(hint)
     settings: dict[str, Any] = {"n_init": restarts} | ({} if reg_covar is None else {"reg_covar": reg_covar})
+    drawn_content: bytes | None = None
     if solver == "em":
         settings |= {"criterion": criterion, "max_iter": max_iter}
         with waiting("Fitting"):
@@ -172,21 +194,26 @@ def fit(
             settings |= {"n_draws": draws, "n_chains": chains, "verbose": int(on_terminal(sys.stderr))}
         if solver == "nuts":
             settings["target_accept"] = target_accept
+        settings["random_state"] = seed
         with waiting("Fitting"):
-            mixture, facts = fit_posterior(table, solver, sizes, structures, seed, settings)
+            mixture, facts, drawn_content = fit_posterior(table, solver, sizes, structures, settings, draws_file)
     files = {model_file: to_json(Document(mixture, facts)).encode()}
+    if draws_file is not None and drawn_content is not None:
+        files[draws_file] = drawn_content
     if picture_file is not None:
         from mixtura.plot import picture
 
         with waiting("Drawing"):
             files[picture_file] = drawn(picture(mixture, table.rows), picture_file)
-    summary = describe(mixture, facts, width())
+    summary = describe(mixture, facts, width(), verbose=verbose)
     try:
         write_together(files)
     except OSError:
         say(summary)  # of the work, what can be kept
         raise
     say(f"{summary}\n\nModel in {near(model_file)}")
+    if draws_file is not None:
+        say(f"Draws in {near(draws_file)}")
     if picture_file is not None:
         say(f"Picture in {near(picture_file)}")
     else:
@@ -229,16 +256,21 @@ def _check_options(solver: str) -> None:
             )
 
 
-def _targets(data: str, out: str | None, plot: str | None) -> tuple[Path, Path | None]:
+def _targets(
+    data: str, out: str | None, plot: str | None, draws_out: str | None
+) -> tuple[Path, Path | None, Path | None]:
     """The files to be written, checked; no picture where matplotlib is missing and none was asked for."""
     name = "stdin" if data == "-" else Path(data).stem
     model_file = check_output(out or f"{name}.mixture.json", [data])
-    if plot is None and not can_draw():
-        return model_file, None
-    picture_file = check_picture(plot or f"{name}.mixture.png", [data])
-    if picture_file == model_file:
-        raise click.ClickException(f"--out and --plot are the same file {out or plot!r}; give them different names.")
-    return model_file, picture_file
+    draws_file = None if draws_out is None else check_draws(draws_out, [data])
+    picture_file = None
+    if plot is not None or can_draw():
+        picture_file = check_picture(plot or f"{name}.mixture.png", [data])
+    targets = {"--out": model_file, "--plot": picture_file, "--draws-out": draws_file}
+    for (one, file), (other, same) in combinations(targets.items(), 2):
+        if file is not None and file == same:
+            raise click.ClickException(f"{one} and {other} are the same file {file.name!r}; give them different names.")
+    return model_file, picture_file, draws_file
 
 
 def _check_fit(table: Table, sizes: range, default: bool) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mixtura.plot._matplotlib import Figure
 
 PICTURES = (".png", ".pdf", ".svg", ".jpg", ".webp")
+DRAWS = (".nc", ".npz")
 STANDARD_OUTPUT = "standard output"
 
 
@@ -116,6 +117,18 @@ def check_picture(path: str, inputs: Iterable[str] = ()) -> Path:
         raise click.ClickException(
             f"cannot write {path!r}: the ending of a picture's name says its format; use {', '.join(PICTURES)}."
         )
+    return target
+
+
+def check_draws(path: str, inputs: Iterable[str] = ()) -> Path:
+    """The file that draws will be written to, or an error if that cannot be: also for what NetCDF needs, or an unknown format."""
+    target = check_output(path, inputs)
+    if target.suffix.lower() not in DRAWS:
+        raise click.ClickException(
+            f"cannot write {path!r}: the ending of the name says the format of the draws; use {' or '.join(DRAWS)}."
+        )
+    if target.suffix.lower() == ".nc" and not all(map(importlib.util.find_spec, ("arviz_base", "h5netcdf"))):
+        raise missing_extra("Draws as NetCDF", "mcmc")
     return target
 
 

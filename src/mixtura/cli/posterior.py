@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 if TYPE_CHECKING:
     from mixtura.cli.tables import Table
-    from mixtura.ground.linalg import Array
     from mixtura.model.mixture import Mixture
-    from mixtura.model.parameters import Interval
 
 POSTERIORS = {
     "cavi": "variational Bayes by coordinate ascent",
@@ -24,55 +22,83 @@ POSTERIORS = {
 """Solvers that find a posterior."""
 
 
-def fit_posterior(
-    table: Table, solver: str, sizes: range, structures: list[str], seed: int, settings: dict[str, Any]
-) -> tuple[Mixture, dict[str, Any]]:
-    """The point that stands for the posterior, without its empty components, and what is to be remembered of the fit."""
-    from mixtura.assess.describe import posterior_facts
+class Answer(NamedTuple):
+    """The point that stands for a posterior, what is to be remembered of the fit, and what is in the file of its draws."""
 
+    mixture: Mixture
+    facts: dict[str, Any]
+    draws: bytes | None = None
+
+
+def fit_posterior(
+    table: Table, solver: str, sizes: range, structures: list[str], settings: dict[str, Any], draws_out: Path | None
+) -> Answer:
+    """Find a posterior; components in the order of their weights, without the empty ones.
+
+    Parameters
+    ----------
+    table : Table
+    solver : str
+        One of ``POSTERIORS``.
+    sizes : range
+    structures : list of str
+        One.
+    settings : dict
+        Of the estimator.
+    draws_out : Path or None
+        The file that draws will be written to.
+    """
     if len(structures) > 1:
         raise click.ClickException(
             f"--solver {solver} fits one covariance structure; got {', '.join(structures)}. Name one with --covariance."
         )
-    how = {"covariance_type": structures[0], "random_state": seed, **settings}
-    fit = _variational if solver in ("cavi", "svi") else _sampled
+    common = {"data": Path(table.source).name, "left_out": table.left_out, "seed": settings["random_state"]}
+    settings = {"covariance_type": structures[0], **settings}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the summary says whether it has converged
-        mixture, weights, found = fit(table, solver, sizes, how)
-    order = sorted(range(mixture.n_components), key=lambda k: -mixture.weights[k])
-    mixture = mixture.reorder(order).with_feature_names(table.columns)
-    method = POSTERIORS[solver] + found.pop("chains", "")
-    common: dict[str, Any] = {
-        "asked": sizes[-1],
-        "data": Path(table.source).name,
-        "left_out": table.left_out,
-        "seed": seed,
-    }
-    return mixture, posterior_facts(method, mixture, table.rows, weights[:, order], **common, **found)
+        if solver in ("cavi", "svi"):
+            return _variational(table, solver, sizes[-1], settings, common)
+        return _sampled(table, solver, sizes, settings, common, draws_out)
 
 
-Found = tuple["Mixture", "Array", dict[str, Any]]
-"""A point, intervals of its weights, and facts."""
+def _variational(
+    table: Table, solver: str, n_components: int, settings: dict[str, Any], common: dict[str, Any]
+) -> Answer:
+    """Of a variational posterior."""
+    import numpy as np
 
-
-def _variational(table: Table, solver: str, sizes: range, how: dict[str, Any]) -> Found:
-    """The point without empty components."""
+    from mixtura.assess.describe import posterior_facts
     from mixtura.estimators.bayesian import BayesianGaussianMixture
 
-    fitted = BayesianGaussianMixture(sizes[-1], solver=solver, **how).fit(table.rows)
+    fitted = BayesianGaussianMixture(n_components, solver=solver, **settings).fit(table.rows)
     posterior, stop = fitted.posterior_, fitted.stop_
-    filled = posterior.effective_counts > 1
-    found = {
-        "bound": fitted.lower_bound_,
-        "converged": stop.converged,
-        "stopped": stop.sentence,
-        "iterations": fitted.n_iter_ if solver == "cavi" else None,  # the sentence of the other one counts batches
-    }
-    return posterior.pruned(), weight_ends(posterior.interval())[:, filled], found
+    ends = np.stack([end.weights for end in posterior.interval()])[:, posterior.effective_counts > 1]
+    mixture, order = _in_order(posterior.pruned(), table)
+    facts = posterior_facts(
+        POSTERIORS[solver],
+        mixture,
+        table.rows,
+        ends[:, order],
+        asked=n_components,
+        bound=fitted.lower_bound_,
+        converged=stop.converged,
+        stopped=stop.sentence,
+        iterations=fitted.n_iter_ if solver == "cavi" else None,  # the sentence of the other one counts batches
+        **common,
+    )
+    return Answer(mixture, facts)
 
 
-def _sampled(table: Table, solver: str, sizes: range, how: dict[str, Any]) -> Found:
-    """The same of draws."""
+def _sampled(
+    table: Table,
+    solver: str,
+    sizes: range,
+    settings: dict[str, Any],
+    common: dict[str, Any],
+    draws_out: Path | None,
+) -> Answer:
+    """Of draws; where single components cannot be told apart, the point is the mixture of the partition of least expected loss."""
+    from mixtura.assess.draws_summary import draws_facts
     from mixtura.estimators.sampled import SampledGaussianMixture
     from mixtura.estimators.samplers import Gibbs, Nuts
     from mixtura.inference.telescoping import ComponentCountLaw
@@ -80,30 +106,24 @@ def _sampled(table: Table, solver: str, sizes: range, how: dict[str, Any]) -> Fo
     n_components: Any = sizes[-1]
     if solver == "gibbs" and len(sizes) > 1:  # equally probable before the data are seen
         n_components = ComponentCountLaw([0.0 if k in sizes else -math.inf for k in range(1, sizes[-1] + 1)])
-    sampler = Nuts(how.pop("target_accept")) if solver == "nuts" else Gibbs()
-    how["n_init"] = max(4, how["n_init"])
-    fitted = SampledGaussianMixture(n_components, sampler=sampler, **how).fit(table.rows)
-    chains, draws = fitted.record_.chains, fitted.draws_
-    found = {
-        "chains": f", {draws.n_chains} chains of {draws.n_draws} draws",
-        "verdict": chains.diagnostics.verdict,
-        "table": chains.diagnostics.table(),
-        "converged": chains.diagnostics.sound,
-        "n_components": dict(enumerate(chains.n_components_posterior)),
+    sampler = Nuts(settings.pop("target_accept")) if solver == "nuts" else Gibbs()
+    fitted = SampledGaussianMixture(n_components, sampler=sampler, **settings).fit(table.rows)
+    mixture, order = _in_order(fitted.mixture_, table)
+    facts = {
+        **common,
+        "rows": len(table.rows),
+        "log_likelihood": mixture.log_likelihood(table.rows),
+        "converged": fitted.converged_,
+        "draws": {"method": POSTERIORS[solver], **draws_facts(fitted.record_.chains, order=order)},
     }
-    if not chains.labels_are_straight:
-        raise click.ClickException(
-            f"the components of the draws cannot be told apart (labels fail in {chains.relabelling.failure_rate:.0%}), so there is no "
-            f"model to keep. {chains.diagnostics.verdict} Try fewer components."
-        )
-    return chains.point, weight_ends(chains.relabelling.interval()), found
+    content = None if draws_out is None else fitted.draws_content(draws_out.suffix, table.rows, table.columns)
+    return Answer(mixture, facts, content)
 
 
-def weight_ends(interval: Interval) -> Array:
-    """Lower and upper ends of the weights, ``(2, K)``."""
-    import numpy as np
-
-    return np.stack([end.weights for end in interval])
+def _in_order(mixture: Mixture, table: Table) -> tuple[Mixture, list[int]]:
+    """The mixture with named columns and its components in the order of their weights, and which those were."""
+    order = sorted(range(mixture.n_components), key=lambda k: -mixture.weights[k])
+    return mixture.reorder(order).with_feature_names(table.columns), order
 
 
 def largest_first(mixture: Mixture) -> Mixture:

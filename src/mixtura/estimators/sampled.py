@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Sequence
 from numbers import Integral
 from typing import Any, ClassVar, Self
 
@@ -15,7 +16,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from mixtura.assess.coclustering import coclustering
-from mixtura.assess.draws_file import save_draws
+from mixtura.assess.draws_file import draws_content, save_draws
 from mixtura.assess.evidence.bridge_sampling import bridge_sampling
 from mixtura.assess.evidence.importance import LogEvidence
 from mixtura.assess.evidence.mode_sampling import mode_sampling
@@ -322,6 +323,23 @@ class SampledGaussianMixture(FittedMixture, BaseEstimator):
         """
         check_is_fitted(self, "weights_")
         save_draws(path, self.draws_, self._rows(X), **self._draws_settings())
+
+    def draws_content(self, suffix: str, X: ArrayLike, feature_names: Sequence[str] | None = None) -> bytes:
+        """What ``save_draws`` writes, for whoever writes several files together.
+
+        Parameters
+        ----------
+        suffix : {".nc", ".npz"}
+        X : (N, D) array-like
+            The rows of the fit.
+        feature_names : sequence of str, optional
+            In place of those of the fit.
+        """
+        check_is_fitted(self, "weights_")
+        settings = self._draws_settings()
+        if feature_names is not None:
+            settings["feature_names"] = list(feature_names)
+        return draws_content(suffix, self.draws_, self._rows(X), **settings)
 
     def _draws_settings(self) -> dict[str, Any]:
         """What ArviZ and files want to know beside draws and rows."""
