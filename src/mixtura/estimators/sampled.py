@@ -347,7 +347,7 @@ class SampledGaussianMixture(FittedMixture, BaseEstimator):
         return {
             "statistics": record.chains.statistics,
             "components": record.components,
-            "prior": record.log_prior if hasattr(record.log_prior, "draw") else None,
+            "prior": record.log_prior,
             "feature_names": None if names is None else list(names),
         }
 
