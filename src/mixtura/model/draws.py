@@ -51,12 +51,20 @@ class Draws:
     >>> x = [[1.0], [4.0]]
     >>> np.allclose(draws.log_pdf(x), np.log(0.5 * (draws.mixture(0, 0).pdf(x) + draws.mixture(0, 1).pdf(x))))
     True
+    >>> draws
+    Draws(n_chains=1, n_draws=2, n_components=2, n_features=1, covariance_type='spherical')
     """
 
     structure: CovarianceStructure
     weights: Array
     means: Array
     covariances: Array
+
+    def __repr__(self) -> str:
+        return (
+            f"Draws(n_chains={self.n_chains}, n_draws={self.n_draws}, n_components={self.n_components}, "
+            f"n_features={self.n_features}, covariance_type={self.structure.name!r})"
+        )
 
     @property
     def n_chains(self) -> int:
