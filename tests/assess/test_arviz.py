@@ -185,6 +185,13 @@ def test_where_the_number_is_open_components_are_those_of_the_likeliest_number()
     np.testing.assert_allclose(tree["posterior"]["overall_scale"][1, 7], np.sqrt(total))
     with pytest.raises(mx.InvalidParameterError, match="need a number of components"):
         to_arviz(draws, X, components=two, prior=Prior())
+    # Where labels of the likeliest number fail, there are no such components.
+    weights = draws.weights.copy()
+    weights[::2, ::3, 2] = 0
+    weights /= weights.sum(axis=2, keepdims=True)
+    alone = to_arviz(Draws(draws.structure, weights, draws.means, draws.covariances), X)
+    assert ("components" in alone, "weights" in alone["posterior"]) == (False, False)
+    np.testing.assert_array_equal(alone["slots"]["weights"], weights)
 
 
 def test_draws_from_the_prior_have_the_names_of_the_posterior():

@@ -67,9 +67,9 @@ def to_arviz(
       the shape of the structure (component × feature × other_feature, or fewer); and what needs no labels: ``weights_by_size`` (rank),
       ``overall_mean`` and ``overall_scale`` (feature), mean and standard deviations of the mixture as a whole. Parameters of single
       components mean something only where labels are straight: pass the draws of a ``Relabelling``.
-    - ``components``, where their number differs among draws: the parameters of those draws that have the likeliest number, as one
-      chain. The posterior then has what needs no labels alone, with ``n_filled``.
-    - ``slots``, in that case: the parameters of all draws; those of a component without weight mean nothing.
+    - ``slots``, where the number of components differs among draws: the parameters of all of them; those of a component without weight
+      mean nothing. The posterior then has what needs no labels alone, with ``n_filled``.
+    - ``components``, in that case: the parameters of those draws that have the likeliest number, as one chain, if they are given.
     - ``sample_stats``: what the sampler says of each draw.
     - ``prior``: 1000 draws of the parameters.
     - ``posterior_predictive``: ``x`` (row × feature), a set of new rows, as many as the data have, under each of some draws, evenly
@@ -124,15 +124,22 @@ def to_arviz(
         raise missing_extra("ArviZ containers", "mcmc") from error
     given, data = checked_statistics(draws, statistics), draws.as_rows(X)
     chosen, rng = _chosen(rows, len(data)), as_generator(random_state)
-    groups: dict[str, dict[str, Array]] = {"posterior": _of_components(draws) if components is None else {}}
-    groups["posterior"] |= _of_the_whole(draws)
-    if components is not None:
-        groups[COMPONENTS], groups[SLOTS] = _of_components(components), _of_components(draws)
+    groups: dict[str, dict[str, Array]] = {"posterior": _of_the_whole(draws)}
+    if components is None and (draws.weights > 0).all():
+        groups["posterior"] = _of_components(draws) | groups["posterior"]
+    else:
         groups["posterior"] |= {name: given[name] for name in ("n_filled",) if name in given}
+        groups[SLOTS] = _of_components(draws)
+    if components is not None:
+        groups[COMPONENTS] = _of_components(components)
     if given:
         groups["sample_stats"] = given
     if prior is not None:
-        groups["prior"] = _prior_draws(prior, draws, components, rng)
+        if SLOTS in groups:
+            raise InvalidParameterError(
+                "draws from the prior need a number of components; here it differs among draws."
+            )
+        groups["prior"] = _prior_draws(prior, draws, rng)
     places = _replicated(draws, n_replicates, data[chosen].size)
     if len(places):
         groups["posterior_predictive"] = {"x": _new_rows(draws, places, len(chosen), rng)}
@@ -181,18 +188,11 @@ def _of_components(draws: Draws) -> dict[str, Array]:
 
 def _of_the_whole(draws: Draws) -> dict[str, Array]:
     """What labels cannot move."""
-    weights = draws.weights[..., None]
-    mean = (weights * draws.means).sum(axis=2)
-    variances = (weights * (draws.variances + (draws.means - mean[:, :, None]) ** 2)).sum(axis=2)
     by_size = -np.sort(-draws.weights, axis=2)
-    return {"weights_by_size": by_size, "overall_mean": mean, "overall_scale": np.sqrt(variances)}
+    return {"weights_by_size": by_size, "overall_mean": draws.overall_means, "overall_scale": draws.overall_deviations}
 
 
-def _prior_draws(
-    prior: DrawablePrior, draws: Draws, components: Draws | None, rng: np.random.Generator
-) -> dict[str, Array]:
-    if components is not None:
-        raise InvalidParameterError("draws from the prior need a number of components; here it differs among draws.")
+def _prior_draws(prior: DrawablePrior, draws: Draws, rng: np.random.Generator) -> dict[str, Array]:
     drawn = [prior.draw(draws.n_components, draws.structure, rng) for _ in range(N_PRIOR_DRAWS)]
     parts = (np.array([[getattr(one, name) for one in drawn]]) for name in ("weights", "means", "covariances"))
     own = Draws(draws.structure, *parts)

@@ -126,6 +126,7 @@ def draws_content(
     rows = evenly_spaced(len(draws.as_rows(X)), max(1, MOST_NUMBERS // len(draws)))
     tree = to_arviz(draws, X, statistics, components=components, prior=prior, rows=rows, feature_names=names)
     tree.attrs |= {"format": FORMAT, "version": VERSION, "covariance_type": draws.structure.name}
+    tree.attrs["named_columns"] = int(feature_names is not None)
     return netcdf_content(tree)
 
 
@@ -237,12 +238,11 @@ def _of_netcdf(path: str | os.PathLike[str]) -> dict[str, Any]:
             return {}
         group = tree[SLOTS if SLOTS in tree.children else "posterior"]
         stats = tree["sample_stats"].data_vars if "sample_stats" in tree.children else {}
-        names = group["feature"].values
         return {
             **{name: tree.attrs.get(name) for name in ("format", "version", "covariance_type")},
             **{name: group[name].values for name in PARAMETERS if name in group},
             "statistics": {name: values.values for name, values in stats.items()},
-            **({} if names.dtype.kind in "iu" else {"feature_names": names.astype(np.str_)}),
+            **({"feature_names": group["feature"].values.astype(np.str_)} if tree.attrs.get("named_columns") else {}),
         }
 
 

@@ -49,9 +49,6 @@ def draws_facts(chains: Chains, *, order: Sequence[int] | None = None, level: fl
     if not 0 < level < 1:
         raise InvalidParameterError(f"level must lie between 0 and 1; got {level!r}.")
     draws, diagnostics, shares = chains.draws, chains.diagnostics, chains.n_components_posterior
-    weights = draws.weights[..., None]
-    mean = (weights * draws.means).sum(axis=2)
-    scale = np.sqrt((weights * (draws.variances + (draws.means - mean[:, :, None]) ** 2)).sum(axis=2))
     found: dict[str, Any] = {
         "chains": draws.n_chains,
         "draws": draws.n_draws,
@@ -61,7 +58,10 @@ def draws_facts(chains: Chains, *, order: Sequence[int] | None = None, level: fl
         "table": diagnostics.table(),
         "failure_rate": chains.relabelling.failure_rate,
         "n_components": {str(k): float(share) for k, share in enumerate(shares) if share > 0},
-        "overall": {"mean": _interval(mean, level), "scale": _interval(scale, level)},
+        "overall": {
+            "mean": _interval(draws.overall_means, level),
+            "scale": _interval(draws.overall_deviations, level),
+        },
     }
     if chains.grouping is not None:
         by_size = -np.sort(-draws.weights, axis=2)

@@ -168,6 +168,17 @@ class Draws:
         """Covariances as matrices, ``(C, S, K, D, D)``, whatever the structure."""
         return self._of_each(self.structure.matrices)
 
+    @cached_property
+    def overall_means(self) -> Array:
+        """Mean of each mixture as a whole, ``(C, S, D)``."""
+        return np.einsum("csk,cskd->csd", self.weights, self.means)
+
+    @cached_property
+    def overall_deviations(self) -> Array:
+        """Standard deviation of each feature in each mixture as a whole, ``(C, S, D)``."""
+        squares = self.variances + (self.means - self.overall_means[:, :, None]) ** 2
+        return np.sqrt(np.einsum("csk,cskd->csd", self.weights, squares))
+
     def _of_each(self, function: Callable[[Array, int, int], Array]) -> Array:
         """What the structure makes of the covariances of each draw."""
         shape = self.n_components, self.n_features
