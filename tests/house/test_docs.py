@@ -100,3 +100,30 @@ def test_the_help_lists_every_target(root: Path) -> None:
     makefile = (root / "Makefile").read_text()
     targets = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[1].split()
     assert sorted(targets) == sorted(re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE))
+
+
+def files_in_the_table(page: str) -> list[str]:
+    """The files that the first column of a page's tables names; those after the first in a cell stand in its folder."""
+    found = []
+    for line in page.splitlines():
+        folder = ""
+        for name in re.findall(r"`([^`]+\.py)`", line.split("|")[1]) if line.startswith("| `") else ():
+            folder = name.rpartition("/")[0] if "/" in name else folder
+            found.append(f"{folder}/{name.rpartition('/')[2]}".lstrip("/"))
+    return found
+
+
+def test_the_design_page_names_every_file_once(root: Path) -> None:
+    """Those that only make a folder a package need no mention."""
+    house = root / "src" / "mixtura"
+    named = files_in_the_table((root / "docs" / "design.md").read_text(encoding="utf-8"))
+    there = {path.relative_to(house).as_posix(): path.read_text(encoding="utf-8") for path in house.rglob("*.py")}
+    assert len(named) == len(set(named))
+    assert set(named) <= set(there)
+    of_folders = {path for path, text in there.items() if path.endswith("/__init__.py") and "\ndef " not in text}
+    assert set(there) - set(named) <= of_folders
+
+
+def test_files_in_a_table_are_read_as_they_are_meant() -> None:
+    page = "| file | idea |\n|---|---|\n| `__init__.py` | door |\n| `a/b.py`, `c.py` | two, like `a/d.py` |\ntext `a/e.py` | no |"
+    assert files_in_the_table(page) == ["__init__.py", "a/b.py", "a/c.py"]
