@@ -10,7 +10,7 @@ from scipy.spatial.distance import squareform
 matplotlib = pytest.importorskip("matplotlib")
 
 import mixtura as mx  # noqa: E402
-from mixtura.assess.coclustering import coclustering_of_labels  # noqa: E402
+from labellings import coclustering_of_labels  # noqa: E402
 from mixtura.assess.partitions import estimate_partition, information_criterion  # noqa: E402
 from mixtura.plot.together import blocks  # noqa: E402
 

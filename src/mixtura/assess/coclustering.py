@@ -60,21 +60,6 @@ def coclustering(draws: Draws, X: ArrayLike) -> Array:
     return _with_itself(_sum_of_squares(shares(), len(rows)) / len(draws))
 
 
-def coclustering_of_labels(labels: ArrayLike) -> Array:
-    """Share of given labellings in which two rows have the same label, ``(N, N)``.
-
-    Parameters
-    ----------
-    labels : (T, N) integer array-like
-        At most ``MOST_ROWS`` rows; labels from 0.
-    """
-    drawn = as_labels(labels)
-    check_size(drawn.shape[1])
-    values = np.arange(drawn.max() + 1)[:, None]
-    indicators = ((one == values).astype(np.float64) for one in drawn)
-    return _with_itself(_sum_of_squares(indicators, drawn.shape[1]) / len(drawn))
-
-
 def _sum_of_squares(parts: Iterable[Array], n_rows: int) -> Array:
     """``Σ AᵀA`` over matrices ``A``, each ``(·, N)``: enough of them to a product to make up for going over the sum."""
     total = np.zeros((n_rows, n_rows), order="F")
@@ -93,23 +78,6 @@ def _gathered(parts: Iterable[Array]) -> Iterator[Array]:
             kept.clear()
     if kept:
         yield np.concatenate(kept)
-
-
-def draw_labels(draws: Draws, X: ArrayLike, random_state: RandomState = None) -> Labels:
-    """Labels of all rows drawn given each draw, ``(C·S, N)``.
-
-    Parameters
-    ----------
-    draws : Draws
-    X : (N, D) array-like
-    random_state : None, int, numpy Generator or RandomState
-    """
-    rows, rng = draws.as_rows(X), as_generator(random_state)
-    drawn = np.empty((len(draws), len(rows)), np.int64)
-    for block in row_blocks(len(rows)):
-        for part, labels in _labels_by_block(draws, rows[block], rng):
-            drawn[part, block] = labels
-    return drawn
 
 
 def n_components_posterior(
@@ -146,13 +114,13 @@ def n_filled(draws: Draws, X: ArrayLike, random_state: RandomState = None) -> ND
     components = np.arange(draws.n_components)[:, None]
     taken = np.zeros((len(draws), draws.n_components), dtype=bool)
     for block in row_blocks(len(rows)):
-        for part, labels in _labels_by_block(draws, rows[block], rng):
+        for part, labels in drawn_labels(draws, rows[block], rng):
             taken[part] |= (labels[:, None, :] == components).any(axis=2)
     return taken.sum(axis=1).reshape(draws.n_chains, draws.n_draws)
 
 
-def _labels_by_block(draws: Draws, rows: Array, rng: np.random.Generator) -> Iterator[tuple[slice, Labels]]:
-    """Labels by inversion of their distribution function: which draws, and their ``(T, B)``."""
+def drawn_labels(draws: Draws, rows: Array, rng: np.random.Generator) -> Iterator[tuple[slice, Labels]]:
+    """Labels drawn given each draw, by inversion of their distribution function: which draws, and the labels ``(T, B)`` of the rows."""
     for part, shares in draws.log_joints(rows):
         normalise(shares)
         np.cumsum(shares, axis=1, out=shares)
@@ -168,14 +136,6 @@ def check_size(n_rows: int) -> None:
             f"a co-clustering matrix of {n_rows} rows would take {8e-9 * n_rows**2:.1f} GB; at most {MOST_ROWS} rows. "
             "Pass some of them, evenly spaced: X[:: len(X) // 2000]."
         )
-
-
-def as_labels(labels: ArrayLike) -> Labels:
-    """Labels as integers ``(T, N)``, or an error."""
-    drawn = np.asarray(labels)
-    if drawn.ndim != 2 or drawn.size == 0 or drawn.dtype.kind not in "iu" or drawn.min() < 0:
-        raise DataError(f"labels must be integers from 0, (T, N); got shape {drawn.shape}, dtype {drawn.dtype}.")
-    return drawn.astype(np.int64)
 
 
 def _with_itself(matrix: Array) -> Array:

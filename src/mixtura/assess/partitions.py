@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.cluster.hierarchy import cut_tree, leaves_list, linkage
 from scipy.spatial.distance import squareform
 
-from mixtura.assess.coclustering import Labels, as_labels, check_size
+from mixtura.assess.coclustering import Labels, check_size
 from mixtura.ground.errors import DataError, InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.ground.random import RandomState, as_generator
@@ -106,31 +106,6 @@ def information_criterion(labels: Labels, similarity: Array) -> float:
     together = labels[:, None] == labels
     own, shared = np.log(together.sum(axis=1)), np.log(np.where(together, similarity, 0.0).sum(axis=1))
     return float((own + np.log(similarity.sum(axis=1)) - 2 * shared).mean())
-
-
-def expected_losses(labels: ArrayLike, drawn: ArrayLike) -> dict[str, float]:
-    """Mean losses of a partition over partitions drawn from the posterior, by the name of the loss.
-
-    Parameters
-    ----------
-    labels : (N,) integer array-like
-    drawn : (T, N) integer array-like
-        Labels from 0.
-    """
-    own, others = as_labels(np.asarray(labels)[None])[0], as_labels(drawn)
-    if others.shape[1] != len(own):
-        raise DataError(f"labels are of {len(own)} rows, those drawn of {others.shape[1]}.")
-    n_rows = len(own)
-    binder, information = 0.0, 0.0
-    for other in others:
-        table = np.zeros((own.max() + 1, other.max() + 1))
-        np.add.at(table, (own, other), 1)
-        sizes = (table.sum(axis=1), table.sum(axis=0), table)
-        joined, others_joined, both = ((counts**2).sum() for counts in sizes)
-        binder += (joined + others_joined - 2 * both) / 2
-        sums = [(counts * np.log(np.where(counts > 0, counts, 1.0))).sum() for counts in sizes]
-        information += (sums[0] + sums[1] - 2 * sums[2]) / n_rows
-    return {"binder": binder / len(others), "variation_of_information": information / len(others)}
 
 
 # ---- the search ----------------------------------------------------------------------------------------------------------------
