@@ -141,11 +141,11 @@ def _batches(overlap: str, quick: bool) -> Row:
 
 def both_ends(sizes: tuple[int, int, int], overlap: float) -> Ends:
     """Fit the same rows both ways."""
-    from mixtura import BayesianGaussianMixture
+    from mixtura import BayesianGaussianMixture, Cavi
 
     rows = overlapping(*sizes, 7, overlap)
     found = []
-    for settings in ({"solver": "svi", "max_iter": 1}, {"max_iter": 2000, "moves": False}):
+    for settings in ({"solver": "svi", "max_iter": 1}, {"max_iter": 2000, "solver": Cavi(moves=False)}):
         estimator = BayesianGaussianMixture(
             sizes[2], weight_concentration_prior_type="dirichlet_distribution", random_state=0, **settings
         )

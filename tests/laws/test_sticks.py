@@ -114,7 +114,7 @@ def test_divergences_keep_their_digits(counts, alpha):
 
 def test_the_bound_does_not_fall_at_a_large_concentration(faithful):
     gm = mx.BayesianGaussianMixture(
-        3, weight_concentration_prior=1e5, moves=False, tol=1e-9, max_iter=500, random_state=5
+        3, weight_concentration_prior=1e5, tol=1e-9, max_iter=500, random_state=5, solver=mx.Cavi(moves=False)
     ).fit(faithful)
     bounds = np.array(gm.lower_bounds_)
     assert (np.diff(bounds) >= -1e-11 * np.abs(bounds[1:])).all()
