@@ -126,8 +126,11 @@ def test_what_users_look_at_can_be_drawn(number_is_open):
         az.plot_trace(data, var_names=traced)
         az.plot_forest(data, var_names=traced)
         az.plot_pair(data, var_names=traced if number_is_open else traced[:1])
-        az.plot_ppc(data)
-        az.plot_ppc(data, flatten=["row"])
+        if hasattr(az, "plot_ppc"):
+            az.plot_ppc(data)
+            az.plot_ppc(data, flatten=["row"])
+        else:  # from 1.0
+            az.plot_ppc_dist(data)
         ranks = az.compare({"one": data, "other": for_installed(to_arviz(random_draws(draws.structure, seed=1), X))})
         assert set(ranks.index) == {"one", "other"}
         pyplot.close("all")

@@ -24,7 +24,7 @@ from mixtura.model.draws import Draws
 from mixtura.model.mixture import Mixture
 from mixtura.model.rows import evenly_spaced
 
-MOST_PARTITIONED = 1000
+MOST_PARTITIONED = 500
 """Rows, evenly spaced, of which a partition is estimated."""
 
 
