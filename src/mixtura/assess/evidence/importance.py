@@ -34,6 +34,7 @@ from mixtura.assess.evidence.pareto import LEAST_WEIGHTS, pareto_shape
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.model.posterior import Posterior
+from mixtura.model.rows import as_rows, as_weights
 from mixtura.model.scorer import Scorer, normalise
 from mixtura.model.weight_posterior import GeneralisedDirichlet
 
@@ -114,9 +115,8 @@ def log_evidence(
         )
     if not isinstance(n_draws, int | np.integer) or n_draws < LEAST_WEIGHTS:
         raise InvalidParameterError(f"n_draws must be an integer of at least {LEAST_WEIGHTS}; got {n_draws!r}.")
-    posterior.mixture.log_likelihood(X, sample_weight)  # says what is wrong with rows or weights
-    rows = np.asarray(X, dtype=np.float64)
-    row_weights = np.ones(len(rows)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    rows = as_rows(X, n_features).astype(np.float64, copy=False)
+    row_weights = np.ones(len(rows)) if sample_weight is None else as_weights(sample_weight, len(rows))
     prior = posterior.before
     n_flat = int(SHARE_OF_DRAWS * n_draws) if n_components > 1 else 0
     proposals = {posterior: int(n_draws) - n_flat * len(FLATTENED)}
