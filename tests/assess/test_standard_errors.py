@@ -15,7 +15,7 @@ from mixtura.inference.loop import climb
 from mixtura.inference.stopping import Stopping
 from mixtura.model.alignment import align
 from mixtura.model.covariance import STRUCTURES, covariance_structure
-from mixtura.sweep import Sweep
+from mixtura.sweep import Sweep, passes
 
 every_structure = pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s: s.name)
 
@@ -316,7 +316,7 @@ def test_intervals_are_those_of_the_logit_and_the_logarithm(two_of_faithful, fai
 @pytest.mark.parametrize("kernel", ["features", "whitened"])
 def test_a_stack_of_refits_is_one_weighted_fit_after_another(monkeypatch, structure, kernel):
     limit = np.inf if kernel == "features" else -1.0
-    monkeypatch.setattr(replicates, "LARGEST_CANCELLATION", dict.fromkeys(replicates.LARGEST_CANCELLATION, limit))
+    monkeypatch.setattr(passes, "LARGEST_CANCELLATION", dict.fromkeys(passes.LARGEST_CANCELLATION, limit))
     monkeypatch.setattr(replicates, "GOAL", 1e-10)
     truth, X = drawn(structure, 400)
     drawn_weights = np.random.default_rng(2).exponential(size=(4, 400))

@@ -8,7 +8,7 @@ from scipy.stats import multivariate_normal
 from mixtura.data.array import ArraySource
 from mixtura.model.covariance import STRUCTURES, covariance_structure
 from mixtura.model.mixture import Mixture
-from mixtura.sweep import Sweep, accumulate, hard, passes, soft
+from mixtura.sweep import Sweep, Weighted, accumulate, hard, passes, soft
 from mixtura.sweep.kernels import FeatureKernel, WhitenedKernel
 
 NAMES = [s.name for s in STRUCTURES]
@@ -467,3 +467,24 @@ def test_a_component_without_rows_counts_zero():
     np.testing.assert_array_equal(moments.count, [10, 0, 0])
     assert np.isfinite(moments.second).all()
     assert np.isfinite(moments.origin).all()
+
+
+@pytest.mark.parametrize("n_rows", [50, 30_000])
+def test_row_weights_of_each_mixture_are_those_of_sources_of_their_own(n_rows):
+    """In one block and in many; one mixture is whitened where the others are features, and one has a component of no weight."""
+    rng = np.random.default_rng(4)
+    X, weights = rng.normal(size=(n_rows, 2)), rng.exponential(size=(4, n_rows))
+    weights[1, ::3] = 0.0
+    weights *= n_rows / weights.sum(axis=1, keepdims=True)
+    narrow = [[[1e-14, 0], [0, 1.0]], np.eye(2)]
+    mixtures = [Mixture([0.4, 0.6], rng.normal(size=(2, 2)), narrow if i == 2 else [np.eye(2)] * 2) for i in range(3)]
+    mixtures.append(Mixture([0.0, 1.0], rng.normal(size=(2, 2)), [np.eye(2)] * 2))
+    with Sweep(ArraySource(X)) as sweep:
+        together = sweep([m.scorer for m in mixtures], Weighted(weights))
+    for mixture, w, swept in zip(mixtures, weights, together, strict=True):
+        with Sweep(ArraySource(X, w)) as sweep:
+            (alone,) = sweep([mixture.scorer])
+        assert swept.log_normaliser == pytest.approx(alone.log_normaliser, rel=1e-12)
+        there, here = alone.moments.about(mixture.means), swept.moments.about(mixture.means)
+        for a, b in ((here.count, there.count), (here.first, there.first), (here.second, there.second)):
+            np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9 * n_rows)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mixtura.assess.information import information, scores
 from mixtura.data.array import ArraySource
@@ -22,12 +21,7 @@ from mixtura.inference.steps import within
 from mixtura.inference.stopping import remaining_gain
 from mixtura.model.alignment import align
 from mixtura.model.mixture import Mixture
-from mixtura.model.scorer import Scorer
-from mixtura.sweep import Swept, moments_of_all, soft
-from mixtura.sweep.features import Features
-from mixtura.sweep.kernels import FeatureKernel, Kernel, Member, WhitenedKernel, cancellation
-from mixtura.sweep.passes import LARGEST_CANCELLATION, MOST_FEATURES
-from mixtura.sweep.scratch import Scratch
+from mixtura.sweep import Sweep, Weighted
 
 GOAL = 1e-5
 """Gain still to come, in nats, at which a replicate has converged: within ``√(2·GOAL)``, half a hundredth, of a standard error."""
@@ -125,79 +119,31 @@ def refit(starts: Sequence[Mixture], source: ArraySource, row_weights: Array) ->
     >>> [round(float(m.means[0, 0]), 6) for m in refit([one] * 3, ArraySource(x), leave_one_out)]
     [3.0, 2.5, 0.5]
     """
-    algorithm, read = ExpectationMaximization(starts[0].structure), _Reader(source)
+    algorithm = ExpectationMaximization(starts[0].structure)
+    source = ArraySource(source.rows.astype(np.float64, copy=False))
     row_weights = row_weights * (source.n_rows / row_weights.sum(axis=1, keepdims=True))
     fitted: list[Mixture | None] = [None] * len(row_weights)
     places, current = list(range(len(row_weights))), list(starts)
     bounds: list[list[float]] = [[] for _ in places]
-    for _ in range(MOST_ROUNDS):
-        swept = read([m.scorer for m in current], row_weights)
-        for bound, one in zip(bounds, swept, strict=True):
-            bound.append(one.log_normaliser)
-        climbing = [i for i, bound in enumerate(bounds) if remaining_gain(bound) > GOAL]
-        for i in set(range(len(places))).difference(climbing):
-            fitted[places[i]] = current[i]
-        updated = algorithm.maximise_stack([swept[i].moments for i in climbing]) if climbing else []
-        going = [
-            (i, m) for i, m in zip(climbing, updated, strict=True) if not isinstance(m, Collapsed) and m.weights.all()
-        ]
-        if not going:
-            break
-        if len(going) < len(places):
-            kept = [i for i, _ in going]
-            row_weights = row_weights[kept]
-            places, bounds = [places[i] for i in kept], [bounds[i] for i in kept]
-        current = [m for _, m in going]
+    with Sweep(source) as sweep:
+        for _ in range(MOST_ROUNDS):
+            swept = sweep([m.scorer for m in current], Weighted(row_weights))
+            for bound, one in zip(bounds, swept, strict=True):
+                bound.append(one.log_normaliser)
+            climbing = [i for i, bound in enumerate(bounds) if remaining_gain(bound) > GOAL]
+            for i in set(range(len(places))).difference(climbing):
+                fitted[places[i]] = current[i]
+            updated = algorithm.maximise_stack([swept[i].moments for i in climbing]) if climbing else []
+            going = [
+                (i, m)
+                for i, m in zip(climbing, updated, strict=True)
+                if not isinstance(m, Collapsed) and m.weights.all()
+            ]
+            if not going:
+                break
+            if len(going) < len(places):
+                kept = [i for i, _ in going]
+                row_weights = row_weights[kept]
+                places, bounds = [places[i] for i in kept], [bounds[i] for i in kept]
+            current = [m for _, m in going]
     return fitted
-
-
-class _WeightedShares:
-    """Posterior probabilities times row weights that differ from mixture to mixture: ``weights``, ``(R, B)``, of the block at hand."""
-
-    weights: Array
-
-    def among(self, components: NDArray[np.intp]) -> _WeightedShares:
-        return self
-
-    def __call__(self, log_joint: Array) -> Array:
-        return self._weighted(log_joint, soft(log_joint))
-
-    def share_bounded(self, log_joint: Array) -> Array | None:
-        normalisers = soft.share_bounded(log_joint)
-        return None if normalisers is None else self._weighted(log_joint, normalisers)
-
-    def _weighted(self, shares: Array, normalisers: Array) -> Array:
-        shares *= self.weights[:, None, :]
-        normalisers *= self.weights
-        return normalisers
-
-
-class _Reader:
-    """Passes over one source in which every mixture has row weights of its own, each with the same total ``N``."""
-
-    def __init__(self, source: ArraySource) -> None:
-        self._source, self._scratch, self._shares = source, Scratch(), _WeightedShares()
-        whole = moments_of_all(source, diagonal=True)
-        self._pivot, self._variances = whole.means()[0], whole.second[0] / whole.count[0]
-
-    def __call__(self, scorers: Sequence[Scorer], row_weights: Array) -> list[Swept]:
-        kernel = self._kernel([Member(i, scorer, self._shares) for i, scorer in enumerate(scorers)])
-        totals, block_rows = kernel.zeros(), min(kernel.block_rows(), self._source.n_rows)
-        features = Features(self._pivot, np.dtype(np.float64), kernel.diagonal, block_rows, self._scratch)
-        for part, rows, _ in self._source.blocks(block_rows):
-            self._shares.weights = row_weights[:, part]
-            kernel.add(rows if kernel.form is None else features.fill(rows), None, self._scratch, totals)
-        bounds, moments = kernel.log_normalisers(totals, self._source.n_rows), kernel.moments(totals)
-        return [
-            Swept(float(bound), moments[start : start + size])
-            for bound, start, size in zip(bounds, kernel.starts, kernel.sizes, strict=True)
-        ]
-
-    def _kernel(self, members: list[Member]) -> Kernel:
-        """Features where they keep enough digits for all of the mixtures."""
-        dtype, scorer = np.dtype(np.float64), Scorer.stacked([member.scorer for member in members])
-        if scorer.diagonal or len(self._pivot) <= MOST_FEATURES:
-            worst = cancellation(scorer, self._pivot, self._variances, dtype).max()
-            if worst <= LARGEST_CANCELLATION[dtype]:
-                return FeatureKernel(members, self._pivot, dtype)
-        return WhitenedKernel(members)

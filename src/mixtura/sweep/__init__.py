@@ -1,6 +1,6 @@
 """Floor 2: passes over the data, on which scorers meet rows and moments are added up."""
 
-from mixtura.sweep.assign import Assignment, Sampled, Slices, hard, soft
+from mixtura.sweep.assign import Assignment, Sampled, Slices, Weighted, hard, soft
 from mixtura.sweep.passes import Sweep, Swept, accumulate, moments_of_all, without_traces
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "Slices",
     "Sweep",
     "Swept",
+    "Weighted",
     "accumulate",
     "hard",
     "moments_of_all",

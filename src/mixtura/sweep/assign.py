@@ -1,12 +1,13 @@
 """How a block of rows is shared among the components of a mixture.
 
 An assignment turns the log joint ``(..., K, B)`` of one mixture, or of several of one size, into responsibilities, in place, and
-returns the log-normaliser ``(..., B)``: what the bound of the algorithm sums over rows. Only the one that draws needs to know which
-rows it is given.
+returns the log-normaliser ``(..., B)``: what the bound of the algorithm sums over rows. Those that have something of each row, random
+numbers or weights, are told where the rows at hand begin (``at``), and which of the mixtures (``of``).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol, Self
 
@@ -35,15 +36,31 @@ class Assignment(Protocol):
     def among(self, components: NDArray[np.intp]) -> Assignment:
         """The same where only these of a mixture's components are there to share among."""
 
+    def of(self, places: Sequence[int]) -> Assignment:
+        """The same for some of the mixtures that a sweep was given, by their places."""
 
-class Soft:
+    def at(self, start: int) -> Assignment:
+        """The same for rows that begin at this position."""
+
+
+class _Anywhere:
+    """Of an assignment to which all mixtures and all rows are alike."""
+
+    def among(self, components: NDArray[np.intp]) -> Self:
+        return self
+
+    def of(self, places: Sequence[int]) -> Self:
+        return self
+
+    def at(self, start: int) -> Self:
+        return self
+
+
+class Soft(_Anywhere):
     """Posterior probabilities; the bound is the log-likelihood."""
 
     def __reduce__(self) -> str:
         return "soft"  # there is one: a copy, or what is read from a file, is that one
-
-    def among(self, components: NDArray[np.intp]) -> Soft:
-        return self
 
     def __call__(self, log_joint: Array) -> Array:
         return normalise(log_joint)
@@ -59,14 +76,11 @@ class Soft:
         return np.log(total, out=total)
 
 
-class Hard:
+class Hard(_Anywhere):
     """All of a row to its most probable component (exact ties are shared evenly); the bound is the complete log-likelihood."""
 
     def __reduce__(self) -> str:
         return "hard"
-
-    def among(self, components: NDArray[np.intp]) -> Hard:
-        return self
 
     def __call__(self, log_joint: Array) -> Array:
         peak: Array = log_joint.max(axis=-2, keepdims=True)
@@ -121,8 +135,10 @@ class Sampled:
     components: NDArray[np.intp] | None = None
 
     def at(self, start: int) -> Self:
-        """The same for rows that begin at this position."""
         return replace(self, start=start)
+
+    def of(self, places: Sequence[int]) -> Self:
+        return self
 
     def among(self, components: NDArray[np.intp]) -> Self:
         slices = self.slices and self.slices._replace(weights=self.slices.weights[components])
@@ -165,6 +181,44 @@ class Sampled:
         if self.labels is not None:
             names = np.arange(n_components) if self.components is None else self.components
             self.labels[rows] = np.matmul(names.astype(shares.dtype), shares)
+
+
+@dataclass(frozen=True, eq=False)
+class Weighted:
+    """Posterior probabilities times row weights that differ from mixture to mixture; the bound is the log-likelihood so weighted.
+
+    Attributes
+    ----------
+    weights : (R, N) array
+        Of the mixtures in the order of the sweep, each with the total ``N``.
+    start : int
+        Position of the first of the rows at hand.
+    """
+
+    weights: Array
+    start: int = 0
+
+    def at(self, start: int) -> Self:
+        return replace(self, start=start)
+
+    def of(self, places: Sequence[int]) -> Self:
+        return self if list(places) == list(range(len(self.weights))) else replace(self, weights=self.weights[places])
+
+    def among(self, components: NDArray[np.intp]) -> Self:
+        return self
+
+    def __call__(self, log_joint: Array) -> Array:
+        return self._weighted(log_joint, soft(log_joint))
+
+    def share_bounded(self, log_joint: Array) -> Array | None:
+        normalisers = soft.share_bounded(log_joint)
+        return None if normalisers is None else self._weighted(log_joint, normalisers)
+
+    def _weighted(self, shares: Array, normalisers: Array) -> Array:
+        weights = self.weights[:, self.start : self.start + shares.shape[-1]]
+        shares *= weights[:, None, :]
+        normalisers *= weights
+        return normalisers
 
 
 def _accumulated(shares: Array) -> Array:

@@ -22,7 +22,7 @@ import numpy as np
 from mixtura.ground.linalg import Array
 from mixtura.model.moments import Moments
 from mixtura.model.scorer import Scorer
-from mixtura.sweep.assign import Assignment, Sampled
+from mixtura.sweep.assign import Assignment
 from mixtura.sweep.features import as_moments, coefficients
 from mixtura.sweep.scratch import Scratch
 
@@ -91,17 +91,14 @@ class Kernel(ABC):
         self.batches = list(_batches(self.members))
         self.sizes = [len(member.scorer.constants) for member in self.members]
         self.starts = [0, *accumulate(self.sizes[:-1])]
-        self.draws = any(isinstance(batch.assignment, Sampled) for batch in self.batches)
 
     def at(self, start: int) -> Self:
-        """The kernel for rows that begin at this position: another one only where rows are drawn to components."""
-        if not self.draws:
+        """The kernel for rows that begin at this position: another one only where that matters to an assignment."""
+        batches = [batch._replace(assignment=batch.assignment.at(start)) for batch in self.batches]
+        if all(new.assignment is old.assignment for new, old in zip(batches, self.batches, strict=True)):
             return self
         moved = copy(self)
-        moved.batches = [
-            batch._replace(assignment=batch.assignment.at(start)) if isinstance(batch.assignment, Sampled) else batch
-            for batch in self.batches
-        ]
+        moved.batches = batches
         return moved
 
     @property
@@ -234,7 +231,8 @@ def _batches(members: Sequence[Member]) -> Iterator[Batch]:
     for group in _alike(members):
         n_mixtures, size = len(group), len(group[0].scorer.constants)
         last, stop = first + n_mixtures, start + n_mixtures * size
-        yield Batch(slice(first, last), slice(start, stop), (n_mixtures, size), group[0].assignment)
+        assignment = group[0].assignment.of([member.place for member in group])
+        yield Batch(slice(first, last), slice(start, stop), (n_mixtures, size), assignment)
         first, start = last, stop
 
 
