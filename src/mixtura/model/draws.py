@@ -209,14 +209,14 @@ class Draws:
 
         No more than ``NUMBERS`` numbers, or one draw, are in memory at a time; ``row_blocks`` keeps the rows few.
         """
-        n_components = self.n_components
+        n_components, columns = self.n_components, np.ascontiguousarray(rows.T)
         size = max(1, NUMBERS // (n_components * rows.size))
         for first in range(0, len(self), size):
             part = slice(first, min(first + size, len(self)))
             scorer = self.scorer[part.start * n_components : part.stop * n_components]
             # At the end of the number range differences overflow.
             with np.errstate(over="ignore", invalid="ignore"):
-                scores = scorer.log_joint(scorer.whitened(scorer.residuals(rows)))
+                scores = _scores(scorer, columns)
             scores[np.isnan(scores)] = -np.inf
             yield part, scores.reshape(-1, n_components, len(rows))
 
@@ -268,3 +268,16 @@ class Draws:
 def row_blocks(n_rows: int) -> Iterator[slice]:
     """Blocks of rows, few enough to be scored under several draws at once."""
     return (slice(start, min(start + MOST_ROWS, n_rows)) for start in range(0, n_rows, MOST_ROWS))
+
+
+def _scores(scorer: Scorer, columns: Array) -> Array:
+    """Log joints ``(M, B)``, as the scorer has them, with rows ``(D, B)`` side by side: twice as fast where columns are few."""
+    residuals = columns - scorer.centres[:, :, None]
+    if scorer.diagonal:
+        residuals *= scorer.whitening[:, :, None]
+    else:
+        residuals = np.matmul(scorer.whitening.swapaxes(1, 2), residuals)
+    scores = np.einsum("kdb,kdb->kb", residuals, residuals)
+    scores *= -0.5
+    scores += scorer.constants[:, None]
+    return scores
