@@ -28,6 +28,7 @@ from mixtura.data.array import ArraySource
 from mixtura.ground.errors import CollapseError, InvalidParameterError
 from mixtura.ground.linalg import Array, read_only
 from mixtura.ground.random import RandomState, as_generator
+from mixtura.ground.settings import check_integer
 from mixtura.model.coordinates import Coordinates
 from mixtura.model.mixture import Mixture
 from mixtura.model.parameters import Interval, Parameters, central
@@ -181,8 +182,7 @@ def standard_errors(
 def _from_replicates(
     mixture: Mixture, source: ArraySource, n_replicates: int, random_state: RandomState
 ) -> StandardErrors:
-    if not isinstance(n_replicates, int | np.integer) or n_replicates < 2:
-        raise InvalidParameterError(f"n_replicates must be an integer of at least 2; got {n_replicates!r}.")
+    check_integer(n_replicates, "n_replicates", 2)
     replicates = bootstrap(mixture, source, int(n_replicates), as_generator(random_state))
     if len(replicates) < 2:
         raise CollapseError(

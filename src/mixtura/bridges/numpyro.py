@@ -24,6 +24,7 @@ from mixtura.data.array import ArraySource
 from mixtura.ground.errors import DataError, InvalidParameterError, missing_extra
 from mixtura.ground.linalg import Array
 from mixtura.ground.random import RandomState, as_generator
+from mixtura.ground.settings import check_integer
 from mixtura.inference.em import ExpectationMaximization
 from mixtura.inference.plan import fit_one, point_case
 from mixtura.inference.seeding import seeding_sample
@@ -345,8 +346,7 @@ def _guide_maker(guide: str | Callable[[Model], Any]) -> tuple[Any, dict[str, An
 
 def _check_positive(**numbers: int) -> None:
     for name, number in numbers.items():
-        if not isinstance(number, int | np.integer) or number < 1:
-            raise InvalidParameterError(f"{name} must be a positive integer; got {number!r}.")
+        check_integer(number, name, 1)
 
 
 def _check_start(start: Mixture, structure: SharedBlocks, shape: tuple[int, int]) -> None:

@@ -51,6 +51,7 @@ class Settings:
 
 
 def check_integer(value: Any, name: str, least: int) -> None:
-    """Raise if a setting is no integer, or too small."""
+    """Raise if a parameter is no integer, or too small."""
     if isinstance(value, bool) or not hasattr(value, "__index__") or value < least:
-        raise InvalidParameterError(f"{name} must be an integer, {least} at least; got {value!r}.")
+        kind = "a positive integer" if least == 1 else f"an integer of at least {least}"
+        raise InvalidParameterError(f"{name} must be {kind}; got {value!r}.")

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from mixtura.ground.errors import DataError, InvalidParameterError
 from mixtura.ground.linalg import Array, outer, read_only
 from mixtura.ground.random import RandomState, as_generator
+from mixtura.ground.settings import check_integer
 from mixtura.ground.text import is_encodable
 from mixtura.model.covariance import CovarianceStructure, covariance_structure
 from mixtura.model.covariance.structure import check_natural_shape
@@ -371,8 +372,7 @@ class Mixture:
         >>> bool(((X[:, 0] > 0) == (labels == 1)).all())
         True
         """
-        if not isinstance(n_samples, int | np.integer) or isinstance(n_samples, bool) or n_samples < 1:
-            raise InvalidParameterError(f"n_samples must be a positive integer; got {n_samples!r}.")
+        check_integer(n_samples, "n_samples", 1)
         rng = as_generator(random_state)
         labels = rng.choice(self.n_components, size=n_samples, p=self.weights / self.weights.sum())
         draws = rng.standard_normal((n_samples, self.n_features))

@@ -18,6 +18,7 @@ from scipy.special import gammaincinv
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array, outer, read_only, well_conditioned
 from mixtura.ground.random import RandomState, as_generator
+from mixtura.ground.settings import check_integer
 from mixtura.ground.special import LARGEST, log_ratio, student_quantiles
 from mixtura.model.covariance.structure import SharedBlocks
 from mixtura.model.mixture import Mixture
@@ -282,8 +283,7 @@ class Posterior:
         (True, 0.24)
         """
         ends = central(level)
-        if not isinstance(n_draws, int | np.integer) or n_draws < 1:
-            raise InvalidParameterError(f"n_draws must be a positive integer; got {n_draws!r}.")
+        check_integer(n_draws, "n_draws", 1)
         blocks = self.structure.as_blocks(self.scales)
         laws = self.structure.variance_laws(blocks, self.degrees_of_freedom, self.n_features)
         degrees, scales = (self._per_component(part) for part in laws)

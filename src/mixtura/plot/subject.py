@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from mixtura.estimators.record import PointFit, VariationalFit
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
+from mixtura.ground.settings import check_integer
 from mixtura.ground.text import printable
 from mixtura.inference.loop import Run
 from mixtura.model.mixture import Mixture
@@ -54,8 +55,7 @@ def all_rows(X: ArrayLike, mixture: Mixture) -> Array:
 
 def thinned(n_rows: int, most: int) -> NDArray[np.intp]:
     """Indices of at most ``most`` rows, always the same ones, in order: drawn, since evenly spaced ones may be one group of many."""
-    if most < 1:
-        raise InvalidParameterError(f"max_points must be a positive integer; got {most!r}.")
+    check_integer(most, "max_points", 1)
     if n_rows <= most:
         return np.arange(n_rows)
     return np.sort(np.random.default_rng(0).choice(n_rows, size=most, replace=False))

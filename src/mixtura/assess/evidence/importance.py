@@ -33,6 +33,7 @@ from numpy.typing import ArrayLike
 from mixtura.assess.evidence.pareto import LEAST_WEIGHTS, pareto_shape
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
+from mixtura.ground.settings import check_integer
 from mixtura.model.posterior import Posterior
 from mixtura.model.rows import as_rows, as_weights
 from mixtura.model.scorer import Scorer, normalise
@@ -113,8 +114,7 @@ def log_evidence(
             f"the evidence of {n_components} components takes sums over all their subsets; at most {MOST_COMPONENTS} are feasible. Fit "
             "fewer components, or compare lower bounds plus ln K!."
         )
-    if not isinstance(n_draws, int | np.integer) or n_draws < LEAST_WEIGHTS:
-        raise InvalidParameterError(f"n_draws must be an integer of at least {LEAST_WEIGHTS}; got {n_draws!r}.")
+    check_integer(n_draws, "n_draws", LEAST_WEIGHTS)
     rows = as_rows(X, n_features).astype(np.float64, copy=False)
     row_weights = np.ones(len(rows)) if sample_weight is None else as_weights(sample_weight, len(rows))
     prior = posterior.before
