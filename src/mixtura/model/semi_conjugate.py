@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mixtura.ground.errors import InvalidParameterError
-from mixtura.ground.linalg import Array
+from mixtura.ground.linalg import Array, read_only
 from mixtura.model.components import Components, components_of, draw_prior_roots
 from mixtura.model.covariance.structure import SharedBlocks
 from mixtura.model.mixture import Mixture
@@ -41,6 +41,8 @@ class SemiConjugateComponents:
         ``S``.
     scale_degrees_of_freedom : float
         ``g > D − 1``.
+    resolution : float or (D,) array-like, default=0.0
+        ``r``, the standard deviation of what rounding adds to each feature.
 
     Examples
     --------
@@ -60,6 +62,7 @@ class SemiConjugateComponents:
     degrees_of_freedom: float
     scale: Array
     scale_degrees_of_freedom: float
+    resolution: Array
 
     def __init__(
         self,
@@ -69,6 +72,7 @@ class SemiConjugateComponents:
         degrees_of_freedom: float,
         scale: ArrayLike,
         scale_degrees_of_freedom: float,
+        resolution: ArrayLike = 0.0,
     ) -> None:
         b0 = np.array(mean, dtype=np.float64)
         n_features = b0.size
@@ -85,19 +89,40 @@ class SemiConjugateComponents:
             if not n_features - 1 < value < np.inf:
                 raise InvalidParameterError(f"the prior's {name} must exceed D − 1 = {n_features - 1}; got {value!r}.")
             object.__setattr__(self, name, float(value))
+        rounding = np.array(resolution, dtype=np.float64)
+        if rounding.shape not in ((), (n_features,)) or not ((rounding >= 0) & (rounding < np.inf)).all():
+            raise InvalidParameterError(
+                f"the prior's resolution must be a standard deviation, zero or positive, or one for each of {n_features} features; "
+                f"got {resolution!r}."
+            )
+        rounding = np.full(n_features, rounding)
+        read_only(rounding)
+        object.__setattr__(self, "resolution", rounding)
         object.__setattr__(self, "structure", structure)
         object.__setattr__(self, "mean", b0)
 
     @classmethod
-    def of_ranges(cls, structure: SharedBlocks, lowest: Array, highest: Array) -> SemiConjugateComponents:
+    def of_ranges(
+        cls, structure: SharedBlocks, lowest: Array, highest: Array, resolution: ArrayLike = 0.0
+    ) -> SemiConjugateComponents:
         """Richardson and Green's weak prior, from the smallest and the largest value of each feature.
 
         With ``R`` the range, ``b₀`` the midrange and ``B₀ = R²``; in one dimension ``σ⁻² ~ Gamma(2, β)`` and ``β ~ Gamma(0.2, 10/R²)``,
-        with ``(D − 1)/2`` more in both shapes in ``D`` dimensions.
+        with ``(D − 1)/2`` more in both shapes in ``D`` dimensions. Rounding, uniform with standard deviation ``r``, widens the range by
+        ``√12 r``, which a column of one value lives on.
         """
-        n_features, squares = len(lowest), np.diag((highest - lowest) ** 2)
+        n_features, rounded = len(lowest), np.sqrt(12) * np.asarray(resolution)
+        squares = np.diag((highest - lowest + rounded) ** 2)
         more = n_features - 1
-        return cls(structure, 0.5 * (lowest + highest), squares, 4.0 + more, 10 * np.linalg.inv(squares), 0.4 + more)
+        return cls(
+            structure,
+            0.5 * (lowest + highest),
+            squares,
+            4.0 + more,
+            10 * np.linalg.inv(squares),
+            0.4 + more,
+            resolution,
+        )
 
     def begin(self, mixture: Mixture) -> Components:
         """The components of a mixture, from which a chain starts; the scale is that of its covariances."""
