@@ -171,7 +171,7 @@ def test_nuts_says_its_default_prior(capsys):
     ).fit(two_clouds())
     assert capsys.readouterr().out.startswith(f"Prior: {gm.prior_}")
     assert str(gm.prior_).startswith("weights Dirichlet(1); means normal(location ")
-    assert "half-Cauchy" in str(gm.prior_)
+    assert "inverse Wishart" in str(gm.prior_)
 
 
 def test_solvers_agree_on_the_evidence(seed):

@@ -1,5 +1,6 @@
 """Draws by NUTS beside posteriors that are known: by enumeration of all labellings, and by integration on a grid."""
 
+import re
 import sys
 from collections.abc import Callable
 from itertools import product
@@ -16,13 +17,9 @@ from mixtura.data.array import ArraySource
 from mixtura.ground.errors import InvalidParameterError, MissingExtraError
 from mixtura.ground.linalg import Array
 from mixtura.inference import nuts
-from mixtura.inference.chain_starts import chain_starts
-from mixtura.inference.log_posterior import LogPosterior
 from mixtura.inference.nuts import PosteriorSample, sample
-from mixtura.model.coordinates import Coordinates
 from mixtura.model.independent_prior import IndependentPrior
 from mixtura.model.scale_laws import HalfCauchy, HalfNormal, LogNormal, ScaleLaw
-from mixtura.sweep import Sweep
 
 pytest.importorskip("nutpie")
 
@@ -210,6 +207,7 @@ def test_each_draw_comes_with_its_likelihood_and_posterior(matrices: PosteriorSa
         assert matrices.log_posterior[at] == pytest.approx(log_likelihood + prior.value(m), rel=1e-10)
     assert matrices.common_factor is None
     assert not matrices.interrupted
+    assert matrices.trouble is None
     for name in ("lp", "diverging", "energy", "tree_depth", "n_steps", "step_size", "acceptance_rate"):
         assert matrices.statistics[name].shape == (2, 30)
 
@@ -230,24 +228,57 @@ def test_chains_do_not_depend_on_each_other() -> None:
     np.testing.assert_allclose(several.log_posterior[:1], alone.log_posterior, rtol=1e-6)
 
 
-def test_chains_begin_at_distinct_modes_in_turn() -> None:
-    rows, (mode,), prior = small()
-    far = mx.Mixture(mode.weights, mode.means[:, ::-1] + [[0.0, 3.0]], mode.covariances, "full")
-    with Sweep(ArraySource(rows)) as sweep:
-        target = LogPosterior(sweep, Coordinates(mode, 60 * mode.weights), prior)
-        modes = [mode, mode.reorder(np.array([1, 0])), far]  # the second is the first by another name
-        starts = chain_starts(target, modes, np.random.default_rng(0).spawn(5))
-        centres = [target.vector(mode), target.vector(far)]
-    for i, start in enumerate(starts):
-        assert np.linalg.norm(start - centres[i % 2]) < 3 * np.sqrt(target.size)
-        assert np.linalg.norm(start - centres[1 - i % 2]) > 10
-
-
 def test_a_mode_without_density_is_refused() -> None:
     rows, (mode,), prior = small()
     empty = mx.Mixture([1.0, 0.0], mode.means, mode.covariances, "full")
     with np.errstate(divide="ignore", invalid="ignore"), pytest.raises(InvalidParameterError, match="no density"):
         drawn(rows, [empty], prior)
+
+
+# ---- chains that are given up ---------------------------------------------------------------------------------------------------
+
+
+def test_what_a_chain_may_take_is_kept_to_and_said() -> None:
+    """And a seed fixes the draws until then, too."""
+    short = {"n_draws": 400, "n_tune": 60, "n_chains": 2, "gradients_per_draw": 2}
+    first, again = (drawn(*small(), **short) for _ in range(2))
+    assert first.trouble is not None
+    said = first.trouble.happened
+    assert re.match(r"2 of 2 chains were given up, one after \d+ of 460 draws: it took \d+ gradients", said)
+    assert "gradients_per_draw" in first.trouble.remedy
+    assert 10 < first.draws.n_draws < 400
+    assert first.statistics["n_steps"].sum(axis=1).max() < 2 * 460
+    np.testing.assert_array_equal(first.draws.means, again.draws.means)
+    rows, _, prior = small()
+    m = first.draws.mixture(1, 3)
+    assert first.log_posterior[1, 3] == pytest.approx(m.log_likelihood(rows) + prior.value(m), rel=1e-10)
+
+
+ZEROS = np.concatenate([np.zeros(20), np.random.default_rng(0).lognormal(0, 0.5, 20)])[:, None]
+ZEROS_MODE = mx.Mixture([0.5, 0.5], [[0.0], [1.0]], [1e-6, 0.3], "spherical")
+
+
+def test_a_chain_that_falls_down_a_spike_names_the_column_and_the_value() -> None:
+    """Half of the rows are alike, and nothing keeps a component from them: the likelihood has no bound there."""
+    prior = IndependentPrior([0.0], [2.0], HalfNormal(1.0))
+    sampled = drawn(ZEROS, [ZEROS_MODE], prior, n_chains=1)
+    assert sampled.trouble is not None
+    said = str(sampled.trouble)
+    assert "while it was still being tuned" in said
+    assert re.search(
+        r"because component 0 has narrowed to a standard deviation of \S+ in column 0, at its value 0", said
+    )
+    assert "which 20 of 40 rows share; say how finely the column is known (resolution)" in said
+
+
+def test_what_is_known_no_finer_has_no_spike() -> None:
+    prior = IndependentPrior([0.0], [2.0], HalfNormal(1.0), resolution=1e-3)
+    sampled = drawn(ZEROS, [ZEROS_MODE], prior, n_draws=100, n_tune=100, n_chains=2)
+    assert sampled.trouble is None
+    assert sampled.draws.covariances.min() > 1e-6
+    assert sampled.draws.weights[..., 0].mean() == pytest.approx(
+        0.5, abs=0.05
+    )  # its standard deviation is 0.08, the error 0.01
 
 
 # ---- interrupts, progress, what is missing -------------------------------------------------------------------------------------

@@ -97,6 +97,7 @@ def judge(
     n_components_prior: Array | None = None,
     n_begun: Sequence[int] | None = None,
     accepted: Sequence[float] | None = None,
+    trouble: tuple[str, str] | None = None,
 ) -> Chains:
     """Relabel and judge what a sampler has drawn.
 
@@ -114,11 +115,15 @@ def judge(
     n_components_prior : array, optional
     n_begun, accepted : sequences of C numbers, optional
         As for ``diagnose``; where the number of components is known they say nothing.
+    trouble : (str, str), optional
+        As for ``diagnose``.
     """
     given: dict[str, NDArray[Any]] = dict(statistics)
     if n_filled is not None:
         given["n_filled"] = n_filled
-    diagnostics = diagnose(draws, rows, given, n_begun=None if n_is_known else n_begun, accepted=accepted)
+    diagnostics = diagnose(
+        draws, rows, given, n_begun=None if n_is_known else n_begun, accepted=accepted, trouble=trouble
+    )
     shares = n_components_posterior(draws, rows, n_filled, random_state=0)
     if n_is_known or n_filled is None:
         relabelling = relabel(draws, rows, method=method, log_posterior=log_posterior)

@@ -94,7 +94,7 @@ class Diagnostics:
     share_at_depth : float or None
         Of draws whose tree was cut off.
     stuck : tuple of (str, str)
-        What shows that chains do not move, and what to try.
+        Why chains were given up, or what shows that they do not move, and what to try.
     """
 
     n_chains: int
@@ -195,6 +195,7 @@ def diagnose(
     *,
     n_begun: Sequence[int] | None = None,
     accepted: Sequence[float] | None = None,
+    trouble: tuple[str, str] | None = None,
 ) -> Diagnostics:
     """Look at the chains through quantities that do not depend on labels.
 
@@ -209,6 +210,8 @@ def diagnose(
         Components that each chain began with, where their number is open.
     accepted : sequence of C float, optional
         Share of the moves between numbers of components that each chain accepted, where such moves were made.
+    trouble : (str, str), optional
+        Why the sampler gave chains up, and what to try.
 
     Examples
     --------
@@ -237,7 +240,7 @@ def diagnose(
         tuple(energy_fractions(given["energy"]).tolist()) if "energy" in given else (),
         int(given["tree_depth"].max()) if "tree_depth" in given else None,
         float(given["reached_max_treedepth"].mean()) if "reached_max_treedepth" in given else None,
-        tuple(_stuck(found["log-likelihood"], given.get("n_filled"), n_begun, accepted)),
+        (*([trouble] if trouble else []), *_stuck(found["log-likelihood"], given.get("n_filled"), n_begun, accepted)),
     )
 
 

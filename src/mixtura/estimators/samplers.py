@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Protocol
 
@@ -22,11 +22,10 @@ from mixtura.inference.telescoping import ComponentCountLaw, FiniteMixtures
 from mixtura.model.components import ComponentPrior, ConjugateComponents
 from mixtura.model.covariance.structure import SharedBlocks
 from mixtura.model.independent_prior import IndependentPrior
-from mixtura.model.log_priors import ConjugatePrior, LogPrior, SemiConjugatePrior
+from mixtura.model.log_priors import ConjugatePrior, LogPrior, SemiConjugatePrior, SmoothPrior
 from mixtura.model.mixture import Mixture
 from mixtura.model.prior import NormalInverseWishart
 from mixtura.model.semi_conjugate import SemiConjugateComponents
-from mixtura.sweep import moments_of_all
 
 WEAKLY_INFORMATIVE = "weakly-informative"
 DIRICHLET_PROCESS = "dirichlet-process"
@@ -143,25 +142,30 @@ class Nuts(Settings):
             run.log_likelihood,
             run.statistics,
             method=what.relabelling,
+            trouble=run.trouble,
         )
         # With a common factor of all spreads, the density of the parameters alone has no formula.
         return Outcome(chains, prior, None if prior.common_log_spread else prior)
 
-    def _prior(self, what: Sampling) -> IndependentPrior:
+    def _prior(self, what: Sampling) -> SmoothPrior:
         if isinstance(what.prior, IndependentPrior):
             if what.concentration is not None:
                 raise InvalidParameterError(
                     "weight_concentration_prior stands in the IndependentPrior already (concentration); leave it at None."
                 )
             return what.prior
+        concentration = 1.0 if what.concentration is None else what.concentration
+        if isinstance(what.prior, SemiConjugateComponents) and what.prior.structure is what.structure:
+            return SemiConjugatePrior(what.prior, concentration)
         if what.prior != WEAKLY_INFORMATIVE:
             raise InvalidParameterError(
-                f"sampler='nuts' takes prior='weakly-informative' or an IndependentPrior; got {what.prior!r}."
+                "sampler='nuts' takes prior='weakly-informative', an IndependentPrior, or SemiConjugateComponents of "
+                f"covariance_type={what.structure.name!r}; got {what.prior!r}."
             )
-        moments = moments_of_all(what.source, diagonal=True)
-        variances = moments.scatter()[0] / moments.count[0]
-        prior = IndependentPrior.from_data_moments(moments.means()[0], variances, int(what.n_components))  # type: ignore[arg-type]
-        return prior if what.concentration is None else replace(prior, concentration=what.concentration)
+        ranges = what.source.lowest, what.source.highest
+        return SemiConjugatePrior(
+            SemiConjugateComponents.of_ranges(what.structure, *ranges, what.resolution), concentration
+        )
 
 
 @dataclass(frozen=True)

@@ -1,32 +1,104 @@
-"""The log posterior density of a mixture as a function of a free vector, with its gradient: one read of the data for both.
+"""The log posterior density of mixtures, and of free vectors with its gradient: one read of the data for many of them.
 
-    log p(q | x) = ℓ(π, μ, Σ) + log p(π, μ, Σ) + log |∂(π, μ, Σ)/∂q|
+    log p(π, μ, Σ | x) = ℓ(π, μ, Σ) + log p(π, μ, Σ) − log p(x)
 
-with labels summed out of the likelihood ``ℓ``. ``q`` are reduced coordinates about a mode, in which the complete data would have the
-identity as information; where the prior has a common factor of all spreads, the log of that comes last.
+with labels summed out of the likelihood ``ℓ`` and the last term, the evidence, left out. As a density of reduced coordinates ``q`` about a
+mode, in which the complete data would have the identity as information, the log of ``|∂(π, μ, Σ)/∂q|`` is added. Where the prior has a
+common factor of all spreads, its log is the last coordinate.
+
+Coordinates are those of ``Σ⁰``, the covariance without what is lost to the resolution of the columns (see ``log_priors.py``); rows are
+scored with ``Σ = Σ⁰ + diag(r²)``, by which the likelihood has the same derivatives.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cached_property
+
 import numpy as np
 
+from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
-from mixtura.model.coordinates import Coordinates, Place
-from mixtura.model.independent_prior import IndependentPrior, Terms
+from mixtura.model.coordinates import Coordinates, Place, precision_times
+from mixtura.model.log_priors import LogPrior, SmoothPrior, Terms, noise_block
 from mixtura.model.mixture import Mixture
 from mixtura.model.moments import Moments
+from mixtura.model.scorer import Scorer
 from mixtura.sweep import Sweep
+
+TOGETHER = 256
+"""Mixtures scored in one read of the data."""
 
 
 class LogPosterior:
-    """The log density and its gradient.
+    """Of mixtures: ``log p(x | π, μ, Σ) + log p(π, μ, Σ)``.
+
+    Parameters
+    ----------
+    sweep : Sweep
+        Over the data; used by one thread at a time.
+    prior : LogPrior
+
+    Raises
+    ------
+    InvalidParameterError
+        If the prior has a parameter that is no part of a mixture.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import mixtura as mx
+    >>> from mixtura.data.array import ArraySource
+    >>> from mixtura.inference.log_posterior import LogPosterior
+    >>> from mixtura.model.independent_prior import IndependentPrior
+    >>> from mixtura.model.scale_laws import HalfNormal
+    >>> from mixtura.sweep import Sweep
+    >>> x, prior = np.array([[0.0], [2.0]]), IndependentPrior([0.0], [2.0], HalfNormal(3.0))
+    >>> m = mx.Mixture([0.3, 0.7], [[0.0], [2.0]], [1.0, 1.5], "spherical")
+    >>> with Sweep(ArraySource(x)) as sweep:
+    ...     (found,) = LogPosterior(sweep, prior)([m])
+    >>> bool(np.isclose(found, m.log_likelihood(x) + prior.value(m)))
+    True
+    """
+
+    def __init__(self, sweep: Sweep, prior: LogPrior) -> None:
+        if common_log_spread := getattr(prior, "common_log_spread", 0.0):
+            raise InvalidParameterError(
+                "the prior lets all spreads share an unknown factor, which draws of mixtures do not hold; no evidence can be computed "
+                f"from them. Use common_log_spread=0; got {common_log_spread!r}."
+            )
+        self._sweep, self._prior = sweep, prior
+
+    def __call__(self, mixtures: Sequence[Mixture]) -> Array:
+        """Of each mixture, ``(S,)``, all of whose components must have weight."""
+        check_weights(mixtures)
+        log_likelihoods = [
+            swept.log_normaliser
+            for first in range(0, len(mixtures), TOGETHER)
+            for swept in self._sweep([mixture.scorer for mixture in mixtures[first : first + TOGETHER]])
+        ]
+        return np.array(log_likelihoods) + [self._prior.value(mixture) for mixture in mixtures]
+
+
+def check_weights(mixtures: Sequence[Mixture]) -> None:
+    """Raise if a component has no weight: the density of the weights may be infinite there, and their logarithms are."""
+    if not all(mixture.weights.all() for mixture in mixtures):
+        raise InvalidParameterError(
+            "a mixture has a component without weight. Where the number of components is unknown, take the draws that use one number of "
+            "them (draws.using); where it is known, weights below 1e-308 need a larger concentration of their prior."
+        )
+
+
+class FreeLogPosterior:
+    """Of vectors, with its gradient.
 
     Parameters
     ----------
     sweep : Sweep
         Over the data; used by one thread at a time.
     about : Coordinates
-    prior : IndependentPrior
+        Of mixtures with the covariances ``Σ⁰``.
+    prior : SmoothPrior
 
     Attributes
     ----------
@@ -38,7 +110,7 @@ class LogPosterior:
     >>> import numpy as np
     >>> import mixtura as mx
     >>> from mixtura.data.array import ArraySource
-    >>> from mixtura.inference.log_posterior import LogPosterior
+    >>> from mixtura.inference.log_posterior import FreeLogPosterior
     >>> from mixtura.model.coordinates import Coordinates
     >>> from mixtura.model.independent_prior import IndependentPrior
     >>> from mixtura.sweep import Sweep
@@ -47,14 +119,19 @@ class LogPosterior:
     >>> prior = IndependentPrior.from_data_moments(x.mean(axis=0), x.var(axis=0), 2)
     >>> about = Coordinates(m, 5 * m.weights)
     >>> with Sweep(ArraySource(x)) as sweep:
-    ...     value, gradient = LogPosterior(sweep, about, prior)(np.zeros(about.size - 1))
+    ...     value, gradient = FreeLogPosterior(sweep, about, prior)(np.zeros(about.size - 1))
     >>> bool(np.isclose(value, m.log_likelihood(x) + prior.value(m) + about.log_jacobian(np.zeros(about.size))))
     True
     """
 
-    def __init__(self, sweep: Sweep, about: Coordinates, prior: IndependentPrior) -> None:
+    def __init__(self, sweep: Sweep, about: Coordinates, prior: SmoothPrior) -> None:
         self._sweep, self.about, self.prior = sweep, about, prior
         self.size = about.size - 1 + bool(prior.common_log_spread)
+
+    @cached_property
+    def _noise(self) -> Array | None:
+        """What the resolution adds to each covariance block, if anything."""
+        return noise_block(self.about.structure, self.prior.resolution) if self.prior.resolution.any() else None
 
     def __call__(self, q: Array) -> tuple[Array, Array]:
         """Values ``(...)`` and gradients at vectors ``(..., size)``: one read of the data for all of them.
@@ -75,16 +152,39 @@ class LogPosterior:
     def _evaluate(self, q: Array) -> tuple[Array, Array]:
         about, (vectors, log_factors) = self.about, self.split(q)
         place = about.place(vectors)
-        scorer, n_components = about.scorer(place), place.weights.shape[-1]
+        prior = self.log_prior(place, log_factors)
+        log_likelihoods, *by_likelihood = self._log_likelihood(place)
+        by_parameters = (a + b for a, b in zip(by_likelihood, prior[1:4], strict=True))
+        gradients = about.reduced(about.pull_back_blocks(place, *by_parameters) + about.log_jacobian_gradient(place))
+        if self.prior.common_log_spread:
+            gradients = np.concatenate([gradients, np.asarray(prior.by_log_factor)[..., None]], axis=-1)
+        return log_likelihoods + prior.value + about.log_jacobian(place), gradients
+
+    def _log_likelihood(self, place: Place) -> tuple[Array, Array, Array, Array]:
+        """Log-likelihoods, and their derivatives by log weights, means and covariance blocks."""
+        structure, shape = self.about.structure, place.means.shape
+        factors = (
+            place.factors
+            if self._noise is None
+            else structure.factor_from_roots(structure.block_roots(self.blocks(place)))
+        )
+        whitening, n_components = self.about.whitening(factors), shape[-2]
+        scorer = Scorer.of(place.weights.reshape(-1), place.means.reshape(-1, shape[-1]), whitening)
         starts = range(0, len(scorer.constants), n_components)
         swept = self._sweep([scorer[start : start + n_components] for start in starts])
-        log_likelihoods = np.array([one.log_normaliser for one in swept]).reshape(vectors.shape[:-1])
-        moments = Moments.stacked([one.moments for one in swept])
-        prior = self.log_prior(place, log_factors)
-        gradients = about.reduced(about.posterior_gradient(place, moments, *prior.by_parameters))
-        if self.prior.common_log_spread:
-            gradients = np.concatenate([gradients, prior.by_log_factor[..., None]], axis=-1)
-        return log_likelihoods + prior.value + about.log_jacobian(place), gradients
+        values = np.array([one.log_normaliser for one in swept]).reshape(shape[:-2])
+        about = Moments.stacked([one.moments for one in swept]).about(scorer.centres)
+        counts = about.count.reshape(shape[:-1])
+        second = about.second.reshape(*shape[:-1], *about.second.shape[1:])
+        sums = (second.sum(axis=len(shape) - 2, keepdims=True), counts.sum(axis=-1, keepdims=True))
+        scatter, n_rows = sums if structure.shared else (second, counts)
+        by_blocks = structure.likelihood_slopes(structure.block_sums(scatter), n_rows, factors, shape[-1])
+        return values, counts, precision_times(whitening, about.first).reshape(shape), by_blocks
+
+    def blocks(self, place: Place) -> Array:
+        """Covariance blocks ``Σ``, with what the resolution adds."""
+        blocks = self.about.structure.block_from_roots(place.roots)
+        return blocks if self._noise is None else blocks + self._noise
 
     def log_prior(self, place: Place, log_factors: Array) -> Terms:
         """The log prior at a place and logs of the common factor, with its derivatives."""
@@ -97,7 +197,7 @@ class LogPosterior:
         return self.about.expanded(q), np.zeros(q.shape[:-1])
 
     def vector(self, mixture: Mixture) -> Array:
-        """The vector of a mixture, with a common factor of one."""
+        """The vector of a mixture with the covariances ``Σ⁰``, and a common factor of one."""
         q = np.zeros(self.size)
         q[: self.about.size - 1] = self.about.reduced(self.about.vector(mixture))
         return q

@@ -1,15 +1,18 @@
 """Draws from the posterior by Hamiltonian Monte Carlo: the No-U-Turn sampler. The one file of the house that imports nutpie.
 
 Labels are summed out, so the posterior is a smooth density of the parameters; one read of the data serves a step of every chain. Chains
-begin about the modes that EM has found, in coordinates in which the posterior about the best mode is nearly round. Sources: Hoffman and
-Gelman (2014), "The No-U-Turn sampler"; Seyboldt, Carlson and Carpenter (2026) for nutpie, the sampler and its adaptation.
+begin about the modes that hold the posterior, in coordinates in which it is nearly round about the best mode that EM has found. Sources:
+Hoffman and Gelman (2014), "The No-U-Turn sampler"; Seyboldt, Carlson and Carpenter (2026) for nutpie, the sampler and its adaptation.
+
+A chain is given up, and says so, once its trajectories have become so long that it would hardly get on, or once it has taken all the
+gradients that it may. Both are decided by the chain's own draws, so a seed fixes what is returned however the threads happen to run.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,18 +20,23 @@ import numpy as np
 from mixtura.data.array import ArraySource
 from mixtura.ground.errors import missing_extra
 from mixtura.ground.linalg import Array
-from mixtura.inference.chain_starts import chain_starts
-from mixtura.inference.lockstep import Lockstep
-from mixtura.inference.log_posterior import LogPosterior
+from mixtura.inference.chain_starts import chain_starts, free_log_posterior
+from mixtura.inference.lockstep import Answer, Lockstep
+from mixtura.inference.log_posterior import FreeLogPosterior
 from mixtura.inference.loop import Progress
-from mixtura.model.coordinates import Coordinates
+from mixtura.inference.narrow import narrowest
+from mixtura.inference.posterior_sample import PosteriorSample, Trouble
 from mixtura.model.draws import Draws
-from mixtura.model.independent_prior import IndependentPrior
+from mixtura.model.log_priors import SmoothPrior
 from mixtura.model.mixture import Mixture
 from mixtura.sweep import Sweep
 
 PATIENCE = 0.05
 """Seconds between looks at a chain."""
+LONG, LONG_DRAWS = 500, 10
+"""A chain that has needed so many gradients for each of so many draws, in the mean, is given up."""
+FIRST_DRAWS = 50
+"""Before these it is given up only where a component has become narrow: scales have yet to be learnt."""
 STATISTICS = {
     "logp": "lp",
     "diverging": "diverging",
@@ -44,65 +52,65 @@ STATISTICS = {
 
 
 @dataclass(frozen=True, eq=False)
-class PosteriorSample:
-    """Draws of ``C`` chains, ``S`` each, and what is known of each draw.
+class NutsSample(PosteriorSample):
+    """What NUTS brings back.
+
+    ``log_posterior`` is the log density of the likelihood times the prior at ``(π, μ, Σ)`` and, if the prior has one, the log of the common
+    factor. ``statistics`` are ``lp`` (the same in the sampler's own coordinates), ``diverging``, ``energy``, ``tree_depth``, ``n_steps``
+    and more.
 
     Attributes
     ----------
-    draws : Draws
-    log_posterior : (C, S) array
-        Log density of the likelihood times the prior at ``(π, μ, Σ)`` and, if the prior has one, the log of the common factor.
-    log_likelihood : (C, S) array
     common_factor : (C, S) array or None
         Of all spreads, if the prior has one.
-    statistics : dict of (C, S) arrays
-        Of the sampler, by ArviZ's names: ``lp`` (in its own coordinates), ``diverging``, ``energy``, ``tree_depth``, ``n_steps``, …
-    interrupted : bool
-        Whether these are the draws made until an interrupt.
     """
 
-    draws: Draws
-    log_posterior: Array
-    log_likelihood: Array
     common_factor: Array | None
-    statistics: dict[str, Array]
-    interrupted: bool
 
 
 def sample(
     source: ArraySource,
     modes: Sequence[Mixture],
-    prior: IndependentPrior,
+    prior: SmoothPrior,
     *,
     rng: np.random.Generator,
     n_draws: int = 1000,
     n_tune: int = 500,
     n_chains: int = 4,
     target_accept: float = 0.9,
+    gradients_per_draw: int = 40,
     progress: Progress | None = None,
-) -> PosteriorSample:
+) -> NutsSample:
     """Draw from the posterior.
 
     Parameters
     ----------
     source : ArraySource
     modes : sequence of Mixture
-        Where chains begin, in turn, each a standard deviation away in a random direction; the best first. Labels need not agree.
-    prior : IndependentPrior
+        From which chains find the modes where they begin; the best first. Labels need not agree.
+    prior : SmoothPrior
     rng : Generator
     n_draws, n_tune, n_chains : int
         Draws of each chain, and those before, which adapt the sampler and are not kept.
     target_accept : float
         Mean acceptance rate that step sizes are adapted to; nearer to one, steps are shorter and fewer of them diverge.
+    gradients_per_draw : int
+        That a chain may take in the mean, tuning included: where it has taken as many for all of its draws, it ends.
     progress : Progress, optional
-        Called now and then with how many draws are made, and how many there will be.
+        Called now and then with how many draws are made, and how many there will be, those for tuning included.
+
+    Returns
+    -------
+    NutsSample
+        Where a chain was given up, or after an interrupt, the draws made so far; ``trouble`` says why. A chain given up while it was being
+        tuned counts only if no other has come further.
 
     Raises
     ------
     MissingExtraError
         If nutpie is not installed.
     InvalidParameterError
-        If the posterior has no density at a mode.
+        If the posterior has no density at any mode.
     KeyboardInterrupt
         If interrupted before the first draw; afterwards the draws made so far are returned.
 
@@ -125,22 +133,24 @@ def sample(
     """
     engine = _engine()
     with Sweep(source) as sweep:
-        (swept,) = sweep([modes[0].scorer])
-        # One row more than it has: a component with hardly any has a scale too.
-        target = LogPosterior(sweep, Coordinates(modes[0], swept.moments.count + 1), prior)
+        target = free_log_posterior(sweep, modes[0], prior)
         together = Lockstep(target, n_chains)
         settings = {"draws": n_draws, "tune": n_tune, "target_accept": target_accept}
+
+        def is_narrow(q: Array) -> bool:
+            return narrowest(target, q, source.rows) is not None
+
         streams = [np.random.default_rng(seed) for seed in rng.integers(2**63, size=n_chains)]
         chains = [
-            _Chain(engine, together, i, start, int(stream.integers(2**63)), settings)
+            _Chain(engine, together, i, start, int(stream.integers(2**63)), settings, gradients_per_draw, is_narrow)
             for i, (start, stream) in enumerate(zip(chain_starts(target, modes, streams), streams, strict=True))
         ]
         interrupted = _run(chains, progress)
-    return _collected(target, chains, interrupted)
+    return _collected(target, chains, source.rows, interrupted)
 
 
 Engine = Callable[..., Any]
-Density = Callable[[Array], tuple[Array, Array]]
+Density = Callable[[Array], Answer]
 Recorder = Callable[[Array], dict[str, Array]]
 
 
@@ -173,17 +183,58 @@ class _Chain:
     """One chain: not begun, running, or ended with its draws ``q`` and what is known of them; it asks for densities by its number."""
 
     def __init__(
-        self, engine: Engine, together: Lockstep, number: int, start: Array, seed: int, settings: dict[str, Any]
+        self,
+        engine: Engine,
+        together: Lockstep,
+        number: int,
+        start: Array,
+        seed: int,
+        settings: dict[str, Any],
+        gradients_per_draw: int,
+        is_narrow: Callable[[Array], bool],
     ) -> None:
+        self._is_narrow = is_narrow
         self._together, self._number = together, number
-        self._engine, self._arguments = engine, (partial(together, number), self._record, start, seed, settings)
+        self._engine, self._arguments = engine, (self._density, self._record, start, seed, settings)
         self._sampler: Any = None
-        self.n_done, self.n_all = 0, settings["draws"] + settings["tune"]
-        self.q, self.statistics = np.empty((0, len(start))), {name: np.empty(0) for name in STATISTICS.values()}
+        self._taken = [0]
+        self.n_tune, self.n_all = settings["tune"], settings["draws"] + settings["tune"]
+        self._most = gradients_per_draw * self.n_all
+        self.n_done, self.n_gradients = 0, 0
+        self._last = deque[Array](maxlen=LONG_DRAWS)
+        self.gave_up_at: int | None = None
+        self.q = self.made = np.empty((0, len(start)))
+        self.statistics = {name: np.empty(0) for name in STATISTICS.values()}
+
+    def _density(self, q: Array) -> Answer:
+        if self.gave_up_at is not None:  # what is left of the chain costs nothing
+            return np.array(-np.inf), np.zeros(len(q))
+        self.n_gradients += 1
+        return self._together(self._number, q)
 
     def _record(self, q: Array) -> dict[str, Array]:
         self.n_done += 1
+        if self.gave_up_at is None:
+            self._last.append(q)
+            self._taken.append(self.n_gradients)
+            if self.n_done < self.n_all and (self.n_gradients >= self._most or self._crawls()):
+                self.gave_up_at = self.n_done
+                self._together.leave(self._number)
         return {"q": q}
+
+    @property
+    def pace(self) -> float:
+        """Gradients for each of the last draws, once there are some."""
+        return (self._taken[-1] - self._taken[-1 - LONG_DRAWS]) / LONG_DRAWS if len(self._taken) > LONG_DRAWS else 0.0
+
+    def _crawls(self) -> bool:
+        """Whether it hardly gets on."""
+        return self.pace >= LONG and (self.n_done > FIRST_DRAWS or self._is_narrow(np.array(self._last)))
+
+    @property
+    def is_tuned(self) -> bool:
+        """Whether it was not given up before it was."""
+        return self.gave_up_at is None or self.gave_up_at > self.n_tune
 
     def begin(self) -> None:
         self._sampler = self._engine(*self._arguments)
@@ -203,12 +254,14 @@ class _Chain:
             self._keep(self._sampler.abort())
 
     def _keep(self, trace: Any) -> None:
-        """Take the draws after adaptation."""
+        """Take the draws after adaptation; those before, if it was given up then."""
         self._sampler = None
         self._together.leave(self._number)
         (draws,), (statistics,) = trace.get_arrow_trace()
-        kept = ~np.asarray(statistics.column("tuning").to_numpy(), dtype=bool)
-        self.q = np.reshape(draws.column("q").to_pylist(), (-1, self.q.shape[1]))[kept]
+        q = np.reshape(draws.column("q").to_pylist(), (-1, self.q.shape[1]))
+        self.made = q[: self.gave_up_at]
+        kept = slice(self.n_tune if self.is_tuned else 0, self.gave_up_at)
+        self.q = q[kept]
         self.statistics = {ours: statistics.column(own).to_numpy()[kept] for own, ours in STATISTICS.items()}
 
 
@@ -231,26 +284,49 @@ def _run(chains: Sequence[_Chain], progress: Progress | None) -> bool:
     return False
 
 
-def _collected(target: LogPosterior, chains: Sequence[_Chain], interrupted: bool) -> PosteriorSample:
+def _collected(target: FreeLogPosterior, chains: Sequence[_Chain], rows: Array, interrupted: bool) -> NutsSample:
     """The chains as one rectangle, which after an interrupt is the largest that there is."""
-    lengths = [len(chain.q) for chain in chains]
+    among = [chain for chain in chains if chain.is_tuned] or chains
+    lengths = [len(chain.q) for chain in among]
     length = max(lengths, key=lambda n: n * sum(other >= n for other in lengths))
     if not length:
         raise KeyboardInterrupt("interrupted before the first draw")
-    whole = [chain for chain in chains if len(chain.q) >= length]
+    whole = [chain for chain in among if len(chain.q) >= length]
     statistics: dict[str, Array] = {
         name: np.stack([chain.statistics[name][:length] for chain in whole]) for name in STATISTICS.values()
     }
     shape, reference = (len(whole), length), target.about.reference
     vectors, log_factors = target.split(np.stack([chain.q[:length] for chain in whole]))
     place = target.about.place(vectors)
-    covariances = target.about.structure.block_from_roots(place.roots).reshape(*shape, *reference.covariances.shape)
+    covariances = target.blocks(place).reshape(*shape, *reference.covariances.shape)
     log_posterior = statistics["lp"] - target.about.log_jacobian(place)
-    return PosteriorSample(
+    return NutsSample(
         draws=Draws(reference.structure, place.weights, place.means, covariances),
         log_posterior=log_posterior,
         log_likelihood=log_posterior - target.log_prior(place, log_factors).value,
         common_factor=np.exp(log_factors) if target.prior.common_log_spread else None,
         statistics=statistics,
         interrupted=interrupted,
+        trouble=_trouble(target, chains, rows),
+    )
+
+
+def _trouble(target: FreeLogPosterior, chains: Sequence[_Chain], rows: Array) -> Trouble | None:
+    """What became of the chains that were given up."""
+    given_up = [chain for chain in chains if chain.gave_up_at is not None]
+    if not given_up:
+        return None
+    causes = [narrowest(target, chain.made, rows) for chain in given_up]
+    found, worst = max(zip(causes, given_up, strict=True), key=lambda pair: (pair[0] is not None, pair[1].pace))
+    cause, remedy = found or (
+        f"{len(rows)} rows say little of {target.size} parameters",
+        "take fewer components, a simpler covariance_type or a narrower prior, or let chains take more (gradients_per_draw)",
+    )
+    happened = (
+        f"{len(given_up)} of {len(chains)} chains were given up, one after {worst.gave_up_at} of {worst.n_all} draws"
+    )
+    tuning = "" if worst.is_tuned else ", while it was still being tuned"
+    pace = max(worst.pace, worst.n_gradients / len(worst.made))
+    return Trouble(
+        f"{happened}{tuning}: it took {worst.n_gradients} gradients, {pace:.0f} a draw, because {cause}", remedy
     )

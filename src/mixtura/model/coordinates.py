@@ -117,7 +117,7 @@ class Coordinates:
         """Of the components at a vector ``(..., size)``: those of many, one mixture's after another's."""
         place = self._at(u)
         return Scorer.of(
-            place.weights.reshape(-1), place.means.reshape(-1, self._shape[1]), self._whitening(place.factors)
+            place.weights.reshape(-1), place.means.reshape(-1, self._shape[1]), self.whitening(place.factors)
         )
 
     def vector(self, mixture: Mixture) -> Array:
@@ -146,8 +146,8 @@ class Coordinates:
     def _at(self, u: Array | Place) -> Place:
         return u if isinstance(u, Place) else self.place(u)
 
-    def _whitening(self, factors: Array) -> Array:
-        """Of the components at a place, or at all of a stack, one after another."""
+    def whitening(self, factors: Array) -> Array:
+        """Precision factors of blocks, of one mixture or of a stack, as those of the components, one after another."""
         n_components, n_features = self._shape
         whitening = self.structure.block_whitening(factors, n_features)
         whitening = whitening.reshape(-1, *((n_features,) if self.structure.diagonal else (n_features, n_features)))
@@ -190,7 +190,7 @@ class Coordinates:
     def _log_jacobian_constant(self) -> float:
         """The log-Jacobian at the reference without ``Σ log π_k``."""
         log_scales, n_features = np.log(self._scale).sum(), self._shape[1]
-        whitening = self._whitening(self.structure.factor_from_roots(self._roots))
+        whitening = self.whitening(self.structure.factor_from_roots(self._roots))
         diagonals = whitening if whitening.ndim == 2 else np.diagonal(whitening, axis1=-2, axis2=-1)
         on_weights = np.log(np.linalg.norm(self._scale)) - log_scales
         on_means = -np.log(diagonals).sum() - n_features * log_scales
@@ -208,46 +208,34 @@ class Coordinates:
         by_weights, by_means, by_covariances = natural
         place = self._at(u)
         blocks = self.structure.as_blocks(np.asarray(by_covariances, dtype=float))
-        by_t = self.structure.pull_back_blocks(blocks, place.roots, self._roots, place.relative)
-        return self._joined(_by_logits(place.weights, by_weights), by_means, by_t)
+        return self.pull_back_blocks(place, place.weights * by_weights, by_means, blocks)
 
-    def posterior_gradient(
-        self,
-        u: Array | Place,
-        moments: Moments,
-        by_weights: Array,
-        by_means: Array,
-        by_log_spreads: Array,
-        by_log_determinants: float,
-    ) -> Array:
-        """Gradient, ``(..., size)``, of the log-likelihood, the log-Jacobian, and a log prior with these derivatives.
+    def pull_back_blocks(self, place: Place, by_log_weights: Array, by_means: Array, by_blocks: Array) -> Array:
+        """Gradients, ``(..., size)``, of a function with these derivatives.
 
         Parameters
         ----------
-        u : Place or (..., size) array
-        moments : Moments
-            Of a sweep with ``scorer``: those of many mixtures one after another.
-        by_weights, by_means, by_log_spreads : arrays
-            Derivatives of the prior by weights, by means and by the logs of the blocks' spreads.
-        by_log_determinants : float
-            By the log determinant of each block, the spreads held.
+        place : Place
+        by_log_weights, by_means : (..., K) and (..., K, D) arrays
+            By logs of weights that are normalised afterwards, and by means.
+        by_blocks : (..., G, D, D), (..., G, D) or (..., G) array
+            By the entries of the covariance blocks, as if all of them were free.
         """
-        place = self._at(u)
-        slopes = self._likelihood_slopes(place, moments)
-        by_logits = slopes[0] + _by_logits(place.weights, by_weights) + (1 - self._shape[0] * place.weights)
-        by_t = slopes[2] + self.structure.pull_back_log_spreads(
-            by_log_spreads, place.roots, self._roots, place.relative
-        )
-        constant = self.structure.block_log_jacobian_slope(self._shape[1])
-        if by_log_determinants:
-            constant = constant + by_log_determinants * self.structure.block_log_determinant_slope(self._shape[1])
-        return self._joined(by_logits, slopes[1] + by_means, by_t + constant)
+        totals = by_log_weights.sum(axis=-1, keepdims=True)
+        by_t = self.structure.pull_back_blocks(by_blocks, place.roots, self._roots, place.relative)
+        return self._joined(by_log_weights - place.weights * totals, by_means, by_t)
+
+    def log_jacobian_gradient(self, place: Place) -> Array:
+        """Gradient, ``(..., size)``, of the log-Jacobian."""
+        gradient = np.broadcast_to(self._log_jacobian_slope, place.vector.shape).copy()
+        gradient[..., : self._ends[0]] += (1 - self._shape[0] * place.weights) / self._scale
+        return gradient
 
     def _likelihood_slopes(self, place: Place, moments: Moments) -> tuple[Array, Array, Array]:
         """Derivatives of the log-likelihood by log weights, means and the coordinates ``t`` of the blocks."""
         _, weights, means, relative, _, factors = place
         about = moments.about(means.reshape(-1, self._shape[1]))
-        by_means = _precision_times(self._whitening(factors), about.first).reshape(means.shape)
+        by_means = precision_times(self.whitening(factors), about.first).reshape(means.shape)
         counts = about.count.reshape(weights.shape)
         second = about.second.reshape(*weights.shape, *about.second.shape[1:])
         totals = counts.sum(axis=-1, keepdims=True)
@@ -267,7 +255,7 @@ class Coordinates:
         """Derivative of the scorer at ``u`` in the direction ``v``: the constants, centres and whitening factors of a scorer."""
         with np.errstate(under="ignore"):  # of the step's square, as it should be
             moved_to = self.place(u + 1j * COMPLEX_STEP * v)
-            moved = Scorer.of(moved_to.weights, moved_to.means, self._whitening(moved_to.factors))
+            moved = Scorer.of(moved_to.weights, moved_to.means, self.whitening(moved_to.factors))
         return Scorer(*(part.imag / COMPLEX_STEP for part in (moved.constants, moved.centres, moved.whitening)))
 
     def hessian_times(self, u: Array, v: Array, moments: Moments, change: Moments) -> Array:
@@ -283,13 +271,7 @@ class Coordinates:
             return self.gradient(u + step * v, moved).imag / COMPLEX_STEP
 
 
-def _by_logits(weights: Array, by_weights: Array) -> Array:
-    """Derivatives by log weights that are normalised afterwards."""
-    by_logs: Array = weights * by_weights
-    return by_logs - weights * by_logs.sum(axis=-1, keepdims=True)
-
-
-def _precision_times(whitening: Array, vectors: Array) -> Array:
+def precision_times(whitening: Array, vectors: Array) -> Array:
     """``R Rᵀ v`` for each component."""
     if whitening.ndim == 2:
         return whitening**2 * vectors

@@ -16,7 +16,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -25,36 +24,12 @@ from scipy.special import betaln
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array, outer
 from mixtura.model.covariance.structure import CovarianceStructure, SharedBlocks
+from mixtura.model.log_priors import Terms, density_of, log_dirichlet, noise_block, smooth
 from mixtura.model.mixture import Mixture
-from mixtura.model.scale_laws import HalfCauchy, ScaleLaw, finite, numbers, positive, positive_number
+from mixtura.model.scale_laws import HalfCauchy, ScaleLaw, finite, numbers, positive, positive_number, resolution_of
 from mixtura.model.scorer import LOG_2_PI
 
 LOG_2 = math.log(2)
-
-
-class Terms(NamedTuple):
-    """Log densities of a stack of mixtures, and their derivatives.
-
-    Attributes
-    ----------
-    value, by_log_factor : (...) arrays
-    by_weights, by_means : (..., K) and (..., K, D) arrays
-    by_log_spreads : (..., G, D) array, or (..., G, 1) array for blocks of one variance
-    by_log_determinants : float
-        By the log determinant of each block, the spreads held.
-    """
-
-    value: Array
-    by_weights: Array
-    by_means: Array
-    by_log_spreads: Array
-    by_log_determinants: float
-    by_log_factor: Array
-
-    @property
-    def by_parameters(self) -> tuple[Array, Array, Array, float]:
-        """The derivatives but the one by the common factor."""
-        return self[1:5]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,13 +42,16 @@ class IndependentPrior:
         ``m`` and ``s``.
     scales : ScaleLaw
         Of the spreads ``τ``: ``HalfCauchy``, ``HalfNormal`` or ``LogNormal``. The first two allow spreads near zero; on data with repeated
-        rows, where the likelihood has no bound there, take a log-normal.
+        values, where the likelihood has no bound there, say how finely they are known (``resolution``).
     concentration : float, default=1
         ``α``.
     correlation_concentration : float, default=2
         ``η``: at one all correlation matrices are equally probable, above it those near the identity more so.
     common_log_spread : float, default=0
         ``ω``. If positive, all spreads share a factor that is a parameter too: ``log factor ~ N(0, ω²)``.
+    resolution : float or (D,) array-like, default=0
+        ``r``: how finely each column is known, as a standard deviation; a column rounded to steps of ``g`` has ``g/√12``. Covariances are
+        ``Σ_k = Σ⁰_k + diag(r²)`` (round ones add the mean of ``r²``), and the prior is one of ``Σ⁰``: spreads stand above the resolution.
 
     Examples
     --------
@@ -96,6 +74,7 @@ class IndependentPrior:
     concentration: float
     correlation_concentration: float
     common_log_spread: float
+    resolution: Array
 
     def __init__(
         self,
@@ -105,6 +84,7 @@ class IndependentPrior:
         concentration: float = 1.0,
         correlation_concentration: float = 2.0,
         common_log_spread: float = 0.0,
+        resolution: ArrayLike = 0.0,
     ) -> None:
         location, scale = finite(mean_location, "mean_location"), positive(mean_scale, "mean_scale")
         if location.ndim != 1 or location.shape != scale.shape:
@@ -124,16 +104,20 @@ class IndependentPrior:
             concentration=positive_number(concentration, "concentration"),
             correlation_concentration=positive_number(correlation_concentration, "correlation_concentration"),
             common_log_spread=float(common_log_spread),
+            resolution=resolution_of(resolution, len(scale)),
         )
 
     @classmethod
-    def from_data_moments(cls, mean: Array, variances: Array, n_components: int) -> IndependentPrior:
+    def from_data_moments(
+        cls, mean: Array, variances: Array, n_components: int, resolution: ArrayLike = 0.0
+    ) -> IndependentPrior:
         """Weakly informative in the units of the data: means within twice their spread, spreads half-Cauchy about the share of each of K.
 
         With ``v`` the variances of the features, ``s = 2 √v`` and the median of ``τ`` is ``√v / K^(1/D)``.
         """
         spread = np.sqrt(variances)
-        return cls(mean, 2 * spread, HalfCauchy(spread / n_components ** (1 / len(spread))))
+        scales = HalfCauchy(spread / n_components ** (1 / len(spread)))
+        return cls(mean, 2 * spread, scales, resolution=resolution)
 
     def __str__(self) -> str:
         factor = f" with a common factor log-normal(median 1, log spread {self.common_log_spread:g})"
@@ -142,25 +126,24 @@ class IndependentPrior:
             f"means normal(location {numbers(self.mean_location)}, scale {numbers(self.mean_scale)}); "
             f"spreads {self.scales}{factor if self.common_log_spread else ''}"
             f"{'' if len(self.mean_scale) == 1 else f'; correlations LKJ({self.correlation_concentration:g})'}"
+            f"{f'; resolution {numbers(self.resolution)}' if self.resolution.any() else ''}"
         )
 
     def value(self, mixture: Mixture, log_factor: float = 0.0) -> float:
         """Log density of ``(π, μ, Σ)`` and, if it is a parameter, of the log of the common factor of all spreads."""
-        structure = _smooth(mixture.structure)
-        roots = structure.block_roots(structure.as_blocks(mixture.covariances))
-        return float(self.terms(structure, mixture.weights, mixture.means, roots, log_factor).value)
+        return density_of(self, mixture, log_factor)
 
     def terms(
         self, structure: SharedBlocks, weights: Array, means: Array, roots: Array, log_factor: ArrayLike = 0.0
     ) -> Terms:
-        """The log density of mixtures and all of its derivatives.
+        """The log density of mixtures and its derivatives, both for ``Σ⁰``.
 
         Parameters
         ----------
         structure : SharedBlocks
         weights, means : (..., K) and (..., K, D) arrays
         roots : array
-            Of the covariance blocks.
+            Of the blocks of ``Σ⁰``.
         log_factor : (...) array-like
             Log of the common factor of all spreads.
         """
@@ -173,25 +156,24 @@ class IndependentPrior:
         power = n_features + 2 * eta_excess if matrices else 1  # of 1/τ beside p(τ), the one in |Ω| = |Σ|/Π τ² included
         relative = log_tau - h[..., None, None]
         slope = law.slope(relative)
-        by_log_factor = -slope.sum(axis=(-2, -1)) - n_blocks * n_spreads
         value = (law.log_density(relative) - power * log_tau).sum(axis=(-2, -1)) - n_blocks * n_spreads * (h + LOG_2)
+        by_blocks = structure.by_spreads(slope - power, log_tau)
         if eta_excess:
             value += eta_excess * structure.block_log_determinants(roots).sum(axis=-1)
-        excess = self.concentration - 1
-        if excess:
-            value += excess * np.log(weights).sum(axis=-1)
+            by_blocks = by_blocks + eta_excess * structure.block_precisions(structure.factor_from_roots(roots))
         offsets = (means - self.mean_location) / self.mean_scale
-        value -= 0.5 * np.square(offsets).sum(axis=(-2, -1))
+        value += log_dirichlet(weights, self.concentration) - 0.5 * np.square(offsets).sum(axis=(-2, -1))
         value += self._log_constant(n_components, n_blocks if matrices else 0)
+        by_log_factor = -slope.sum(axis=(-2, -1)) - n_blocks * n_spreads
         if self.common_log_spread:
             value -= 0.5 * np.square(h / self.common_log_spread)
             by_log_factor = by_log_factor - h / self.common_log_spread**2
-        return Terms(value, excess / weights, -offsets / self.mean_scale, slope - power, eta_excess, by_log_factor)
+        by_log_weights = np.full(weights.shape, self.concentration - 1)
+        return Terms(value, by_log_weights, -offsets / self.mean_scale, by_blocks, by_log_factor)
 
     def _log_constant(self, n_components: int, n_matrices: int) -> float:
-        """Of the laws of weights, means, correlations and the common factor."""
-        constant = math.lgamma(n_components * self.concentration) - n_components * math.lgamma(self.concentration)
-        constant -= n_components * self._log_mean_normaliser
+        """Of the laws of means, correlations and the common factor."""
+        constant = -n_components * self._log_mean_normaliser
         if n_matrices:
             constant += n_matrices * log_correlation_constant(len(self.mean_scale), self.correlation_concentration)
         if self.common_log_spread:
@@ -204,9 +186,9 @@ class IndependentPrior:
 
     def draw(self, n_components: int, structure: CovarianceStructure, rng: np.random.Generator) -> Mixture:
         """A mixture drawn from the prior (its common factor too)."""
-        smooth, n_features = _smooth(structure), len(self.mean_location)
-        shape = smooth.block_shape(n_features)
-        n_blocks = 1 if smooth.shared else n_components
+        family, n_features = smooth(structure), len(self.mean_location)
+        shape = family.block_shape(n_features)
+        n_blocks = 1 if family.shared else n_components
         law, factor = self.scales if shape else self.scales.pooled, np.exp(self.common_log_spread * rng.normal())
         tau = factor * law.draw((n_blocks, n_features if shape else 1), rng)
         if len(shape) == 2:
@@ -215,7 +197,7 @@ class IndependentPrior:
             blocks = (tau**2).reshape(n_blocks, *shape)
         means = self.mean_location + self.mean_scale * rng.normal(size=(n_components, n_features))
         weights = rng.dirichlet(np.full(n_components, self.concentration))
-        return Mixture(weights, means, smooth.as_natural(blocks), structure)
+        return Mixture(weights, means, family.as_natural(blocks + noise_block(family, self.resolution)), structure)
 
 
 @cache
@@ -235,9 +217,3 @@ def _draw_correlations(n_features: int, eta: float, rng: np.random.Generator) ->
         root[i, :i] = math.sqrt(explained) * direction / np.linalg.norm(direction)
         root[i, i] = math.sqrt(1 - explained)
     return root @ root.T
-
-
-def _smooth(structure: CovarianceStructure) -> SharedBlocks:
-    if isinstance(structure, SharedBlocks):
-        return structure
-    raise InvalidParameterError(f"covariance_type {structure.name!r} has no prior of spreads and correlations.")

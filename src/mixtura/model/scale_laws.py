@@ -188,6 +188,19 @@ def positive(values: ArrayLike, what: str) -> Array:
     return array
 
 
+def resolution_of(values: ArrayLike, n_features: int) -> Array:
+    """How finely ``D`` columns are known, ``(D,)`` standard deviations that may be zero, from as many or from one."""
+    array = finite(values, "resolution")
+    if (array < 0).any() or array.shape not in ((), (n_features,)):
+        raise InvalidParameterError(
+            f"resolution must be zero or positive, one number or {n_features}, the standard deviation of what rounding adds to each "
+            f"column; got {values!r}."
+        )
+    array = np.broadcast_to(array, n_features).copy()
+    read_only(array)
+    return array
+
+
 def positive_number(value: float, what: str) -> float:
     """The same for one positive number."""
     array = positive(value, what)

@@ -87,14 +87,15 @@ class _DiagonalBlocks(SharedBlocks):
     def block_log_spreads(self, roots: Array) -> Array:
         return np.log(roots)
 
-    def pull_back_log_spreads(self, by_log_spreads: Array, roots: Array, reference: Array, relative: Array) -> Array:
-        return by_log_spreads
+    def by_spreads(self, by_log_spreads: Array, log_spreads: Array) -> Array:
+        return 0.5 * by_log_spreads * np.exp(-2 * log_spreads)
+
+    def likelihood_slopes(self, scales: Array, counts: Array, factors: Array, n_features: int) -> Array:
+        precisions = factors**2
+        return 0.5 * precisions * (precisions * scales - counts[..., None])
 
     def block_log_determinants(self, roots: Array) -> Array:
         return 2 * np.log(roots).sum(axis=-1)
-
-    def block_log_determinant_slope(self, n_features: int) -> Array:
-        return np.full(n_features, 2.0)
 
     def block_log_jacobians(self, roots: Array) -> Array:
         return np.log(2 * roots**2).sum(axis=1)

@@ -92,18 +92,20 @@ class _MatrixBlocks(SharedBlocks):
         return roots @ roots.swapaxes(-1, -2)
 
     def relative_roots(self, t: Array, n_features: int) -> Array:
+        # T = W⁻¹ with W_ii = exp(−t_ii) and W_ij = −t_ij: the entries of a factor of the precision, which are independent of each other
+        # where covariances are Wishart distributed (Bartlett 1933), however wide the law.
         rows, columns, _, on_diagonal = _lower_triangle(n_features)
-        relative = np.zeros((*t.shape[:-1], n_features, n_features), t.dtype)
-        relative[..., rows, columns] = np.where(on_diagonal, np.exp(t), t)
-        return relative
+        inverse = np.zeros((*t.shape[:-1], n_features, n_features), t.dtype)
+        inverse[..., rows, columns] = np.where(on_diagonal, np.exp(-t), -t)
+        return precision_factors(inverse).swapaxes(-1, -2)
 
     def composed_roots(self, reference: Array, relative: Array) -> Array:
         return reference @ relative
 
     def relative_coordinates(self, reference: Array, roots: Array) -> Array:
         rows, columns, _, on_diagonal = _lower_triangle(reference.shape[-1])
-        entries = (precision_factors(reference).swapaxes(-1, -2) @ roots)[:, rows, columns]
-        return np.where(on_diagonal, np.log(np.where(on_diagonal, entries, 1.0)), entries)
+        entries = (precision_factors(roots).swapaxes(-1, -2) @ reference)[:, rows, columns]
+        return -np.where(on_diagonal, np.log(np.where(on_diagonal, entries, 1.0)), entries)
 
     def apply_roots(self, roots: Array, vectors: Array) -> Array:
         return np.matmul(roots, vectors[..., None])[..., 0]
@@ -118,39 +120,40 @@ class _MatrixBlocks(SharedBlocks):
         return precision_factors(roots)
 
     def pull_back(self, second: Array, counts: Array, factors: Array, relative: Array) -> Array:
-        # d(−n log|L| − ½ tr(L⁻ᵀ L⁻¹ S)) = tr((M − n I) T⁻¹ dT) with M = Rᵀ S R: in the entries of T, the lower triangle of T⁻ᵀ (M − n I),
-        # where n only meets the diagonal of T⁻ᵀ, which that of T cancels.
+        # d(−n log|L| − ½ tr(L⁻ᵀ L⁻¹ S)) = tr((M − n I) T⁻¹ dT) with M = Rᵀ S R, and T⁻¹ dT = −dW T: in the entries of −W, the lower
+        # triangle of (M − n I) Tᵀ, where n only meets the diagonal of Tᵀ, which that of W cancels.
         whitened = factors.swapaxes(-1, -2) @ second @ factors
-        by_relative = np.linalg.solve(relative.swapaxes(-1, -2), whitened)
         on_diagonal = _lower_triangle(relative.shape[-1]).on_diagonal
-        return _by_coordinates(by_relative, relative) - counts[..., None] * on_diagonal
+        return _by_coordinates(whitened @ relative.swapaxes(-1, -2), relative) - counts[..., None] * on_diagonal
 
     def pull_back_blocks(self, by_blocks: Array, roots: Array, reference: Array, relative: Array) -> Array:
         by_roots = (by_blocks + by_blocks.swapaxes(-1, -2)) @ roots
-        return _by_coordinates(reference.swapaxes(-1, -2) @ by_roots, relative)
+        transposed = relative.swapaxes(-1, -2)
+        return _by_coordinates(transposed @ (reference.swapaxes(-1, -2) @ by_roots) @ transposed, relative)
 
     def block_log_spreads(self, roots: Array) -> Array:
         return 0.5 * np.log(np.square(roots).sum(axis=-1))
 
-    def pull_back_log_spreads(self, by_log_spreads: Array, roots: Array, reference: Array, relative: Array) -> Array:
-        by_roots = (by_log_spreads / np.square(roots).sum(axis=-1))[..., None] * roots
-        return _by_coordinates(reference.swapaxes(-1, -2) @ by_roots, relative)
+    def by_spreads(self, by_log_spreads: Array, log_spreads: Array) -> Array:
+        return (0.5 * by_log_spreads * np.exp(-2 * log_spreads))[..., None] * np.eye(log_spreads.shape[-1])
+
+    def likelihood_slopes(self, scales: Array, counts: Array, factors: Array, n_features: int) -> Array:
+        transposed = factors.swapaxes(-1, -2)
+        excess = transposed @ scales @ factors - counts[..., None, None] * np.eye(n_features)
+        return 0.5 * (factors @ excess @ transposed)
 
     def block_log_determinants(self, roots: Array) -> Array:
         return 2 * np.log(np.diagonal(roots, axis1=-2, axis2=-1)).sum(axis=-1)
 
-    def block_log_determinant_slope(self, n_features: int) -> Array:
-        return np.where(_lower_triangle(n_features).on_diagonal, 2.0, 0.0)
-
     def block_log_jacobians(self, roots: Array) -> Array:
-        # |∂(L Lᵀ)/∂L| = 2ᴰ Π L_ii^(D−i+1), |∂(L₀ T)/∂T| = Π L₀_ii^i and |∂T/∂t| = Π T_ii, for i = 1 … D (Muirhead 1982, chapter 2).
+        # |∂(L Lᵀ)/∂L| = 2ᴰ Π L_ii^(D−i+1), |∂(L₀ T)/∂T| = Π L₀_ii^i and |∂T/∂t| = Π T_ii^D, for i = 1 … D (Muirhead 1982, chapter 2).
         n_features = roots.shape[-1]
         log_diagonals = np.log(np.diagonal(roots, axis1=-2, axis2=-1))
         return n_features * LOG_2 + (n_features + 1) * log_diagonals.sum(axis=1)
 
     def block_log_jacobian_slope(self, n_features: int) -> Array:
         rows, _, _, on_diagonal = _lower_triangle(n_features)
-        return np.where(on_diagonal, n_features + 1.0 - rows, 0.0)
+        return np.where(on_diagonal, 2.0 * n_features - rows, 0.0)
 
     def prior_block(self, scale: Array) -> Array:
         return scale[None]
@@ -218,11 +221,11 @@ def _log_normalisers(scales: Array, degrees: Array, n_features: int) -> Array:
     return 0.5 * degrees * (log_determinants(scales) - n_features * LOG_2) - multigammaln(0.5 * degrees, n_features)
 
 
-def _by_coordinates(by_relative: Array, relative: Array) -> Array:
-    """Derivatives by ``t`` from those by the entries of ``T``: its diagonal holds exponentials."""
+def _by_coordinates(by_inverse: Array, relative: Array) -> Array:
+    """Derivatives by ``t`` from those by the entries of ``−W``, whose diagonal holds exponentials, the reciprocals of that of ``T``."""
     triangle = _lower_triangle(relative.shape[-1])
-    entries, factors = (m.reshape(*m.shape[:-2], -1).take(triangle.flat, axis=-1) for m in (by_relative, relative))
-    return entries * np.where(triangle.on_diagonal, factors, 1.0)
+    entries, factors = (m.reshape(*m.shape[:-2], -1).take(triangle.flat, axis=-1) for m in (by_inverse, relative))
+    return entries / np.where(triangle.on_diagonal, factors, 1.0)
 
 
 class _LowerTriangle(NamedTuple):

@@ -95,14 +95,15 @@ class _SphericalBlocks(SharedBlocks):
     def block_log_spreads(self, roots: Array) -> Array:
         return np.log(roots)[..., None]
 
-    def pull_back_log_spreads(self, by_log_spreads: Array, roots: Array, reference: Array, relative: Array) -> Array:
-        return by_log_spreads
+    def by_spreads(self, by_log_spreads: Array, log_spreads: Array) -> Array:
+        return (0.5 * by_log_spreads * np.exp(-2 * log_spreads))[..., 0]
+
+    def likelihood_slopes(self, scales: Array, counts: Array, factors: Array, n_features: int) -> Array:
+        precisions = factors**2
+        return 0.5 * n_features * precisions * (precisions * scales - counts)
 
     def block_log_determinants(self, roots: Array) -> Array:
         return 2 * np.log(roots)
-
-    def block_log_determinant_slope(self, n_features: int) -> Array:
-        return np.array([2.0])
 
     def block_log_jacobians(self, roots: Array) -> Array:
         return np.log(2 * roots**2)
@@ -114,7 +115,7 @@ class _SphericalBlocks(SharedBlocks):
         return np.array([_mean_variance(scale)])
 
     def block_sums(self, scatter: Array) -> Array:
-        return scatter.mean(axis=1)
+        return scatter.mean(axis=-1)
 
     def expected_log_determinants(self, scales: Array, degrees: Array, n_features: int) -> Array:
         return n_features * (digamma(0.5 * n_features * degrees) - np.log(0.5 * n_features * scales))

@@ -267,23 +267,26 @@ class SharedBlocks(CovarianceStructure):
 
     @abstractmethod
     def pull_back_blocks(self, by_blocks: Array, roots: Array, reference: Array, relative: Array) -> Array:
-        """Gradient in ``t``, ``(G, q)``, of a function with these derivatives by the entries of the blocks."""
+        """Gradient in ``t``, ``(..., G, q)``, of a function with these derivatives by the entries of the blocks."""
 
     @abstractmethod
     def block_log_spreads(self, roots: Array) -> Array:
         """Logs of the standard deviations of the features, ``(..., G, D)``; ``(..., G, 1)`` where all features share one."""
 
     @abstractmethod
-    def pull_back_log_spreads(self, by_log_spreads: Array, roots: Array, reference: Array, relative: Array) -> Array:
-        """Gradient in ``t``, ``(..., G, q)``, of a function with these derivatives by the logs of the spreads."""
+    def by_spreads(self, by_log_spreads: Array, log_spreads: Array) -> Array:
+        """Derivatives by the entries of the blocks of a function with these derivatives by the logs of the spreads."""
+
+    @abstractmethod
+    def likelihood_slopes(self, scales: Array, counts: Array, factors: Array, n_features: int) -> Array:
+        """Derivatives by the entries of the blocks ``B`` of ``−½ [n log|B| + tr(B⁻¹ S)]``, for a variance ``D`` times that.
+
+        ``scales``, shaped like the blocks, is ``S``, ``counts``, ``(..., G)``, is ``n``, and ``factors`` are those of ``B⁻¹``.
+        """
 
     @abstractmethod
     def block_log_determinants(self, roots: Array) -> Array:
         """Logs of the determinants of the blocks, ``(..., G)``."""
-
-    @abstractmethod
-    def block_log_determinant_slope(self, n_features: int) -> Array:
-        """Their gradient in ``t``, ``(q,)``, which is the same everywhere."""
 
     @abstractmethod
     def block_log_jacobians(self, roots: Array) -> Array:
@@ -301,7 +304,7 @@ class SharedBlocks(CovarianceStructure):
 
     @abstractmethod
     def block_sums(self, scatter: Array) -> Array:
-        """Scatter, ``(G, D, D)`` or ``(G, D)``, as what is added to the scale of a block."""
+        """Scatter, ``(..., G, D, D)`` or ``(..., G, D)``, as what is added to the scale of a block."""
 
     @abstractmethod
     def expected_log_determinants(self, scales: Array, degrees: Array, n_features: int) -> Array:
