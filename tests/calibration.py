@@ -20,7 +20,6 @@ from mixtura.ground.linalg import Array
 from mixtura.inference import gibbs, nuts
 from mixtura.inference.modes import modes
 from mixtura.inference.seeding import seeding_sample
-from mixtura.inference.split_merge import SplitMerge
 from mixtura.inference.telescoping import ComponentCountLaw, FiniteMixtures
 from mixtura.model.components import ConjugateComponents
 from mixtura.model.covariance import covariance_structure
@@ -68,7 +67,7 @@ class ByGibbs:
     def posterior(self, rows: Array, length: Length, rng: np.random.Generator) -> Draws:
         components = ConjugateComponents(FULL, self.prior)
         partition = FiniteMixtures(ComponentCountLaw.exactly(self.n_components), self.concentration)
-        sampler = gibbs.Gibbs(components, partition, SplitMerge(components) if self.moves else None)
+        sampler = gibbs.Gibbs(components, partition, n_splits=2 if self.moves else 0)
         starts = [self.truth(rng) for _ in range(length.n_chains)]
         run = gibbs.sample(ArraySource(rows), starts, sampler, rng, n_draws=length.n_draws, n_warmup=length.n_tune)
         return run.draws

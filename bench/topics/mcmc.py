@@ -273,7 +273,6 @@ def gibbs_seconds(moves: bool, n_sweeps: int) -> list[float]:
     from mixtura import Mixture, NormalInverseWishart
     from mixtura.data.array import ArraySource
     from mixtura.inference.gibbs import Gibbs, sample
-    from mixtura.inference.split_merge import SplitMerge
     from mixtura.inference.telescoping import ComponentCountLaw, FiniteMixtures
     from mixtura.model.components import ConjugateComponents
 
@@ -282,7 +281,7 @@ def gibbs_seconds(moves: bool, n_sweeps: int) -> list[float]:
     prior = NormalInverseWishart.from_data_moments(rows.mean(axis=0), np.cov(rows.T), GIBBS.n_components)
     components = ConjugateComponents(start.structure, prior)
     partition = FiniteMixtures(ComponentCountLaw.exactly(GIBBS.n_components), 1.0)
-    sampler = Gibbs(components, partition, SplitMerge(components) if moves else None)
+    sampler = Gibbs(components, partition, n_splits=1 if moves else 0)
     taken = []
     for trial in range(TRIALS + 1):
         begun = time.perf_counter()

@@ -9,7 +9,6 @@ from mixtura.data.array import ArraySource
 from mixtura.ground.errors import DataError, InvalidParameterError
 from mixtura.inference import gibbs
 from mixtura.inference.gibbs import Gibbs, sample
-from mixtura.inference.split_merge import SplitMerge
 from mixtura.inference.telescoping import ComponentCountLaw, FiniteMixtures
 from mixtura.model.components import Components, ConjugateComponents
 from mixtura.model.covariance import STRUCTURES, covariance_structure
@@ -36,7 +35,7 @@ def start_of(name, n_components, n_features=2):
 @pytest.mark.parametrize("name", ["full", "tied"])
 def test_the_posterior_is_that_of_the_enumeration(name, seed):
     exact = Exact.of(PLANE, name, PRIOR, {3: (1.0, finite_urn(3, 0.8))})
-    sampler = Gibbs(ConjugateComponents(covariance_structure(name), PRIOR), finite(3, 0.8))
+    sampler = Gibbs(ConjugateComponents(covariance_structure(name), PRIOR), finite(3, 0.8), n_splits=0)
     run = sample(
         ArraySource(PLANE), [start_of(name, 3)] * 6, sampler, np.random.default_rng(seed), n_draws=500, n_warmup=30
     )
@@ -77,9 +76,21 @@ HIERARCHICAL = [
     for s in STRUCTURES
 ]
 
+ROUNDED = [
+    (
+        f"{s.name}, rounded",
+        SemiConjugateComponents(
+            s, [0.3, -0.2], [[2.0, 0.4], [0.4, 1.0]], 8.0, [[9.0, 1.0], [1.0, 8.0]], 9.0, [0.4, 0.9]
+        ),
+    )
+    for s in STRUCTURES
+]
+
 
 @pytest.mark.parametrize(
-    ("name", "prior"), CONJUGATE + HIERARCHICAL, ids=[name for name, _ in CONJUGATE + HIERARCHICAL]
+    ("name", "prior"),
+    CONJUGATE + HIERARCHICAL + ROUNDED,
+    ids=[name for name, _ in CONJUGATE + HIERARCHICAL + ROUNDED],
 )
 def test_parameters_and_rows_drawn_in_turn_have_the_joint_law(name, prior, seed):
     """Geweke (2004): rows given parameters and parameters given rows, over and over, must leave the prior of the parameters as it is."""
@@ -95,12 +106,12 @@ def test_parameters_and_rows_drawn_in_turn_have_the_joint_law(name, prior, seed)
             scale, degrees = structure.block_precisions(structure.factor_from_roots(law)), prior.degrees_of_freedom
         n_shared = int(structure.shared)
         roots = structure.draw_roots(np.repeat(scale, n_shared, axis=0), np.full(n_shared, degrees), n_features, rng)
-        return prior.extend(Components(structure, np.empty((0, n_features)), roots, scale), n_components, rng)
+        rounding = getattr(prior, "rounding", None)
+        return prior.extend(Components(structure, np.empty((0, n_features)), roots, scale, rounding), n_components, rng)
 
     def draw_rows(components, log_weights):
         labels = np.sort(rng.choice(n_components, n_rows, p=np.exp(log_weights)))
-        blocks = structure.block_matrices(structure.block_from_roots(components.roots), n_features)
-        roots = np.linalg.cholesky(np.broadcast_to(blocks, (n_components, n_features, n_features)))
+        roots = np.linalg.cholesky(structure.matrices(components.covariances, n_components, n_features))
         noise = rng.standard_normal((n_rows, n_features, 1))
         return components.means[labels] + (roots[labels] @ noise)[:, :, 0], labels
 
@@ -223,8 +234,7 @@ def test_single_precision_rows():
 
 
 def test_splits_and_mergers_need_room_for_components(seed):
-    components = ConjugateComponents(covariance_structure("full"), PRIOR)
-    sampler = Gibbs(components, finite(2), SplitMerge(components, n_proposals=3))
+    sampler = Gibbs(ConjugateComponents(covariance_structure("full"), PRIOR), finite(2), n_splits=3)
     run = sample(
         ArraySource(PLANE), [start_of("full", 2)], sampler, np.random.default_rng(seed), n_draws=30, n_warmup=0
     )

@@ -9,7 +9,6 @@ from mixtura.data.array import ArraySource
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.inference.dirichlet_process import DirichletProcess
 from mixtura.inference.gibbs import Gibbs, sample
-from mixtura.inference.split_merge import SplitMerge
 from mixtura.inference.telescoping import ComponentCountLaw, FiniteMixtures
 from mixtura.model.components import ConjugateComponents
 from mixtura.model.covariance import covariance_structure
@@ -79,13 +78,13 @@ def test_laws_of_the_number_of_components_have_their_means(law, mean):
     assert law.probabilities @ np.arange(1, law.most + 1) == pytest.approx(mean, rel=1e-5)
 
 
-def run_of(rows, components, partition, seed, *, n_draws, n_chains=4, n_warmup=50, split_merge=None, start=None):
+def run_of(rows, components, partition, seed, *, n_draws, n_chains=4, n_warmup=50, start=None, **moves):
     if start is None:
         start = Mixture([1.0], rows.mean(axis=0)[None], np.array([rows.var()]), "spherical")
     return sample(
         ArraySource(rows),
         [start] * n_chains,
-        Gibbs(components, partition, split_merge),
+        Gibbs(components, partition, **({"n_splits": 0, "n_births": 0} | moves)),
         np.random.default_rng(seed),
         n_draws=n_draws,
         n_warmup=n_warmup,
@@ -113,13 +112,22 @@ def test_the_posterior_is_that_of_the_enumeration(name, seed):
     check_against(exact, run_of(LINE, components, partition, seed, n_draws=900, n_chains=8))
 
 
-def test_with_splits_and_mergers_it_stays_so(seed):
+@pytest.mark.parametrize("moves", [{"n_splits": 2}, {"n_births": 4}, {"n_splits": 2, "n_births": 2}], ids=str)
+def test_with_moves_it_stays_so(moves, seed):
     partition, models = PARTITION_PRIORS["uniform"]
     exact = Exact.of(LINE, "spherical", PRIOR, models)
     components = ConjugateComponents(covariance_structure("spherical"), PRIOR)
-    run = run_of(LINE, components, partition, seed, n_draws=300, n_chains=8, split_merge=SplitMerge(components))
+    run = run_of(LINE, components, partition, seed, n_draws=200, n_chains=8, **moves)
     check_against(exact, run)
-    assert (run.accepted > 0.02).all()
+    assert (run.accepted > 0.02).all() or not moves.get("n_splits")
+
+
+@pytest.mark.parametrize("name", ["static", "dynamic"])
+def test_births_and_deaths_leave_the_number_of_components_to_its_law(name, seed):
+    partition, models = PARTITION_PRIORS[name]
+    exact = Exact.of(LINE, "spherical", PRIOR, models)
+    components = ConjugateComponents(covariance_structure("spherical"), PRIOR)
+    check_against(exact, run_of(LINE, components, partition, seed, n_draws=250, n_chains=8, n_births=4))
 
 
 def test_draws_of_different_size_are_mixtures(seed):

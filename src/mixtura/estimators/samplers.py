@@ -16,8 +16,8 @@ from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.settings import Settings, check_integer
 from mixtura.inference import gibbs, nuts
 from mixtura.inference.dirichlet_process import DirichletProcess
+from mixtura.inference.dispersed_starts import dispersed_starts
 from mixtura.inference.partitions import PartitionPrior
-from mixtura.inference.split_merge import SplitMerge
 from mixtura.inference.telescoping import ComponentCountLaw, FiniteMixtures
 from mixtura.model.components import ComponentPrior, ConjugateComponents
 from mixtura.model.covariance.structure import SharedBlocks
@@ -170,7 +170,7 @@ class Nuts(Settings):
 
 @dataclass(frozen=True)
 class Gibbs(Settings):
-    """Blocked Gibbs sampling, with split–merge moves.
+    """Blocked Gibbs sampling, with moves that split and merge components, or let them be born and die.
 
     Parameters
     ----------
@@ -193,13 +193,12 @@ class Gibbs(Settings):
         """Draw by Gibbs sampling."""
         components, partition = self._components(what), _partition(what)
         known = isinstance(what.n_components, int | np.integer)
-        moves = SplitMerge(components) if not known and isinstance(components, ConjugateComponents) else None
-        starts = [what.modes[c % len(what.modes)] for c in range(what.n_chains)]
+        starts = dispersed_starts(what.source, what.structure, what.modes, partition, what.n_chains, what.rng)
         with what.progress() as progress:
             run = gibbs.sample(
                 what.source,
                 starts,
-                gibbs.Gibbs(components, partition, moves),
+                gibbs.Gibbs(components, partition),
                 what.rng,
                 n_draws=what.n_draws,
                 n_warmup=what.n_tune,
@@ -218,7 +217,7 @@ class Gibbs(Settings):
             n_is_known=known,
             n_components_prior=partition.n_filled_prior(what.source.n_rows),
             n_begun=[start.n_components for start in starts],
-            accepted=None if moves is None else run.accepted.tolist(),
+            accepted=run.accepted.tolist(),
         )
         prior = components.prior if isinstance(components, ConjugateComponents) else components
         return Outcome(chains, prior, _log_prior(components, partition) if known else None)

@@ -19,8 +19,11 @@ from mixtura.data.array import ArraySource
 from mixtura.ground.errors import DataError, InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.ground.random import child_streams
+from mixtura.inference.birth_death import BirthDeath, Point
 from mixtura.inference.partitions import PartitionPrior, Weights
 from mixtura.inference.split_merge import Allocation, SplitMerge
+from mixtura.inference.telescoping import FiniteMixtures
+from mixtura.inference.whole_rows import WholeRows
 from mixtura.model.components import ComponentPrior, Components, select
 from mixtura.model.draws import Draws
 from mixtura.model.mixture import Mixture
@@ -46,13 +49,34 @@ class Gibbs:
         Of means and covariances.
     partition : PartitionPrior
         Of the weights, and of how many there are.
-    split_merge : SplitMerge or None
-        Moves that split a component or merge two, tried in every sweep.
+    n_splits : int, default=40
+        Moves that split a component or merge two, tried in each sweep at most: fewer where many succeed, or where there are many rows.
+    n_births : int, default=12
+        The same of moves by which a component is born or dies, where their number is open and each has covariances of its own.
     """
 
     components: ComponentPrior
     partition: PartitionPrior
-    split_merge: SplitMerge | None = None
+    n_splits: int = 40
+    n_births: int = 12
+
+    def moves(self, rows: Array) -> tuple[SplitMerge | None, BirthDeath | None]:
+        """Those that there are, ready for these rows."""
+        components, partition, looked_at = (
+            self.components,
+            self.partition,
+            WholeRows(rows, self.components.structure.diagonal),
+        )
+        splits = SplitMerge(looked_at, components, partition, self.n_splits) if self.n_splits else None
+        births = None
+        if (
+            self.n_births
+            and isinstance(partition, FiniteMixtures)
+            and partition.law.is_open
+            and not components.structure.shared
+        ):
+            births = BirthDeath(looked_at, components, partition, self.n_births)
+        return splits, births
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,12 +134,12 @@ class _Chain:
 
     sampler: Gibbs
     rng: np.random.Generator
-    rows: Array
     components: Components
     weights: Weights
     labels: NDArray[np.int32]
     seed: np.uint64
     n_sweeps: int = 0
+    n_tried: int = 0
     n_accepted: int = 0
     records: list[_Record] = field(default_factory=list)
 
@@ -130,33 +154,32 @@ class _Chain:
         self.n_sweeps += 1
         return Sampled(np.array([self.seed, self.n_sweeps], np.uint64), self.labels, self.weights.slices)
 
-    def advance(self, swept: Swept, label_rows: NDArray[np.intp] | None) -> None:
-        """Take the labels that a sweep has drawn, keep a record if rows are named whose labels to keep, and draw the parameters."""
-        allocation, filled = self._allocation(swept.moments)
+    def take(self, swept: Swept, label_rows: NDArray[np.intp] | None) -> Allocation:
+        """The labels that a sweep has drawn; a record is kept if rows are named whose labels to keep."""
+        allocation = self._allocation(swept.moments)
         if label_rows is not None:
-            self.records.append(self._record(swept.log_normaliser, allocation, filled, label_rows))
+            self.records.append(self._record(swept.log_normaliser, allocation, label_rows))
+        return allocation
+
+    def draw(self, allocation: Allocation) -> None:
+        """Draw the parameters given labels."""
         sampler = self.sampler
-        if sampler.split_merge is not None:
-            allocation, n_accepted = sampler.split_merge(self.rows, allocation, sampler.partition, self.rng)
-            self.n_accepted += n_accepted
-        drawn = sampler.components.update(allocation.moments, filled, self.rng)
+        drawn = sampler.components.update(allocation.moments, allocation.components, self.rng)
         self.weights = sampler.partition.draw_weights(allocation.moments.count, allocation.labels, self.rng)
         self.components = sampler.components.extend(drawn, len(self.weights.logs) - len(drawn.means), self.rng)
 
-    def _allocation(self, moments: Moments) -> tuple[Allocation, Components]:
-        """The labels with the components without rows struck off the list, and the components that are left."""
+    def _allocation(self, moments: Moments) -> Allocation:
+        """The labels with the components without rows struck off the list."""
         if moments.count.all():
-            return Allocation(self.labels, moments), self.components
+            return Allocation(self.labels, moments, self.components)
         filled = np.flatnonzero(moments.count)
         places = np.zeros(len(moments.count), np.int32)
         places[filled] = np.arange(len(filled))
-        return Allocation(places[self.labels], select(moments, filled)), self.components[filled]
+        return Allocation(places[self.labels], select(moments, filled), self.components[filled])
 
-    def _record(
-        self, log_likelihood: float, allocation: Allocation, filled: Components, label_rows: NDArray[np.intp]
-    ) -> _Record:
+    def _record(self, log_likelihood: float, allocation: Allocation, label_rows: NDArray[np.intp]) -> _Record:
         """The parameters, and the labels that were drawn under them."""
-        moments = allocation.moments
+        moments, filled = allocation.moments, allocation.components
         log_posterior = (
             filled.scorer.expected(moments)
             + self.sampler.partition.log_probability(moments.count)
@@ -227,18 +250,30 @@ def sample(
     """
     _check(source, starts, sampler, n_draws, n_warmup, thin)
     label_rows = _label_rows(source.n_rows, len(starts) * n_draws) if keep_labels else np.empty(0, np.intp)
-    chains = [
-        _chain(sampler, start, source, stream)
-        for start, stream in zip(starts, child_streams(rng, len(starts)), strict=True)
-    ]
+    *streams, moves = child_streams(rng, len(starts) + 1)
+    chains = [_chain(sampler, start, source, stream) for start, stream in zip(starts, streams, strict=True)]
+    split_merge, birth_death = sampler.moves(source.rows)
     n_sweeps, interrupted = n_warmup + n_draws * thin, False
     with Sweep(source) as sweep:
         try:
             for n in range(1, n_sweeps + 1):
+                if n == n_warmup + 1:
+                    for kind in (split_merge, birth_death):
+                        if kind is not None:
+                            kind.tally.settle()
                 swept = sweep([chain.scorer for chain in chains], [chain.assignment() for chain in chains])
                 kept = label_rows if n > n_warmup and (n - n_warmup) % thin == 0 else None
-                for chain, one in zip(chains, swept, strict=True):
-                    chain.advance(one, kept)
+                allocations = [chain.take(one, kept) for chain, one in zip(chains, swept, strict=True)]
+                if split_merge is not None:
+                    allocations, tried, accepted = split_merge(allocations, moves)
+                    for chain, n_tried, n_accepted in zip(chains, tried.tolist(), accepted.tolist(), strict=True):
+                        chain.n_tried, chain.n_accepted = chain.n_tried + n_tried, chain.n_accepted + n_accepted
+                for chain, allocation in zip(chains, allocations, strict=True):
+                    chain.draw(allocation)
+                if birth_death is not None:
+                    points = birth_death([Point(chain.components, chain.weights.logs) for chain in chains], moves)
+                    for chain, point in zip(chains, points, strict=True):
+                        chain.components, chain.weights = point.components, Weights(point.log_weights)
                 if progress is not None:
                     progress(n, n_sweeps)
         except KeyboardInterrupt:
@@ -277,7 +312,7 @@ def _chain(sampler: Gibbs, start: Mixture, source: ArraySource, rng: np.random.G
         weights = Weights(np.log(start.weights))
     seed = rng.integers(2**64, dtype=np.uint64)
     labels = np.zeros(source.n_rows, np.int32)
-    return _Chain(sampler, rng, source.rows, sampler.components.begin(start), weights, labels, seed)
+    return _Chain(sampler, rng, sampler.components.begin(start), weights, labels, seed)
 
 
 def _run(
@@ -286,7 +321,6 @@ def _run(
     def gathered(name: str) -> NDArray[Any]:
         return np.array([[getattr(record, name) for record in chain] for chain in records])
 
-    tried = [c.n_sweeps * (c.sampler.split_merge.n_proposals if c.sampler.split_merge else 1) for c in chains]
     return GibbsRun(
         draws=_draws(records),
         log_likelihood=gathered("log_likelihood"),
@@ -295,7 +329,7 @@ def _run(
         n_filled=gathered("n_filled"),
         labels=gathered("labels"),
         label_rows=label_rows,
-        accepted=np.array([c.n_accepted for c in chains]) / tried,
+        accepted=np.array([chain.n_accepted / max(chain.n_tried, 1) for chain in chains]),
         interrupted=interrupted,
     )
 

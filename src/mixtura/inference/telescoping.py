@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -94,9 +95,21 @@ class ComponentCountLaw:
         return len(self.log_probabilities)
 
     @property
+    def is_open(self) -> bool:
+        """Whether more than one number may be."""
+        return int(np.isfinite(self.log_probabilities).sum()) > 1
+
+    @property
     def probabilities(self) -> Array:
         """Of ``1 … most``."""
         return np.exp(self.log_probabilities)
+
+
+class _Number(NamedTuple):
+    """Of ``K = t … most``: log probability of each, and of all, but for the sizes of the sets."""
+
+    log_joint: Array
+    log_total: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,17 +151,45 @@ class FiniteMixtures:
 
     def log_joint(self, counts: Array) -> Array:
         """Log probability of ``K = 1 … most`` and of any one partition of the rows into sets of these sizes."""
-        t, n_rows = len(counts), counts.sum()
+        t = len(counts)
         joint = np.full(self.law.most, -np.inf)
-        n_components, gamma = np.arange(t, self.law.most + 1), self.concentrations[t - 1 :]
-        each = gammaln(counts[:, None] + gamma).sum(axis=0) - t * gammaln(gamma)
-        whole = gammaln(gamma * n_components) - gammaln(gamma * n_components + n_rows)
-        orders = gammaln(n_components + 1) - gammaln(n_components - t + 1)
-        joint[t - 1 :] = self.law.log_probabilities[t - 1 :] + orders + whole + each
+        joint[t - 1 :] = self._number(t, float(counts.sum())).log_joint + self._log_sizes(counts)
         return joint
 
     def log_probability(self, counts: Array) -> float:
-        return float(np.logaddexp.reduce(self.log_joint(counts))) if len(counts) <= self.law.most else -np.inf
+        if len(counts) > self.law.most:
+            return -np.inf
+        number, sizes = self._number(len(counts), float(counts.sum())), self._log_sizes(counts)
+        return float(np.logaddexp.reduce(number.log_joint + sizes) if self.dynamic else number.log_total + sizes[0])
+
+    def _log_sizes(self, counts: Array) -> Array:
+        """``Σ_k log Γ(N_k + γ)/Γ(γ)`` for ``K = t … most``; once where that is the same for all."""
+        gamma = self.concentrations[len(counts) - 1 :] if self.dynamic else self.concentrations[:1]
+        return np.asarray((gammaln(counts[:, None] + gamma) - gammaln(gamma)).sum(axis=0))
+
+    def _number(self, t: int, n_rows: float) -> _Number:
+        """What depends on the number of sets and of rows alone."""
+        if (t, n_rows) not in self._numbers:
+            n_components, gamma = np.arange(t, self.law.most + 1), self.concentrations[t - 1 :]
+            whole = gammaln(gamma * n_components) - gammaln(gamma * n_components + n_rows)
+            orders = gammaln(n_components + 1) - gammaln(n_components - t + 1)
+            log_joint = self.law.log_probabilities[t - 1 :] + orders + whole
+            self._numbers[t, n_rows] = _Number(log_joint, float(np.logaddexp.reduce(log_joint)))
+        return self._numbers[t, n_rows]
+
+    @cached_property
+    def _numbers(self) -> dict[tuple[int, float], _Number]:
+        return {}
+
+    def log_density_of_weights(self, log_weights: Array) -> float:
+        """Log probability of so many components and density of their weights, ``(K,)``."""
+        n_components = len(log_weights)
+        if not 0 < n_components <= self.law.most:
+            return -np.inf
+        gamma = float(self.concentrations[n_components - 1])
+        constant = gammaln(n_components * gamma) - n_components * gammaln(gamma)
+        powers = (gamma - 1) * log_weights.sum() if gamma != 1 else 0.0
+        return float(self.law.log_probabilities[n_components - 1] + constant + powers)
 
     def draw_weights(self, counts: Array, labels: NDArray[np.integer], rng: np.random.Generator) -> Weights:
         joint = self.log_joint(counts)
