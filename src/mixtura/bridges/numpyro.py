@@ -130,7 +130,7 @@ def _model(structure: SharedBlocks, laws: Priors, likelihood: LogLikelihood | No
 
 def _laws(source: ArraySource, n_components: int, structure: SharedBlocks, priors: Priors | None) -> dict[str, Any]:
     """The prior of each site in the shape of the site."""
-    _check_positive(n_components=n_components)
+    check_integer(n_components, "n_components", 1)
     shapes = _shapes(structure, n_components, source.n_features)
     given = dict(priors or {})
     if unknown := sorted(given.keys() - shapes.keys()):
@@ -301,7 +301,8 @@ def fit_guide(
     """
     structure, rng = smooth_structure(covariance_type), as_generator(random_state)
     make, options = _guide_maker(guide)
-    _check_positive(n_steps=n_steps, n_draws=n_draws)
+    check_integer(n_steps, "n_steps", 1)
+    check_integer(n_draws, "n_draws", 1)
     source = as_source(X, sample_weight)
     likelihood = log_likelihood(source.rows, structure, source.weights)
     with jax.enable_x64(True):
@@ -342,11 +343,6 @@ def _guide_maker(guide: str | Callable[[Model], Any]) -> tuple[Any, dict[str, An
     if not callable(guide):
         raise InvalidParameterError(f"guide must be a name or a function that makes a guide of a model; got {guide!r}.")
     return guide, None
-
-
-def _check_positive(**numbers: int) -> None:
-    for name, number in numbers.items():
-        check_integer(number, name, 1)
 
 
 def _check_start(start: Mixture, structure: SharedBlocks, shape: tuple[int, int]) -> None:

@@ -1,8 +1,8 @@
 """How far a step may go, and how it is shortened until it climbs: what solvers that follow a gradient share.
 
 Steps are measured by the most that they change a log weight, a mean in units of its spread, or a log spread (``Coordinates.unit``). Beyond
-some tenths of these, neither a gradient nor a curvature from where the step began says much. Source: Nocedal and Wright (2006), "Numerical
-optimization", chapter 3.
+some tenths of these, neither a gradient nor a curvature from where the step began says much. Newton's method, which is for the last digits,
+goes as far as its quadratic model was seen to hold. Source: Nocedal and Wright (2006), "Numerical optimization", chapter 3.
 """
 
 from __future__ import annotations
