@@ -5,15 +5,12 @@ A stochastic test is one whose assertions depend on random draws. While the prog
 is itself estimated costs degrees of freedom, so Student's law stands where the normal one would.
 """
 
-from collections.abc import Sequence
 from functools import cache
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
-
-from mixtura.assess.evidence.importance import LogEvidence
 
 FAILURE = 1e-6
 """Probability with which a right program may fail a stochastic test."""
@@ -98,18 +95,6 @@ def assert_shares(indicators: NDArray, probabilities: NDArray, n_batches: int = 
     assert (high - low).max() < 2 * widest, (
         f"too few draws to notice a sampler that is wrong: ±{(high - low).max() / 2:.3f}"
     )
-
-
-def assert_median(estimates: Sequence[LogEvidence], exact: float, least_known: float, rounding: float = 0.0) -> None:
-    """Of five independent estimates the middle one is within six of its standard errors, and the middle error below ``least_known``.
-
-    For importance sampling, where ratios with long tails leave a single estimate off by more than chance has it. At least three of five
-    must then be so, on one side: if one in 250 is (of 384 none was), that has the probability 10/250³.
-    """
-    assert len(estimates) == 5
-    off = np.median([(found.value - exact) / (found.standard_error + rounding) for found in estimates])
-    assert abs(off) < 6, f"{off} standard errors off"
-    assert np.median([found.standard_error for found in estimates]) < least_known
 
 
 def largest_r_hat(n_chains: int, size: float, n_comparisons: int) -> float:

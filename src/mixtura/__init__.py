@@ -92,6 +92,7 @@ _HOME = {
     "DataError": "mixtura.ground.errors",
     "CollapseError": "mixtura.ground.errors",
     "ModelFileError": "mixtura.ground.errors",
+    "UnknownEvidenceError": "mixtura.ground.errors",
     "MissingExtraError": "mixtura.ground.errors",
     "CollapseWarning": "mixtura.ground.errors",
 }

@@ -118,8 +118,9 @@ def by_importance_sampling(posterior, rows, n_draws, rng):
     with Sweep(ArraySource(rows)) as sweep:
         log_posteriors = LogPosteriors(sweep, ConjugatePrior(components, posterior.weights.prior))
         proposal = StudentProposal.at(posterior.mixture, sweep, log_posteriors)
-        drawn = proposal.draw(n_draws, rng)
-        log_ratios = log_posteriors(drawn) - proposal.log_densities(drawn)
+        points = proposal.draw(n_draws, rng)
+        drawn = points.mixtures
+        log_ratios = log_posteriors(drawn) - proposal.log_densities(points)
     ratios = np.exp(log_ratios - log_ratios.max())
     ratios /= ratios.sum()
     means = np.array([m.means[:, 0] for m in drawn])

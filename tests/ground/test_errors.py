@@ -10,6 +10,7 @@ KINDS = {
     "InvalidParameterError": ValueError,
     "DataError": ValueError,
     "CollapseError": ValueError,
+    "UnknownEvidenceError": ArithmeticError,
     "ModelFileError": ValueError,
     "MissingExtraError": ImportError,
 }

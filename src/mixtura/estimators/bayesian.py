@@ -13,7 +13,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from mixtura.assess.evidence.importance import LogEvidence, log_evidence
+from mixtura.assess.evidence.estimate import LogEvidence
+from mixtura.assess.evidence.importance import importance_sampling
 from mixtura.assess.linear_response import linear_response
 from mixtura.assess.standard_errors import StandardErrors
 from mixtura.data.array import ArraySource
@@ -334,7 +335,8 @@ class BayesianGaussianMixture(LearnsFromBatches, BaseEstimator):
     ) -> LogEvidence:
         """Log of the marginal likelihood of the rows, with its standard error: what models are compared by.
 
-        By importance sampling with the variational posterior; all orders of the components count, so labels do not matter.
+        By importance sampling, which begins with the variational posterior, looks for other optima, and learns from its own draws and from
+        chains that know of none. All orders of the components count, so labels do not matter.
 
         Parameters
         ----------
@@ -347,15 +349,19 @@ class BayesianGaussianMixture(LearnsFromBatches, BaseEstimator):
         Returns
         -------
         LogEvidence
-            ``value``, ``standard_error``, and ``pareto_k``, which should be below 0.7.
+            ``value``, ``standard_error`` and ``pareto_k``.
 
         Raises
         ------
         InvalidParameterError
             If there are more than 12 components.
+        UnknownEvidenceError
+            If no estimate can be trusted; the message says why, and what to try.
         """
         check_is_fitted(self, "posterior_")
-        return log_evidence(self.posterior_, self._rows(X), sample_weight, 1000, as_generator(random_state))
+        source, _ = as_source(self._rows(X), sample_weight, 1)
+        others = [run.mixture for run in self.restarts_.runs] if hasattr(self, "restarts_") else []
+        return importance_sampling([self.posterior_, *others], source, as_generator(random_state))
 
 
 def _check_room(**given: float) -> None:

@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from mixtura.assess.coclustering import coclustering
 from mixtura.assess.draws_file import draws_content, save_draws
 from mixtura.assess.evidence.bridge_sampling import bridge_sampling
-from mixtura.assess.evidence.importance import LogEvidence
+from mixtura.assess.evidence.estimate import LogEvidence
 from mixtura.assess.evidence.mode_sampling import mode_sampling
 from mixtura.assess.partitions import Partition, estimate_partition
 from mixtura.assess.relabelling import METHODS

@@ -17,6 +17,10 @@ class CollapseError(MixturaError, ValueError):
     """A component shrank onto repeated rows or a subspace, so that the likelihood is unbounded."""
 
 
+class UnknownEvidenceError(MixturaError, ArithmeticError):
+    """Estimates of an evidence that rest on a few draws, or do not agree: none of them can be trusted."""
+
+
 class ModelFileError(MixturaError, ValueError):
     """A file that is not a mixtura model, or is a damaged or a newer one."""
 

@@ -7,11 +7,11 @@ With ``l = p(x | θ) p(θ) / q(θ)`` and shares ``s₁ + s₂ = 1``, the evidenc
 The mean of the first falls in ``z``, that of the second rises, so there is one such place. Both are bounded, so no draw outweighs all
 others, whatever the tails of ``q``. Shares in proportion to the numbers of independent draws make the error smallest.
 
-Here ``q`` is learnt from draws that take no further part. Rows are given to components as under some of these draws, and ``q`` averages
-the conjugate laws of the parameters given each such allocation, over all ``K!`` orders of the components too. So neither labels that
-switch, nor components that overlap or have no rows, need any care; under a conjugate prior ``q`` tends to the posterior itself. Some of the
-laws are *flattened*, as if only a share of the rows had been seen: chains stay long where they seldom go, and where ``q`` did not reach,
-their draws alone would have to say how much is there.
+Here ``q`` begins with draws that take no further part: rows are given to components as under some of these draws, and ``q`` mixes the
+conjugate laws of the parameters given each such allocation, over all ``K!`` orders of the components too. So neither labels that switch,
+nor components that overlap or have no rows, need any care. It then learns (``population.py``), from its own draws and from chains that
+know of no mode. Where ``q`` is near to the posterior it hardly matters how long the chains stayed where; and importance sampling with
+``q`` alone is an estimate that knows nothing of them, which must agree.
 
 Sources: Meng and Wong (1996), "Simulating ratios of normalizing constants via a simple identity"; Frühwirth-Schnatter (2004), "Estimating
 marginal likelihoods for mixture and Markov switching models using bridge sampling techniques", for ``q`` and the error; Gronau et al.
@@ -22,37 +22,30 @@ sampling and defensive mixture distributions".
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import cycle
 
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit, log_expit
 
 from mixtura.assess.convergence import bulk_size, mean_error
-from mixtura.assess.evidence.importance import MOST_COMPONENTS, NUMBERS, DrawnMixtures, LogEvidence
+from mixtura.assess.evidence.drawn import MOST_COMPONENTS
+from mixtura.assess.evidence.estimate import LogEvidence, agree
 from mixtura.assess.evidence.pareto import LEAST_WEIGHTS, pareto_shape
-from mixtura.assess.log_posteriors import LogPosteriors
+from mixtura.assess.evidence.points import PointJoint, Points
+from mixtura.assess.evidence.population import MOST_MISSED, cover
 from mixtura.data.array import ArraySource
-from mixtura.ground.errors import InvalidParameterError
+from mixtura.ground.errors import InvalidParameterError, UnknownEvidenceError
 from mixtura.ground.linalg import Array
-from mixtura.model.covariance.structure import SharedBlocks
 from mixtura.model.draws import Draws
-from mixtura.model.log_priors import ConjugatePrior, LogPrior, log_invariant_measure
-from mixtura.model.mixture import Mixture
-from mixtura.model.posterior import Posterior
-from mixtura.model.prior import NormalInverseWishart
-from mixtura.model.scorer import Scorer
-from mixtura.model.weight_posterior import Dirichlet
-from mixtura.sweep import Sampled, Sweep, moments_of_all
+from mixtura.model.log_priors import LogPrior
+from mixtura.sweep import Sweep
 
-N_ALLOCATIONS = 100
-"""That the proposal averages over."""
+N_ALLOCATIONS = 48
+"""Under draws of the first halves, from which the proposal begins to learn."""
 MARGIN = 50.0
 """Beyond all log ratios one of the two means is nothing beside the other."""
-SHARES = (1.0, 1.0, 1.0, 1.0, 0.3, 0.1)
-"""Of their moments that laws have seen, in turn."""
+N_PROPOSED = 1000
+"""Draws of the proposal, in each round of learning."""
 
 
 def bridge_sampling(draws: Draws, source: ArraySource, prior: LogPrior, rng: np.random.Generator) -> LogEvidence:
@@ -71,13 +64,15 @@ def bridge_sampling(draws: Draws, source: ArraySource, prior: LogPrior, rng: np.
     Returns
     -------
     LogEvidence
-        ``standard_error`` knows that draws of a chain depend on each other, not of modes that no chain has found. ``pareto_k`` is that of
-        ``f₁``: above 0.7 the proposal hardly reaches some of the posterior, and how much there is rests on how often chains went there.
+        ``standard_error`` knows that draws of a chain depend on each other. ``pareto_k`` is that of ``f₁``: above 0.7 the proposal hardly
+        reaches some of the posterior, and how much there is rests on how often chains went there.
 
     Raises
     ------
     InvalidParameterError
         If there are fewer than 50 draws or eight in each chain, more than 12 components, or one without weight.
+    UnknownEvidenceError
+        If the proposal alone gives another estimate, or chains from random labels end where neither it nor the draws have been.
 
     Examples
     --------
@@ -111,13 +106,21 @@ def bridge_sampling(draws: Draws, source: ArraySource, prior: LogPrior, rng: np.
         )
     first, second = _part(draws, slice(half)), _part(draws, slice(draws.n_draws - half, None))
     with Sweep(source) as sweep:
-        log_posteriors = LogPosteriors(sweep, prior)
-        proposal = AllocationProposal.learnt(list(first.thinned(N_ALLOCATIONS)), sweep, prior, rng)
-        proposed = proposal.draw(len(second), rng)
-        of_proposals, of_posterior = (
-            log_posteriors(list(each.thinned(len(each)))) - proposal.log_densities(each) for each in (proposed, second)
+        taught = Points.of(first.subset(N_ALLOCATIONS))
+        target = PointJoint.of(sweep, prior, taught.draws.mixture(0, 0))
+        laws = target.learnt(taught, np.arange(len(taught)), rng)
+        population = cover(laws, target, draws.n_components, N_PROPOSED, rng)
+        points = Points.of(second)
+        of_posterior = target.log_joint(points) - population.log_densities(points)
+    found = bridge(population.log_weights, of_posterior.reshape(second.n_chains, half))
+    found = found._replace(standard_error=math.hypot(found.standard_error, population.missed))
+    if population.missed > MOST_MISSED or (population.steady and not agree(found, population.evidence)):
+        raise UnknownEvidenceError(
+            f"the evidence is not known: bridge sampling gives {found.value:.2f} ± {found.standard_error:.2f}, importance sampling with "
+            f"its proposal {population.evidence.value:.2f} ± {population.evidence.standard_error:.2f}, and {population.missed:.0%} of the "
+            "posterior may lie where neither went. The chains have not found all modes; make more draws, or more chains (n_chains)."
         )
-    return bridge(of_proposals, of_posterior.reshape(second.n_chains, half))
+    return found
 
 
 def bridge(of_proposals: Array, of_posterior: Array) -> LogEvidence:
@@ -153,81 +156,6 @@ def bridge(of_proposals: Array, of_posterior: Array) -> LogEvidence:
     above, below = np.exp(log_above), expit(value - of_posterior - odds)
     errors = above.std(ddof=1) / (math.sqrt(len(above)) * above.mean()), mean_error(below) / below.mean()
     return LogEvidence(value, math.hypot(*errors), pareto_shape(log_above))
-
-
-@dataclass(frozen=True, eq=False)
-class AllocationProposal:
-    """The mean of conjugate laws of the parameters, each given one allocation of the rows to components, and over all orders of those.
-
-    Attributes
-    ----------
-    beliefs : sequence of Posterior
-        One for each allocation.
-    """
-
-    beliefs: Sequence[Posterior]
-
-    @classmethod
-    def learnt(
-        cls, mixtures: Sequence[Mixture], sweep: Sweep, prior: LogPrior, rng: np.random.Generator
-    ) -> AllocationProposal:
-        """From allocations drawn under mixtures, in one read of the data."""
-        structure = mixtures[0].structure
-        if not isinstance(structure, SharedBlocks):
-            raise InvalidParameterError(f"covariance_type {structure.name!r} has no conjugate laws to bridge from.")
-        seed = rng.integers(2**64, dtype=np.uint64)
-        assignments = [Sampled(np.array([seed, i], np.uint64)) for i in range(len(mixtures))]
-        swept = sweep([mixture.scorer for mixture in mixtures], assignments)
-        conjugate = _conjugate(prior, sweep.source, mixtures[0])
-        weights = Dirichlet(prior.concentration, np.full(mixtures[0].n_components, prior.concentration))
-        moments = [share * one.moments for one, share in zip(swept, cycle(SHARES), strict=False)]
-        return cls([Posterior.from_moments(each, structure, conjugate, weights) for each in moments])
-
-    def draw(self, n_draws: int, rng: np.random.Generator) -> Draws:
-        """So many draws, as one chain; those of one allocation are listed together."""
-        structure, shape = self.beliefs[0].structure, self.beliefs[0].means.shape
-        counts = rng.multinomial(n_draws, np.full(len(self.beliefs), 1 / len(self.beliefs)))
-        drawn = [belief.draw_parameters(n, rng) for belief, n in zip(self.beliefs, counts.tolist(), strict=True) if n]
-        log_weights, means, roots = (np.concatenate(parts) for parts in zip(*drawn, strict=True))
-        blocks = structure.block_from_roots(roots.reshape(-1, *roots.shape[2:]))
-        return Draws(
-            structure, np.exp(log_weights)[None], means[None], blocks.reshape(1, n_draws, *structure.shape(*shape))
-        )
-
-    def log_densities(self, draws: Draws) -> Array:
-        """Of ``(π, μ, Σ)`` for each draw, chain after chain."""
-        n_components, n_features = draws.n_components, draws.n_features
-        size = max(1, NUMBERS // max(2**n_components, n_components * n_features * max(n_components, n_features)))
-        flat = draws.subset(len(draws))
-        parts = [self._of_few(_part(flat, slice(start, start + size))) for start in range(0, len(flat), size)]
-        return np.concatenate(parts) - math.lgamma(n_components + 1) - math.log(len(self.beliefs))
-
-    def _of_few(self, draws: Draws) -> Array:
-        """The sum over allocations and orders, for draws that fit in memory together."""
-        structure, n_features = self.beliefs[0].structure, draws.n_features
-        roots = structure.block_roots(draws.covariances.reshape(-1, *structure.block_shape(n_features)))
-        factors = structure.factor_from_roots(roots)
-        whitening = structure.block_whitening(factors, n_features)
-        if structure.shared:
-            whitening = np.repeat(whitening, draws.n_components, axis=0)
-        scorer = Scorer.of(draws.weights.ravel(), draws.means.reshape(-1, n_features), whitening)
-        log_weights = np.log(draws.weights[0])
-        parameters = DrawnMixtures(log_weights, factors, scorer)
-        constants = scorer.constants.reshape(log_weights.shape) - log_weights
-        on_blocks = log_invariant_measure(structure, roots, n_features).reshape(len(draws), -1)
-        total = np.logaddexp.reduce([parameters.log_density(belief) for belief in self.beliefs], axis=0)
-        return total + constants.sum(axis=1) + on_blocks.sum(axis=1)
-
-
-def _conjugate(prior: LogPrior, source: ArraySource, mixture: Mixture) -> NormalInverseWishart:
-    """The prior of means and covariances if it is conjugate, else a weak one from the data."""
-    if isinstance(prior, ConjugatePrior):
-        return prior.components.prior
-    structure = mixture.structure
-    moments = moments_of_all(source, diagonal=structure.diagonal)
-    scatter = moments.scatter()[0] / moments.count[0]
-    covariance = np.diag(scatter) if structure.diagonal else scatter
-    return NormalInverseWishart.from_data_moments(moments.means()[0], covariance, mixture.n_components)
 
 
 def _part(draws: Draws, chosen: slice) -> Draws:

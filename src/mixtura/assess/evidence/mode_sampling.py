@@ -9,10 +9,11 @@ averaged over all orders of the components:
 A coordinate belongs to one component, but its reference to a place in the order. So what each component adds to the whitened vector in each
 place, ``K²`` parts, is worked out once, and an order is a sum of ``K`` of them.
 
-Modes that are left out are found, if at all, by heavy tails: then the shape of the weights' own tail tells. Sources: Geweke (1989),
-"Bayesian inference in econometric models using Monte Carlo integration"; Hesterberg (1995), "Weighted average importance sampling and
-defensive mixture distributions", for a share of wider draws; Berkhof, van Mechelen and Gelman (2003), "A Bayesian approach to
-the selection and testing of mixture models", for the symmetric average.
+Few rows leave a posterior that is no sum of parabolas, and modes may have been left out. So beside Student's t laws stand conjugate laws
+about all optima that variational Bayes finds from the modes, under the prior itself or a weak one in its place, and the proposal learns
+from its own draws. Sources: Geweke (1989), "Bayesian inference in econometric models using Monte Carlo integration"; Hesterberg (1995),
+"Weighted average importance sampling and defensive mixture distributions", for a share of wider draws; Berkhof, van Mechelen and Gelman
+(2003), "A Bayesian approach to the selection and testing of mixture models", for the symmetric average.
 """
 
 from __future__ import annotations
@@ -24,19 +25,27 @@ from itertools import permutations
 
 import numpy as np
 
-from mixtura.assess.evidence.importance import NUMBERS, LogEvidence, averaged
+from mixtura.assess.evidence.allocations import given, with_flattened
+from mixtura.assess.evidence.drawn import NUMBERS
+from mixtura.assess.evidence.estimate import LogEvidence
+from mixtura.assess.evidence.optima import COMPARED_ROWS, distinct, optima
 from mixtura.assess.evidence.pareto import LEAST_WEIGHTS
+from mixtura.assess.evidence.points import Conditional, PointJoint, Points
+from mixtura.assess.evidence.population import Law, cover, trusted
 from mixtura.assess.log_posteriors import LogPosteriors, check_weights
 from mixtura.data.array import ArraySource
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.model.coordinates import Coordinates
+from mixtura.model.draws import Draws
 from mixtura.model.log_priors import LogPrior
 from mixtura.model.mixture import Mixture
 from mixtura.sweep import Sweep
 
 MOST_COMPONENTS = 7
 """With 5040 orders."""
+MOST_MODES = 6
+"""That Student's t laws stand about."""
 DEGREES_OF_FREEDOM = 5.0
 WIDENING, WIDE_SHARE = 2.0, 0.5
 """A share of the draws comes from a law that is so much wider: where a proposal is too narrow, its own draws do not tell."""
@@ -51,30 +60,30 @@ LEAST_GAIN = 1e-3
 
 
 def mode_sampling(
-    modes: Sequence[Mixture], source: ArraySource, prior: LogPrior, rng: np.random.Generator, *, n_draws: int = 2000
+    modes: Sequence[Mixture], source: ArraySource, prior: LogPrior, rng: np.random.Generator, *, n_draws: int = 1000
 ) -> LogEvidence:
     """The log evidence of a mixture of a known number of components, from one or several modes.
 
     Parameters
     ----------
     modes : sequence of Mixture
-        Different ones, but for the names of their components; each need only be near a mode of the posterior, which is looked for. All
-        are given the same share of the draws.
+        Each need only be near a mode of the posterior, which is looked for.
     source : ArraySource
     prior : LogPrior
     rng : numpy Generator
-    n_draws : int, default=2000
-        At least 25.
+    n_draws : int, default=1000
+        Of each round of learning; at least 25.
 
     Returns
     -------
     LogEvidence
-        ``pareto_k`` above 0.7 says that the value and its error are not to be trusted: bridge sampling, or more modes, may do better.
 
     Raises
     ------
     InvalidParameterError
         If there are too few draws, no mode, modes of several kinds, more than seven components, or one without weight.
+    UnknownEvidenceError
+        If a few draws make all of the estimate, or chains always end where no proposal reaches.
 
     Examples
     --------
@@ -83,7 +92,8 @@ def mode_sampling(
     >>> from mixtura.assess.evidence.mode_sampling import mode_sampling
     >>> from mixtura.data.array import ArraySource
     >>> from mixtura.model.components import ConjugateComponents
-    >>> from mixtura.model.log_priors import ConjugatePrior
+    >>> from mixtura.model.draws import Draws
+    from mixtura.model.log_priors import ConjugatePrior
     >>> source = ArraySource(np.array([[0.0], [1.0], [10.0], [11.0], [12.0]]))
     >>> mode = mx.Mixture([0.4, 0.6], [[0.5], [11.0]], [1.0, 1.0], "spherical")
     >>> niw = mx.NormalInverseWishart(mean=[6.0], mean_precision=0.1, scale=[[4.0]], degrees_of_freedom=4)
@@ -105,13 +115,13 @@ def mode_sampling(
             "Use bridge sampling."
         )
     with Sweep(source) as sweep:
-        log_posteriors = LogPosteriors(sweep, prior)
-        proposals = [StudentProposal.at(mode, sweep, log_posteriors) for mode in modes]
-        counts = rng.multinomial(n_draws, np.full(len(modes), 1 / len(modes))).tolist()
-        drawn = [m for proposal, n in zip(proposals, counts, strict=True) for m in proposal.draw(n, rng)]
-        densities = [proposal.log_densities(drawn) for proposal in proposals]
-        ratios = log_posteriors(drawn) - np.logaddexp.reduce(densities, axis=0) + math.log(len(modes))
-    return averaged(ratios)
+        target = PointJoint.of(sweep, prior, modes[0])
+        near = given([swept.moments for swept in sweep([mode.scorer for mode in modes])], target.before, (1.0,))
+        beliefs = with_flattened(optima(near, source, rng).beliefs)
+        separate = distinct(modes, source.rows[:COMPARED_ROWS])[:MOST_MODES]
+        about = [StudentProposal.at(mode, sweep, target.log_posteriors) for mode in separate]
+        laws: list[Law] = [*about, *(Conditional(belief) for belief in beliefs)]
+        return trusted(cover(laws, target, modes[0].n_components, n_draws, rng))
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,29 +154,37 @@ class StudentProposal:
 
         return cls(about, *climb(heights, about.size - 1))
 
-    def draw(self, n_draws: int, rng: np.random.Generator) -> list[Mixture]:
+    def draw(self, n_draws: int, rng: np.random.Generator) -> Points:
         """So many mixtures."""
         stretch = np.sqrt(DEGREES_OF_FREEDOM / rng.chisquare(DEGREES_OF_FREEDOM, n_draws))
         stretch[rng.random(n_draws) < WIDE_SHARE] *= WIDENING
         standard = stretch[:, None] * rng.standard_normal((n_draws, len(self.centre)))
-        return [self.about.mixture(u) for u in self.about.expanded(self.centre + standard @ self.root.T)]
+        drawn = [self.about.mixture(u) for u in self.about.expanded(self.centre + standard @ self.root.T)]
+        arrays = (np.array([[getattr(m, name) for m in drawn]]) for name in ("weights", "means", "covariances"))
+        return Points.of(Draws(self.about.structure, *arrays))
 
-    def log_densities(self, mixtures: Sequence[Mixture]) -> Array:
+    def log_densities(self, points: Points) -> Array:
         """Of ``(π, μ, Σ)`` for each mixture, ``(S,)``."""
-        n_orders = math.factorial(mixtures[0].n_components)
-        size = max(1, NUMBERS // (n_orders + mixtures[0].n_components ** 2 * len(self.centre)))
-        parts = [self._of_few(mixtures[start : start + size]) for start in range(0, len(mixtures), size)]
+        n_components = points.draws.n_components
+        n_orders = math.factorial(n_components)
+        size = max(1, NUMBERS // (n_orders + n_components**2 * len(self.centre)))
+        draws = points.draws
+        pieces = (slice(start, start + size) for start in range(0, len(points), size))
+        parts = [
+            self._of_few(Draws(draws.structure, draws.weights[:, p], draws.means[:, p], draws.covariances[:, p]))
+            for p in pieces
+        ]
         return np.concatenate(parts) - math.log(n_orders)
 
-    def _of_few(self, mixtures: Sequence[Mixture]) -> Array:
+    def _of_few(self, draws: Draws) -> Array:
         """The sum over orders, for mixtures that fit in memory together."""
-        vectors, log_jacobians = self._parts(mixtures)
+        vectors, log_jacobians = self._parts(draws)
         places = range(len(vectors))
         terms = []
         for order in permutations(places):
             squares = np.square(sum(vectors[j][:, k] for j, k in enumerate(order))).sum(axis=1)
             terms.append(self._log_student(squares) - sum(log_jacobians[j][:, k] for j, k in enumerate(order)))
-        return np.logaddexp.reduce(terms, axis=0) - np.array([np.log(m.weights).sum() for m in mixtures])
+        return np.asarray(np.logaddexp.reduce(terms, axis=0) - np.log(draws.weights[0]).sum(axis=1))
 
     def _log_student(self, squares: Array) -> Array:
         """Log density of reduced coordinates at these squared lengths of ``C⁻¹ (u − centre)``."""
@@ -177,19 +195,16 @@ class StudentProposal:
         shares = math.log1p(-WIDE_SHARE), math.log(WIDE_SHARE) - size * math.log(WIDENING)
         return constant + np.logaddexp(shares[0] + narrow, shares[1] + wide)
 
-    def _parts(self, mixtures: Sequence[Mixture]) -> tuple[Array, Array]:
+    def _parts(self, draws: Draws) -> tuple[Array, Array]:
         """What component ``k`` of mixture ``s`` in place ``j`` adds to ``C⁻¹ (u − centre)`` and to the log-Jacobian, less ``Σ log π``.
 
         ``(K, S, K, p)`` and ``(K, S, K)``. What belongs to no component, a shared block for instance, is added in the first place.
         """
         about, structure, reference = self.about, self.about.structure, self.about.reference
-        (n_components, n_features), n_mixtures = reference.means.shape, len(mixtures)
+        (n_components, n_features), n_mixtures = reference.means.shape, len(draws)
         own = structure.block_roots(structure.as_blocks(reference.covariances))
-        roots = structure.block_roots(
-            np.concatenate([structure.as_blocks(mixture.covariances) for mixture in mixtures])
-        )
-        log_weights = np.log([mixture.weights for mixture in mixtures])
-        means = np.array([mixture.means for mixture in mixtures])
+        roots = structure.block_roots(draws.covariances.reshape(-1, *structure.block_shape(n_features)))
+        log_weights, means = np.log(draws.weights[0]), draws.means[0]
         by_units = np.linalg.solve(self.root, np.transpose([about.reduced(unit) for unit in np.diag(about.unit)])).T
         ends = n_components, n_components * (1 + n_features)
         by_logs, by_means, by_blocks = np.split(by_units, ends)
