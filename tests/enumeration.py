@@ -100,6 +100,53 @@ def _log_block(scatter: np.ndarray, n: int, shape: str, scale: np.ndarray, nu: f
     return float(np.sum(gammas + nu / 2 * np.log(before) - (nu + n) / 2 * np.log(before + added)))
 
 
+class SemiConjugateMarginal:
+    """Log density of rows given their labels where means are independent of variances, whose scale is learnt, and rows are rounded.
+
+    In one dimension, or for independent features, which are such problems each: means and rows are normal given ``σ²``, so the integrals
+    that are left are over ``ln σ²`` and over the log of the scale, on grids. ``prior`` has the names of ``SemiConjugateComponents``.
+    """
+
+    def __init__(self, rows: np.ndarray, shared: bool, prior) -> None:
+        self.rows, self.shared, self.prior = rows, shared, prior
+        self._known: dict[tuple[int, ...], np.ndarray] = {}
+        self._scales, self._variances = np.exp(np.linspace(-12, 9, 169)), np.exp(np.linspace(-14, 14, 225))
+
+    def __call__(self, labels: Sequence[int]) -> float:
+        groups = [tuple(np.flatnonzero(np.equal(labels, k)).tolist()) for k in range(max(labels) + 1)]
+        return sum(self._of_feature(d, groups) for d in range(self.rows.shape[1]))
+
+    def _of_feature(self, d: int, groups: list[tuple[int, ...]]) -> float:
+        psi, step = self._scales, np.log(self._scales[1] / self._scales[0])
+        shape, rate = self.prior.scale_degrees_of_freedom / 2, self.prior.scale[d, d] / 2
+        log_prior = shape * np.log(rate * psi) - gammaln(shape) - rate * psi
+        if self.shared:
+            given = self._over_variances(sum(self._given_variance(d, group) for group in groups))
+        else:
+            given = sum(self._of_group(d, group) for group in groups)
+        return float(np.logaddexp.reduce(log_prior + given) + np.log(step))
+
+    def _of_group(self, d: int, group: tuple[int, ...]) -> np.ndarray:
+        if (d, *group) not in self._known:
+            self._known[d, *group] = self._over_variances(self._given_variance(d, group))
+        return self._known[d, *group]
+
+    def _over_variances(self, log_densities: np.ndarray) -> np.ndarray:
+        """Integrated over ``σ²`` whose inverse is gamma, for each scale."""
+        variances, step = self._variances, np.log(self._variances[1] / self._variances[0])
+        shape, rates = self.prior.degrees_of_freedom / 2, self._scales[:, None] / 2
+        log_prior = shape * np.log(rates / variances) - gammaln(shape) - rates / variances
+        return np.logaddexp.reduce(log_prior + log_densities, axis=1) + np.log(step)
+
+    def _given_variance(self, d: int, group: tuple[int, ...]) -> np.ndarray:
+        """Log density of a group's rows, their mean integrated out, for each ``σ²``."""
+        values, n = self.rows[list(group), d], len(group)
+        seen, whole = self._variances + self.prior.resolution[d] ** 2, self.prior.mean_covariance[d, d]
+        squares, offset = np.square(values - values.mean()).sum(), values.mean() - self.prior.mean[d]
+        log_determinant = (n - 1) * np.log(seen) + np.log(seen + n * whole)
+        return -0.5 * (n * np.log(2 * np.pi) + log_determinant + squares / seen + n * offset**2 / (seen + n * whole))
+
+
 @dataclass(frozen=True, eq=False)
 class Exact:
     """The posterior over all partitions of the rows and over the models that are given.
@@ -118,10 +165,13 @@ class Exact:
     log_joint: np.ndarray
 
     @classmethod
-    def of(cls, rows: np.ndarray, name: str, prior, models: Mapping[object, tuple[float, LogPrior]]) -> "Exact":
-        """``models`` gives each model's prior probability and its prior of partitions."""
+    def of(
+        cls, rows: np.ndarray, name: str, prior, models: Mapping[object, tuple[float, LogPrior]], marginal=None
+    ) -> "Exact":
+        """``models`` gives each model's prior probability and its prior of partitions; ``marginal`` another law of rows given labels."""
         every = list(partitions(len(rows)))
-        marginals = np.array([log_marginal(rows, labels, name, prior) for labels in every])
+        marginal = marginal or (lambda labels: log_marginal(rows, labels, name, prior))
+        marginals = np.array([marginal(labels) for labels in every])
         with np.errstate(divide="ignore"):
             joint = [
                 [np.log(probability) + log_prior(labels) for probability, log_prior in models.values()]

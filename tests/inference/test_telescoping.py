@@ -1,10 +1,12 @@
 """An unknown number of components: exact posteriors by enumeration, exact induced priors, and the galaxies of Richardson and Green."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from chance import assert_shares
-from enumeration import Exact, chinese_restaurant, finite_urn, partitions
+from chance import assert_means, assert_shares
+from enumeration import Exact, SemiConjugateMarginal, chinese_restaurant, finite_urn, partitions
 from mixtura.data.array import ArraySource
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.inference.dirichlet_process import DirichletProcess
@@ -128,6 +130,42 @@ def test_births_and_deaths_leave_the_number_of_components_to_its_law(name, seed)
     exact = Exact.of(LINE, "spherical", PRIOR, models)
     components = ConjugateComponents(covariance_structure("spherical"), PRIOR)
     check_against(exact, run_of(LINE, components, partition, seed, n_draws=250, n_chains=8, n_births=4))
+
+
+LEARNT = SemiConjugateComponents(
+    covariance_structure("spherical"), [6.0], [[30.0]], 4.0, [[2.0]], 3.0, resolution=[0.7]
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "structure"), [("known", "full"), ("static", "diag"), ("process", "spherical"), ("known", "tied")]
+)
+def test_the_posterior_under_a_learnt_scale_is_that_of_the_enumeration(name, structure, seed):
+    partition, models = PARTITION_PRIORS[name]
+    components = replace(LEARNT, structure=covariance_structure(structure))
+    exact = Exact.of(LINE, structure, None, models, SemiConjugateMarginal(LINE, structure == "tied", components))
+    start = Mixture(
+        np.full(3, 1 / 3),
+        [[1.0], [4.0], [10.0]],
+        components.structure.from_matrices(np.ones((3, 1, 1)), np.ones(3)),
+        structure,
+    )
+    run = run_of(LINE, components, partition, seed, n_draws=400, n_chains=8, start=start, n_splits=2)
+    check_against(exact, run)
+
+
+def test_three_tight_groups_that_labels_alone_would_not_part(seed):
+    """Two components are known, one draw in twenty has rows in both, and drawing labels never leads there and back."""
+    rows = np.repeat([[0.0, 0.0], [5.0, 1.0], [1.0, 5.0]], 2, axis=0) + np.tile([[0.0, 0.0], [0.02, 0.01]], (3, 1))
+    prior = NormalInverseWishart([2.0, 2.0], 1e-5, np.diag([1.5, 1.5]), 3.0)
+    exact = Exact.of(rows, "diag", prior, {2: (1.0, finite_urn(2, 0.1))})
+    assert exact.of_n_filled[2] == pytest.approx(0.0442, abs=0.0001)
+    components = ConjugateComponents(covariance_structure("diag"), prior)
+    partition = FiniteMixtures(ComponentCountLaw.exactly(2), 0.1)
+    start = Mixture([0.5, 0.5], rows[[0, 3]], np.ones((2, 2)), "diag")
+    run = run_of(rows, components, partition, seed, n_draws=250, n_chains=8, start=start, n_splits=10)
+    apart = run.n_filled == 2
+    assert_means(apart, exact.of_n_filled[2], n_batches=2)
 
 
 def test_draws_of_different_size_are_mixtures(seed):

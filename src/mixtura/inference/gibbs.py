@@ -158,7 +158,7 @@ class _Chain:
         """The labels that a sweep has drawn; a record is kept if rows are named whose labels to keep."""
         allocation = self._allocation(swept.moments)
         if label_rows is not None:
-            self.records.append(self._record(swept.log_normaliser, allocation, label_rows))
+            self.records.append(self._record(swept, allocation, label_rows))
         return allocation
 
     def draw(self, allocation: Allocation) -> None:
@@ -177,16 +177,18 @@ class _Chain:
         places[filled] = np.arange(len(filled))
         return Allocation(places[self.labels], select(moments, filled), self.components[filled])
 
-    def _record(self, log_likelihood: float, allocation: Allocation, label_rows: NDArray[np.intp]) -> _Record:
-        """The parameters, and the labels that were drawn under them."""
+    def _record(self, swept: Swept, allocation: Allocation, label_rows: NDArray[np.intp]) -> _Record:
+        """The parameters, and the labels that were drawn under them; components with rows come first, as they do in the allocation."""
         moments, filled = allocation.moments, allocation.components
         log_posterior = (
             filled.scorer.expected(moments)
             + self.sampler.partition.log_probability(moments.count)
             + self.sampler.components.log_density(filled)
         )
-        labels = self.labels[label_rows].astype(np.min_scalar_type(-len(self.components.means)))
-        return _Record(self.components, self.weights.logs, log_likelihood, log_posterior, len(filled.means), labels)
+        order = np.argsort(swept.moments.count == 0, kind="stable")
+        components, log_weights = self.components[order], self.weights.logs[order]
+        labels = allocation.labels[label_rows].astype(np.min_scalar_type(-len(order)))
+        return _Record(components, log_weights, swept.log_normaliser, log_posterior, len(filled.means), labels)
 
 
 def sample(
