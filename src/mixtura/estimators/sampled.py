@@ -391,12 +391,14 @@ class SampledGaussianMixture(FittedMixture, BaseEstimator):
         Returns
         -------
         LogEvidence
-            ``value``, ``standard_error``, and ``pareto_k``, which should be below 0.7.
+            ``value``, ``standard_error`` and ``pareto_k``.
 
         Raises
         ------
         InvalidParameterError
             If the number of components is open, or larger than 12.
+        UnknownEvidenceError
+            If no estimate can be trusted; the message says why, and what to try.
         """
         rows, record = self._rows(X), self.record_
         if record.log_prior is None:

@@ -92,8 +92,7 @@ def mode_sampling(
     >>> from mixtura.assess.evidence.mode_sampling import mode_sampling
     >>> from mixtura.data.array import ArraySource
     >>> from mixtura.model.components import ConjugateComponents
-    >>> from mixtura.model.draws import Draws
-    from mixtura.model.log_priors import ConjugatePrior
+    >>> from mixtura.model.log_priors import ConjugatePrior
     >>> source = ArraySource(np.array([[0.0], [1.0], [10.0], [11.0], [12.0]]))
     >>> mode = mx.Mixture([0.4, 0.6], [[0.5], [11.0]], [1.0, 1.0], "spherical")
     >>> niw = mx.NormalInverseWishart(mean=[6.0], mean_precision=0.1, scale=[[4.0]], degrees_of_freedom=4)
