@@ -69,7 +69,8 @@ class Sampling:
 
     def weakly_informative(self) -> SemiConjugateComponents:
         """Richardson and Green's prior over the range of the data."""
-        return SemiConjugateComponents.of_ranges(self.structure, self.source.lowest, self.source.highest)
+        lowest, highest = self.source.lowest, self.source.highest
+        return SemiConjugateComponents.of_ranges(self.structure, lowest, highest, self.resolution)
 
     def progress(self) -> Any:
         """A bar, where anything is to be seen."""
@@ -162,10 +163,7 @@ class Nuts(Settings):
                 "sampler='nuts' takes prior='weakly-informative', an IndependentPrior, or SemiConjugateComponents of "
                 f"covariance_type={what.structure.name!r}; got {what.prior!r}."
             )
-        ranges = what.source.lowest, what.source.highest
-        return SemiConjugatePrior(
-            SemiConjugateComponents.of_ranges(what.structure, *ranges, what.resolution), concentration
-        )
+        return SemiConjugatePrior(what.weakly_informative(), concentration)
 
 
 @dataclass(frozen=True)
