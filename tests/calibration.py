@@ -74,6 +74,29 @@ class ByGibbs:
 
 
 @dataclass(frozen=True, eq=False)
+class ByGibbsOfRounded:
+    """Gibbs sampling of one feature under a prior whose scale is learnt, of rows that are rounded; the prior's draws are NumPy's."""
+
+    prior: mx.SemiConjugateComponents
+    n_components: int
+
+    def truth(self, rng: np.random.Generator) -> mx.Mixture:
+        prior, n_components = self.prior, self.n_components
+        scale = rng.gamma(prior.scale_degrees_of_freedom / 2) / (prior.scale[0, 0] / 2)
+        before = scale / 2 / rng.gamma(prior.degrees_of_freedom / 2, size=n_components)
+        means = rng.normal(prior.mean[0], np.sqrt(prior.mean_covariance[0, 0]), n_components)
+        covariances = (before + prior.resolution[0] ** 2)[:, None, None]
+        return mx.Mixture(rng.dirichlet(np.ones(n_components)), means[:, None], covariances, "full")
+
+    def posterior(self, rows: Array, length: Length, rng: np.random.Generator) -> Draws:
+        partition = FiniteMixtures(ComponentCountLaw.exactly(self.n_components), 1.0)
+        sampler = gibbs.Gibbs(self.prior, partition, n_splits=2)
+        starts = [self.truth(rng) for _ in range(length.n_chains)]
+        run = gibbs.sample(ArraySource(rows), starts, sampler, rng, n_draws=length.n_draws, n_warmup=length.n_tune)
+        return run.draws
+
+
+@dataclass(frozen=True, eq=False)
 class ByNuts:
     """The No-U-Turn sampler from the modes that EM finds."""
 

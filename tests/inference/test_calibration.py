@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import mixtura as mx
-from calibration import ByGibbs, ByNuts, Length, Model, replicate
+from calibration import FULL, ByGibbs, ByGibbsOfRounded, ByNuts, Length, Model, replicate
 from chance import FAILURE, multinomial_p_value
 from mixtura.model.independent_prior import IndependentPrior
 from mixtura.model.scale_laws import LogNormal
@@ -37,10 +37,17 @@ def independent(spread: float) -> IndependentPrior:
     return IndependentPrior([0.0], [3.0], LogNormal(spread, 0.5), concentration=2.0)
 
 
+def rounded(spread: float) -> mx.SemiConjugateComponents:
+    return mx.SemiConjugateComponents(FULL, [0.0], [[9.0]], 6.0, [[4 / spread**2]], 4.0, resolution=[0.8 * spread])
+
+
 GIBBS = Short(ByGibbs(conjugate(1), 2), ByGibbs(conjugate(4), 2), 10, Length(1, 20, 70), 60)
 MOVES = Short(ByGibbs(conjugate(1), 2, moves=True), ByGibbs(conjugate(4), 2, moves=True), 10, Length(1, 10, 21), 30)
 NUTS = Short(ByNuts(independent(1), 2), ByNuts(independent(6), 2), 5, Length(1, 20, 21), 16)
-each_sampler = pytest.mark.parametrize("short", [GIBBS, MOVES, NUTS], ids=["gibbs", "gibbs with moves", "nuts"])
+ROUNDED = Short(ByGibbsOfRounded(rounded(1), 2), ByGibbsOfRounded(rounded(4), 2), 10, Length(1, 10, 21), 30)
+each_sampler = pytest.mark.parametrize(
+    "short", [GIBBS, MOVES, ROUNDED, NUTS], ids=["gibbs", "gibbs with moves", "gibbs of rounded rows", "nuts"]
+)
 
 
 def smallest_p_value(short: Short, sampler: Model, n_replications: int, seed: int) -> float:
