@@ -200,3 +200,13 @@ def test_solvers_agree_on_the_evidence(seed):
     ).fit(X)
     with pytest.raises(ValueError, match="known number of components"):
         open_number.log_evidence(X)
+
+
+def test_nuts_ends_where_rows_say_little_and_says_why():
+    pytest.importorskip("nutpie")
+    rows = np.random.default_rng(2).normal(size=(20, 1))
+    gm = mx.SampledGaussianMixture(8, sampler="nuts", n_draws=100, n_tune=20, n_chains=2, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="chains were given up.* gradients a draw, because 20 rows say little"):
+        gm.fit(rows)
+    assert not gm.diagnostics_.sound
+    assert gm.sample_stats_["n_steps"].sum(axis=1).max() < 40 * 120 + 1024
