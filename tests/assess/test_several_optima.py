@@ -1,11 +1,12 @@
 """Evidences of posteriors with several optima: enumerated cases by all methods, what looks for further optima, and refusals."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 from scipy.stats import norm
 
+import mixtura as mx
 from chance import SERIES, deviations
 from enumerable import METHODS, Case, fitted, judged
 from mixtura.assess.evidence import bridge_sampling, importance
@@ -62,13 +63,15 @@ def test_optima_that_label_rows_alike_are_one():
 
 @pytest.mark.parametrize("weights", ["dirichlet_distribution", "dirichlet_process"])
 def test_chains_find_what_no_proposal_knows(weights, seed, monkeypatch):
-    """The posterior of one optimum alone, told that there is no other."""
-    case = three_groups()
+    """The posterior of one optimum alone, told that there is no other; as the middle group may go either way, it has half of all."""
+    rows = 10 * three_groups().rows
+    case = replace(three_groups(), rows=rows, prior=mx.NormalInverseWishart([rows.mean()], 1e-3, [[2.0]], 4.0))
     known = fitted(case, weights)
     monkeypatch.setattr(importance, "optima", lambda *_: Optima([known], -np.inf))
+    monkeypatch.setattr(importance, "with_flattened", list)
     found = importance_sampling([known], ArraySource(case.rows), np.random.default_rng(seed))
     exact = case.with_sticks if weights == "dirichlet_process" else case.with_dirichlet
-    assert abs(found.value - exact) < deviations(1, SERIES) * found.standard_error < 0.7
+    assert abs(found.value - exact) < deviations(1, SERIES) * found.standard_error < 0.6
 
 
 def test_annealed_chains_end_in_every_partition_that_counts(seed):
