@@ -5,7 +5,6 @@ import pytest
 
 import mixtura as mx
 from mixtura.assess.coclustering import coclustering
-from mixtura.assess.evidence.importance import log_evidence
 from mixtura.assess.standard_errors import standard_errors
 from mixtura.model.covariance import covariance_structure
 from mixtura.model.draws import Draws
@@ -46,7 +45,6 @@ DOORS = {
     "Draws.log_pdf": lambda X, get: get("draws").log_pdf(X),
     "coclustering": lambda X, get: coclustering(get("draws"), X),
     "standard_errors": lambda X, _: standard_errors(ONE, X),
-    "log_evidence": lambda X, get: log_evidence(get("posterior"), X, None, 25, np.random.default_rng(0)).value,
     "pictures": lambda X, _: all_rows(X, MIXTURE),
     "fits anew": lambda X, _: carrying_rows(X, None, 2),
 }
@@ -83,7 +81,6 @@ def test_right_rows_are_let_in_by_every_door(door, request):
 WEIGHTED_DOORS = {
     "log_likelihood": lambda weights, _: MIXTURE.log_likelihood(ROWS, weights),
     "standard_errors": lambda weights, _: standard_errors(ONE, ROWS, weights),
-    "log_evidence": lambda weights, get: log_evidence(get("posterior"), ROWS, weights, 25, np.random.default_rng(0)),
     "animate": lambda weights, get: replay(get("fitted"), ROWS, weights),
     "fits anew": lambda weights, _: carrying_rows(ROWS, weights, 2),
 }

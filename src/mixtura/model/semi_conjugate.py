@@ -159,6 +159,7 @@ class SemiConjugateComponents:
         return replace(drawn.at(self._means(moments, drawn).draw(rng)), scale=scale)
 
     def typical(self, moments: Moments, scale: Array) -> Components:
+        """The components about which those proposed lie."""
         scales, degrees = self._proposal(moments, scale)
         roots = self.structure.block_roots(scales / degrees.reshape(-1, *[1] * (scales.ndim - 1)))
         return Components(self.structure, moments.means(), roots, scale)
@@ -171,6 +172,7 @@ class SemiConjugateComponents:
         return components.at(self._means(moments, components).draw(rng))
 
     def log_weights(self, moments: Moments, components: Components) -> Array:
+        """Log prior density given the scale less that of a proposal, of each component, or of all that share a block."""
         structure, n_features = self.structure, len(self.mean)
         scales, degrees = self._proposal(moments, components.scale)
         on_blocks = self._log_densities_of_blocks(components)
