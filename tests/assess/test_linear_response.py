@@ -8,9 +8,9 @@ from chance import SERIES, deviations, spread_limits
 from mixtura.assess.evidence.mode_sampling import StudentProposal
 from mixtura.assess.information import jacobian
 from mixtura.assess.linear_response import linear_response, respond
-from mixtura.assess.log_posteriors import LogPosteriors
 from mixtura.data.array import ArraySource
 from mixtura.ground.errors import InvalidParameterError
+from mixtura.inference.log_posterior import LogPosterior
 from mixtura.inference.variational import CoordinateAscent
 from mixtura.model.components import ConjugateComponents
 from mixtura.model.covariance import STRUCTURES, covariance_structure
@@ -116,7 +116,7 @@ def by_importance_sampling(posterior, rows, n_draws, rng):
     """
     components = ConjugateComponents(posterior.structure, posterior.prior)
     with Sweep(ArraySource(rows)) as sweep:
-        log_posteriors = LogPosteriors(sweep, ConjugatePrior(components, posterior.weights.prior))
+        log_posteriors = LogPosterior(sweep, ConjugatePrior(components, posterior.weights.prior))
         proposal = StudentProposal.at(posterior.mixture, sweep, log_posteriors)
         points = proposal.draw(n_draws, rng)
         drawn = points.mixtures

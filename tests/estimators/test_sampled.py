@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 
 import mixtura as mx
 from chance import SERIES, deviations, largest_r_hat
@@ -206,7 +207,7 @@ def test_nuts_ends_where_rows_say_little_and_says_why():
     pytest.importorskip("nutpie")
     rows = np.random.default_rng(2).normal(size=(20, 1))
     gm = mx.SampledGaussianMixture(8, sampler="nuts", n_draws=100, n_tune=20, n_chains=2, random_state=0)
-    with pytest.warns(ConvergenceWarning, match="chains were given up.* gradients a draw, because 20 rows say little"):
+    with pytest.warns(ConvergenceWarning, match="chains were given up.* a draw, because 20 rows say little"):
         gm.fit(rows)
     assert not gm.diagnostics_.sound
     assert gm.sample_stats_["n_steps"].sum(axis=1).max() < 40 * 120 + 1024

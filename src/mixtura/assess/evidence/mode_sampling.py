@@ -32,10 +32,10 @@ from mixtura.assess.evidence.optima import COMPARED_ROWS, distinct, optima
 from mixtura.assess.evidence.pareto import LEAST_WEIGHTS
 from mixtura.assess.evidence.points import Conditional, PointJoint, Points
 from mixtura.assess.evidence.population import Law, cover, trusted
-from mixtura.assess.log_posteriors import LogPosteriors, check_weights
 from mixtura.data.array import ArraySource
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
+from mixtura.inference.log_posterior import LogPosterior, check_weights
 from mixtura.model.coordinates import Coordinates
 from mixtura.model.draws import Draws
 from mixtura.model.log_priors import LogPrior
@@ -141,7 +141,7 @@ class StudentProposal:
     root: Array
 
     @classmethod
-    def at(cls, mixture: Mixture, sweep: Sweep, log_posteriors: LogPosteriors) -> StudentProposal:
+    def at(cls, mixture: Mixture, sweep: Sweep, log_posteriors: LogPosterior) -> StudentProposal:
         """At the mode that the climb from a mixture ends in, and as wide as the posterior is there."""
         (swept,) = sweep([mixture.scorer])
         # One row more than it has: a component with hardly any has a scale too.

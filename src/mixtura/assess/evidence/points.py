@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from mixtura.assess.evidence.allocations import allocated, annealed, given
 from mixtura.assess.evidence.drawn import DrawnMixtures
-from mixtura.assess.log_posteriors import LogPosteriors, check_weights
 from mixtura.data.array import ArraySource
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
+from mixtura.inference.log_posterior import LogPosterior, check_weights
 from mixtura.model.covariance.structure import SharedBlocks
 from mixtura.model.draws import Draws
 from mixtura.model.log_priors import ConjugatePrior, LogPrior, log_invariant_measure
@@ -133,7 +133,7 @@ class PointJoint:
     ----------
     sweep : Sweep
         Over the rows.
-    log_posteriors : LogPosteriors
+    log_posteriors : LogPosterior
     before : Posterior
         The prior if it is conjugate, else a weak one in its place, from which laws are learnt.
     is_conjugate : bool
@@ -141,7 +141,7 @@ class PointJoint:
     """
 
     sweep: Sweep
-    log_posteriors: LogPosteriors
+    log_posteriors: LogPosterior
     before: Posterior
     is_conjugate: bool
 
@@ -155,7 +155,7 @@ class PointJoint:
         second = np.zeros(shape if structure.diagonal else (*shape, shape[1]))
         nothing = Moments(np.zeros(shape[0]), np.zeros(shape), second, like.means)
         before = Posterior.from_moments(nothing, structure, conjugate_prior(prior, sweep.source, like), weights)
-        return cls(sweep, LogPosteriors(sweep, prior), before, isinstance(prior, ConjugatePrior))
+        return cls(sweep, LogPosterior(sweep, prior), before, isinstance(prior, ConjugatePrior))
 
     def joined(self, parts: Sequence[Points]) -> Points:
         """Mixtures of several laws together."""
