@@ -209,7 +209,7 @@ class Gibbs(Settings):
             what.source.rows,
             run.log_posterior,
             run.log_likelihood,
-            {"lp": run.log_posterior},
+            run.statistics,
             method=what.relabelling,
             n_filled=run.n_filled,
             n_is_known=known,

@@ -21,6 +21,7 @@ from mixtura.ground.linalg import Array
 from mixtura.ground.random import child_streams
 from mixtura.inference.birth_death import BirthDeath, Point
 from mixtura.inference.partitions import PartitionPrior, Weights
+from mixtura.inference.posterior_sample import PosteriorSample
 from mixtura.inference.split_merge import Allocation, SplitMerge
 from mixtura.inference.telescoping import FiniteMixtures
 from mixtura.inference.whole_rows import WholeRows
@@ -80,18 +81,14 @@ class Gibbs:
 
 
 @dataclass(frozen=True, eq=False)
-class GibbsRun:
-    """What ``C`` chains of ``S`` draws bring back.
+class GibbsRun(PosteriorSample):
+    """What Gibbs sampling brings back.
+
+    ``draws`` have components with rows first, then those without. ``log_posterior`` is the log density of the partition and of the
+    parameters of its components given the data, up to a constant: labels' names and weights do not enter. ``statistics`` hold it as ``lp``.
 
     Attributes
     ----------
-    draws : Draws
-        Components with rows first, then those without.
-    log_likelihood : (C, S) array
-        Of each draw, labels summed out.
-    log_posterior : (C, S) array
-        Log density of the partition and of the parameters of its components given the data, up to a constant: labels' names and weights
-        do not enter.
     n_components : (C, S) integer array
         Of each draw; meaningless for a Dirichlet process, whose components have no end.
     n_filled : (C, S) integer array
@@ -101,19 +98,13 @@ class GibbsRun:
     label_rows : (M,) integer array
     accepted : (C,) array
         Share of split–merge proposals that were accepted; zero where none were made.
-    interrupted : bool
-        Whether the user stopped it before all draws were made.
     """
 
-    draws: Draws
-    log_likelihood: Array
-    log_posterior: Array
     n_components: NDArray[np.int64]
     n_filled: NDArray[np.int64]
     labels: NDArray[np.signedinteger]
     label_rows: NDArray[np.int64]
     accepted: Array
-    interrupted: bool
 
 
 @dataclass(eq=False)
@@ -323,16 +314,19 @@ def _run(
     def gathered(name: str) -> NDArray[Any]:
         return np.array([[getattr(record, name) for record in chain] for chain in records])
 
+    log_posterior = gathered("log_posterior")
     return GibbsRun(
         draws=_draws(records),
+        log_posterior=log_posterior,
         log_likelihood=gathered("log_likelihood"),
-        log_posterior=gathered("log_posterior"),
+        statistics={"lp": log_posterior},
+        interrupted=interrupted,
+        trouble=None,
         n_components=np.array([[len(record.log_weights) for record in chain] for chain in records]),
         n_filled=gathered("n_filled"),
         labels=gathered("labels"),
         label_rows=label_rows,
         accepted=np.array([chain.n_accepted / max(chain.n_tried, 1) for chain in chains]),
-        interrupted=interrupted,
     )
 
 
