@@ -101,19 +101,23 @@ class Nuts(Settings):
     ----------
     target_accept : float, default=0.9
         Mean acceptance rate that step sizes are adapted to. Nearer to one, steps are shorter and fewer trajectories diverge.
+    gradients_per_draw : int, default=40
+        A chain that takes more of them, over all of its draws, is given up, and why it is stands first in the verdict.
 
     Examples
     --------
     >>> import mixtura as mx
     >>> mx.SampledGaussianMixture(2, sampler=mx.Nuts(target_accept=0.95)).sampler
-    Nuts(target_accept=0.95)
+    Nuts(target_accept=0.95, gradients_per_draw=40)
     """
 
     target_accept: float = 0.9
+    gradients_per_draw: int = 40
 
     def __post_init__(self) -> None:
         if not isinstance(self.target_accept, Real) or not 0 < self.target_accept < 1:
             raise InvalidParameterError(f"target_accept must lie between 0 and 1; got {self.target_accept!r}.")
+        check_integer(self.gradients_per_draw, "gradients_per_draw", 1)
 
     def draw(self, what: Sampling) -> Outcome:
         """Draw by NUTS."""
@@ -134,6 +138,7 @@ class Nuts(Settings):
                 n_tune=what.n_tune,
                 n_chains=what.n_chains,
                 target_accept=self.target_accept,
+                gradients_per_draw=self.gradients_per_draw,
                 progress=progress,
             )
         chains = judge(

@@ -320,7 +320,7 @@ def _trouble(target: FreeLogPosterior, chains: Sequence[_Chain], rows: Array) ->
     found, worst = max(zip(causes, given_up, strict=True), key=lambda pair: (pair[0] is not None, pair[1].pace))
     cause, remedy = found or (
         f"{len(rows)} rows say little of {target.size} parameters",
-        "take fewer components, a simpler covariance_type or a narrower prior, or let chains take more (gradients_per_draw)",
+        "take fewer components, a simpler covariance_type or a narrower prior, or let chains take more (Nuts(gradients_per_draw=...))",
     )
     happened = (
         f"{len(given_up)} of {len(chains)} chains were given up, one after {worst.gave_up_at} of {worst.n_all} draws"
