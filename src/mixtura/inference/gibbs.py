@@ -32,6 +32,7 @@ from mixtura.model.moments import Moments
 from mixtura.model.rows import evenly_spaced
 from mixtura.model.scorer import Scorer
 from mixtura.sweep import Sampled, Sweep, Swept
+from mixtura.sweep.threads import single_threaded_blas
 
 Progress = Callable[[int, int], None]
 """Called after each sweep with how many have been made, and how many there will be."""
@@ -247,7 +248,8 @@ def sample(
     chains = [_chain(sampler, start, source, stream) for start, stream in zip(starts, streams, strict=True)]
     split_merge, birth_death = sampler.moves(source.rows)
     n_sweeps, interrupted = n_warmup + n_draws * thin, False
-    with Sweep(source) as sweep:
+    # Products of the moves are many and small: threads of BLAS would wait for each other in every one of them.
+    with single_threaded_blas(), Sweep(source) as sweep:
         try:
             for n in range(1, n_sweeps + 1):
                 if n == n_warmup + 1:

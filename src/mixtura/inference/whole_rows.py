@@ -15,8 +15,10 @@ from mixtura.sweep.features import Features, as_moments, coefficients
 from mixtura.sweep.kernels import cancellation
 from mixtura.sweep.scratch import Scratch
 
-LARGEST_CANCELLATION = 1e5
-"""So many times the score may the terms of its features be, and so many times a variance the mean square about the pivot."""
+LARGEST_CANCELLATION = 1e8
+"""So many times the score may the terms of its features be: eight digits are left, enough for a ratio of acceptance."""
+LEAST_SPREAD = 1e-8
+"""Of a column's variance, the squared distance of its quartiles from which no outlier takes the digits of all the others."""
 MOST_NUMBERS = 2**22
 """In the features."""
 
@@ -43,7 +45,9 @@ class WholeRows:
         self._pivot, self._variances = self.rows.mean(axis=0), self.rows.var(axis=0)
         n_rows, n_features = rows.shape
         self._features: Array | None = None
-        if n_rows * (1 + n_features * (1 if diagonal else n_features)) <= MOST_NUMBERS:
+        quartiles = np.subtract(*np.quantile(self.rows, (0.75, 0.25), axis=0)) ** 2
+        few = n_rows * (1 + n_features * (1 if diagonal else n_features)) <= MOST_NUMBERS
+        if few and (quartiles >= LEAST_SPREAD * self._variances).all():
             self._features = Features(self._pivot, np.dtype(float), diagonal, n_rows, Scratch()).fill(self.rows)
 
     def __len__(self) -> int:
@@ -62,12 +66,8 @@ class WholeRows:
         """Of components that have shares of the rows, ``(G, N)``, each about its own mean."""
         if self._features is not None:
             about_pivot = as_moments(shares @ self._features.T, self._pivot, self.diagonal)
-            scatter = about_pivot.scatter()
-            squares, left = about_pivot.second, scatter
-            if not self.diagonal:
-                squares, left = (np.diagonal(part, axis1=1, axis2=2) for part in (squares, left))
-            if (squares <= LARGEST_CANCELLATION * left).all():
-                return Moments(about_pivot.count, np.zeros(about_pivot.first.shape), scatter, about_pivot.means())
+            zeros = np.zeros(about_pivot.first.shape)
+            return Moments(about_pivot.count, zeros, about_pivot.scatter(), about_pivot.means())
         count = shares.sum(axis=1)
         means = shares @ self.rows / count[:, None]
         residuals = self.rows - means[:, None]
