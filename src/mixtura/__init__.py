@@ -64,6 +64,7 @@ __all__ = [
     "SampledGaussianMixture",
     "SemiConjugateComponents",
     "Svi",
+    "UnknownEvidenceError",
     "__version__",
     "load_draws",
     "plot",
