@@ -20,8 +20,8 @@ from threadpoolctl import threadpool_limits
 import mixtura as mx
 from bench.machine import n_cores
 from bench.report import Row, Table, Target
-from mixtura.model.independent_prior import IndependentPrior
-from mixtura.model.scale_laws import HalfCauchy, LogNormal
+from mixtura.model.laws.independent import IndependentPrior
+from mixtura.model.laws.scale_laws import HalfCauchy, LogNormal
 
 N_REPLICATIONS = 50
 """Of each setting: about ten minutes on two cores."""

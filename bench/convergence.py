@@ -14,7 +14,7 @@ N_ROWS, N_FEATURES, N_COMPONENTS, OVERLAP = 4000, 3, 3, 1.2
 def main() -> None:
     """Fit with every solver from the same mixture; draw reads of the data against the distance to the best."""
     import mixtura as mx
-    from mixtura.inference.solvers import SOLVERS
+    from mixtura.inference.climb.solvers import SOLVERS
 
     warnings.simplefilter("ignore")
     rows = overlapping(N_ROWS, N_FEATURES, N_COMPONENTS, 5, OVERLAP)

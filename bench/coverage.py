@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 import mixtura as mx
 from bench.report import Row, Table
-from mixtura.assess.standard_errors import METHODS, Parameters, standard_errors
+from mixtura.assess.uncertainty.standard_errors import METHODS, Parameters, standard_errors
 
 TRUTH = mx.Mixture([0.4, 0.6], [[0.0, 0.0], [3.0, 2.0]], [[[1.0, 0.5], [0.5, 1.5]], [[1.2, -0.4], [-0.4, 0.8]]], "full")
 N_ROWS = (400, 1000)

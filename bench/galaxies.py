@@ -19,10 +19,10 @@ from bench.examples import rows_of
 from bench.report import Row, Table, Target
 from mixtura import Mixture
 from mixtura.data.array import ArraySource
-from mixtura.inference.gibbs import Gibbs, sample
-from mixtura.inference.telescoping import ComponentCountLaw, FiniteMixtures
+from mixtura.inference.sampling.finite_mixtures import ComponentCountLaw, FiniteMixtures
+from mixtura.inference.sampling.gibbs import Gibbs, sample
 from mixtura.model.covariance import covariance_structure
-from mixtura.model.semi_conjugate import SemiConjugateComponents
+from mixtura.model.laws.semi_conjugate import SemiConjugateComponents
 
 PUBLISHED = {3: 0.061, 4: 0.128, 5: 0.182, 6: 0.199, 7: 0.160, 8: 0.109}
 PLACE, LISTED, THEIRS = 77, 26.690, 26.960

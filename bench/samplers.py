@@ -20,8 +20,8 @@ import numpy as np
 import mixtura as mx
 from mixtura.data.array import ArraySource
 from mixtura.ground.linalg import Array
-from mixtura.inference.floor import default_floor
-from mixtura.inference.seeding import seeding_sample
+from mixtura.inference.starts.floor import default_floor
+from mixtura.inference.starts.sample import seeding_sample
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 

@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 from scipy import stats
 
 import mixtura as mx
-from mixtura.assess.convergence import bulk_size
+from mixtura.assess.draws.convergence import bulk_size
 from mixtura.data.array import ArraySource
 from mixtura.ground.linalg import Array
-from mixtura.inference import gibbs, nuts
-from mixtura.inference.modes import modes
-from mixtura.inference.seeding import seeding_sample
-from mixtura.inference.telescoping import ComponentCountLaw, FiniteMixtures
-from mixtura.model.components import ConjugateComponents
+from mixtura.inference.sampling import gibbs, nuts
+from mixtura.inference.sampling.finite_mixtures import ComponentCountLaw, FiniteMixtures
+from mixtura.inference.starts.modes import modes
+from mixtura.inference.starts.sample import seeding_sample
 from mixtura.model.covariance import covariance_structure
 from mixtura.model.draws import Draws
-from mixtura.model.independent_prior import IndependentPrior
+from mixtura.model.laws.components import ConjugateComponents
+from mixtura.model.laws.independent import IndependentPrior
 
 FULL = covariance_structure("full")
 

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 import mixtura as mx
 from mixtura.data.array import ArraySource
-from mixtura.inference.variational import CoordinateAscent
+from mixtura.inference.rules.variational import CoordinateAscent
 from mixtura.model.covariance import covariance_structure
 from mixtura.model.covariance.structure import SharedBlocks
-from mixtura.model.prior import NormalInverseWishart
-from mixtura.model.weight_posterior import StickBreaking
+from mixtura.model.laws.conjugate import NormalInverseWishart
+from mixtura.model.laws.weights import StickBreaking
 from mixtura.sweep import Sweep, accumulate
 
 CONCENTRATIONS = [10.0**power for power in range(-3, 6)]

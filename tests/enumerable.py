@@ -21,12 +21,12 @@ from mixtura.assess.evidence.importance import importance_sampling
 from mixtura.assess.evidence.mode_sampling import mode_sampling
 from mixtura.data.array import ArraySource
 from mixtura.ground.errors import UnknownEvidenceError
-from mixtura.inference.gibbs import Gibbs, sample
-from mixtura.inference.telescoping import ComponentCountLaw, FiniteMixtures
-from mixtura.model.components import ConjugateComponents
+from mixtura.inference.sampling.finite_mixtures import ComponentCountLaw, FiniteMixtures
+from mixtura.inference.sampling.gibbs import Gibbs, sample
 from mixtura.model.covariance import STRUCTURES, covariance_structure
-from mixtura.model.log_priors import ConjugatePrior
-from mixtura.model.posterior import Posterior
+from mixtura.model.laws.components import ConjugateComponents
+from mixtura.model.laws.log_densities import ConjugatePrior
+from mixtura.model.laws.posterior import Posterior
 
 N_CASES = 200
 SHAPES = ("two groups", "three groups", "pairs", "a line", "one cloud", "a straggler")

@@ -25,8 +25,8 @@ import pandas as pd
 from sklearn.exceptions import ConvergenceWarning
 
 import mixtura as mx
-from mixtura.inference.solvers import SOLVERS
-from mixtura.inference.starts import SEEDINGS
+from mixtura.inference.climb.solvers import SOLVERS
+from mixtura.inference.starts.seedings import SEEDINGS
 from mixtura.model.covariance import STRUCTURES
 
 MOST_SECONDS = 20.0

@@ -157,7 +157,7 @@ def by_mixtura(case: Case) -> Sampled:
     import nutpie  # noqa: F401  imported by both before the clock starts
 
     from mixtura.data.array import ArraySource
-    from mixtura.inference.nuts import sample
+    from mixtura.inference.sampling.nuts import sample
 
     rows, prior = case.rows, _prior(case)
     source = ArraySource(rows)
@@ -223,7 +223,7 @@ def _numpyro_model(rows: np.ndarray, n_components: int, prior: Any) -> None:
 
 
 def _prior(case: Case) -> Any:
-    from mixtura.model.independent_prior import IndependentPrior
+    from mixtura.model.laws.independent import IndependentPrior
 
     rows = case.rows
     return IndependentPrior.from_data_moments(rows.mean(axis=0), rows.var(axis=0), case.n_components)
@@ -231,8 +231,8 @@ def _prior(case: Case) -> Any:
 
 def _modes(case: Case) -> list[Any]:
     from mixtura.data.array import ArraySource
-    from mixtura.inference.modes import modes
-    from mixtura.inference.seeding import seeding_sample
+    from mixtura.inference.starts.modes import modes
+    from mixtura.inference.starts.sample import seeding_sample
     from mixtura.model.covariance import covariance_structure
 
     source, k = ArraySource(case.rows), case.n_components
@@ -248,7 +248,7 @@ def _sites(mode: Any) -> dict[str, np.ndarray]:
 
 def _judged(draws: Any, rows: np.ndarray, taken: float, compiling: float) -> Sampled:
     """The same judgement of everybody's draws."""
-    from mixtura.assess.diagnostics import diagnose
+    from mixtura.assess.draws.diagnostics import diagnose
 
     found = {quantity.name: quantity for quantity in diagnose(draws, rows).quantities}
     size, worst = min(q.bulk_size for q in found.values()), max(q.r_hat for q in found.values())
@@ -272,9 +272,9 @@ def gibbs_seconds(moves: bool, n_sweeps: int) -> list[float]:
     """Seconds of so many sweeps, of several runs after one that does not count."""
     from mixtura import Mixture, NormalInverseWishart
     from mixtura.data.array import ArraySource
-    from mixtura.inference.gibbs import Gibbs, sample
-    from mixtura.inference.telescoping import ComponentCountLaw, FiniteMixtures
-    from mixtura.model.components import ConjugateComponents
+    from mixtura.inference.sampling.finite_mixtures import ComponentCountLaw, FiniteMixtures
+    from mixtura.inference.sampling.gibbs import Gibbs, sample
+    from mixtura.model.laws.components import ConjugateComponents
 
     rows, begin = drawn(GIBBS)
     start = Mixture(begin.weights, begin.means, begin.covariances, "full")

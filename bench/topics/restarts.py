@@ -132,11 +132,11 @@ def _climb_all(rows: np.ndarray, structure: str, n_components: int) -> Result:
     """The best of as many k-means starts, each climbed alone, under the settings of the estimator."""
     from mixtura import GaussianMixture
     from mixtura.data.array import ArraySource
-    from mixtura.inference.em import ExpectationMaximization
-    from mixtura.inference.loop import climb
-    from mixtura.inference.seeding import seeding_sample
-    from mixtura.inference.starts import SEEDINGS
-    from mixtura.inference.stopping import Stopping
+    from mixtura.inference.climb.loop import climb
+    from mixtura.inference.rules.em import ExpectationMaximization
+    from mixtura.inference.rules.stopping import Stopping
+    from mixtura.inference.starts.sample import seeding_sample
+    from mixtura.inference.starts.seedings import SEEDINGS
     from mixtura.model.covariance import covariance_structure
 
     defaults = GaussianMixture()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mixtura import plot
-    from mixtura.assess.draws_file import load_draws
+    from mixtura.assess.draws.draws_file import load_draws
     from mixtura.estimators.bayesian import BayesianGaussianMixture
     from mixtura.estimators.gaussian_mixture import GaussianMixture
     from mixtura.estimators.sampled import SampledGaussianMixture
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
         MixturaError,
         ModelFileError,
     )
-    from mixtura.inference.telescoping import ComponentCountLaw
-    from mixtura.inference.variational_solvers import Cavi, Svi
-    from mixtura.model.independent_prior import IndependentPrior
+    from mixtura.inference.sampling.finite_mixtures import ComponentCountLaw
+    from mixtura.inference.starts.variational_solvers import Cavi, Svi
+    from mixtura.model.laws.conjugate import NormalInverseWishart
+    from mixtura.model.laws.independent import IndependentPrior
+    from mixtura.model.laws.scale_laws import HalfCauchy, HalfNormal, LogNormal
+    from mixtura.model.laws.semi_conjugate import SemiConjugateComponents
     from mixtura.model.mixture import Mixture
-    from mixtura.model.prior import NormalInverseWishart
-    from mixtura.model.scale_laws import HalfCauchy, HalfNormal, LogNormal
-    from mixtura.model.semi_conjugate import SemiConjugateComponents
 
     __version__: str
 
@@ -75,19 +75,19 @@ _HOME = {
     "GaussianMixture": "mixtura.estimators.gaussian_mixture",
     "GaussianMixtureSearch": "mixtura.estimators.search",
     "SampledGaussianMixture": "mixtura.estimators.sampled",
-    "Cavi": "mixtura.inference.variational_solvers",
+    "Cavi": "mixtura.inference.starts.variational_solvers",
     "Gibbs": "mixtura.estimators.samplers",
     "Nuts": "mixtura.estimators.samplers",
-    "Svi": "mixtura.inference.variational_solvers",
+    "Svi": "mixtura.inference.starts.variational_solvers",
     "Mixture": "mixtura.model.mixture",
-    "load_draws": "mixtura.assess.draws_file",
-    "NormalInverseWishart": "mixtura.model.prior",
-    "ComponentCountLaw": "mixtura.inference.telescoping",
-    "HalfCauchy": "mixtura.model.scale_laws",
-    "HalfNormal": "mixtura.model.scale_laws",
-    "IndependentPrior": "mixtura.model.independent_prior",
-    "LogNormal": "mixtura.model.scale_laws",
-    "SemiConjugateComponents": "mixtura.model.semi_conjugate",
+    "load_draws": "mixtura.assess.draws.draws_file",
+    "NormalInverseWishart": "mixtura.model.laws.conjugate",
+    "ComponentCountLaw": "mixtura.inference.sampling.finite_mixtures",
+    "HalfCauchy": "mixtura.model.laws.scale_laws",
+    "HalfNormal": "mixtura.model.laws.scale_laws",
+    "IndependentPrior": "mixtura.model.laws.independent",
+    "LogNormal": "mixtura.model.laws.scale_laws",
+    "SemiConjugateComponents": "mixtura.model.laws.semi_conjugate",
     "MixturaError": "mixtura.ground.errors",
     "InvalidParameterError": "mixtura.ground.errors",
     "DataError": "mixtura.ground.errors",

@@ -9,9 +9,9 @@ import pytest
 
 import mixtura as mx
 from chance import deviations
-from mixtura.assess import arviz
-from mixtura.assess.arviz import for_installed, loo, to_arviz
-from mixtura.assess.convergence import bulk_size, r_hat
+from mixtura.assess.draws import arviz
+from mixtura.assess.draws.arviz import for_installed, loo, to_arviz
+from mixtura.assess.draws.convergence import bulk_size, r_hat
 from mixtura.model.covariance import STRUCTURES, covariance_structure
 from mixtura.model.draws import Draws
 

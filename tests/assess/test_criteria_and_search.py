@@ -4,7 +4,7 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 import mixtura as mx
-from mixtura.assess.criteria import criteria
+from mixtura.assess.choice.criteria import criteria
 from mixtura.data.array import ArraySource
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import mixtura as mx
+from mixtura.assess.choice.candidates import Candidate, Search
 from mixtura.assess.describe import MOST_ROWS, WIDTH, describe, fit_facts
-from mixtura.assess.search import Candidate, Search
 from mixtura.ground.errors import ModelFileError
 from mixtura.model.covariance import STRUCTURES
 from mixtura.model.mixture import Mixture

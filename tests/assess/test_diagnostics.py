@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import mixtura as mx
-from mixtura.assess.convergence import bulk_size, energy_fractions, mean_error, r_hat, tail_size
-from mixtura.assess.diagnostics import Diagnosed, Diagnostics, diagnose, invariants
+from mixtura.assess.draws.convergence import bulk_size, energy_fractions, mean_error, r_hat, tail_size
+from mixtura.assess.draws.diagnostics import Diagnosed, Diagnostics, diagnose, invariants
 from mixtura.model.covariance import STRUCTURES, covariance_structure
 from mixtura.model.draws import Draws
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import mixtura as mx
-from mixtura.assess import arviz, draws_file
-from mixtura.assess.draws_file import FORMAT, draws_content, load_draws, save_draws
+from mixtura.assess.draws import arviz, draws_file
+from mixtura.assess.draws.draws_file import FORMAT, draws_content, load_draws, save_draws
 from mixtura.model.covariance import STRUCTURES, covariance_structure
 from mixtura.model.draws import Draws
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import mixtura as mx
-from mixtura.assess.chains import judge
-from mixtura.assess.draws_summary import describe_draws, draws_facts
+from mixtura.assess.draws.chains import judge
+from mixtura.assess.draws.draws_summary import describe_draws, draws_facts
 from mixtura.model.covariance import covariance_structure
 from mixtura.model.draws import Draws
 

@@ -11,7 +11,7 @@ from scipy.stats import dirichlet, f, gamma, invgamma, invwishart, kstest, multi
 import mixtura as mx
 from chance import SERIES, deviations, kolmogorov, spread_limits
 from enumeration import Exact, finite_urn
-from mixtura.assess.convergence import bulk_size
+from mixtura.assess.draws.convergence import bulk_size
 from mixtura.assess.evidence.bridge_sampling import bridge, bridge_sampling
 from mixtura.assess.evidence.mode_sampling import (
     DEGREES_OF_FREEDOM,
@@ -24,21 +24,21 @@ from mixtura.assess.evidence.mode_sampling import (
 from mixtura.assess.evidence.points import Conditional, PointJoint, Points
 from mixtura.data.array import ArraySource
 from mixtura.ground.errors import InvalidParameterError
-from mixtura.inference import nuts
-from mixtura.inference.gibbs import Gibbs, sample
-from mixtura.inference.telescoping import ComponentCountLaw, FiniteMixtures
-from mixtura.model.components import Components, ConjugateComponents
+from mixtura.inference.sampling import nuts
+from mixtura.inference.sampling.finite_mixtures import ComponentCountLaw, FiniteMixtures
+from mixtura.inference.sampling.gibbs import Gibbs, sample
 from mixtura.model.coordinates import Coordinates
 from mixtura.model.covariance import STRUCTURES, covariance_structure
 from mixtura.model.draws import Draws
-from mixtura.model.independent_prior import IndependentPrior
-from mixtura.model.log_priors import ConjugatePrior, SemiConjugatePrior
+from mixtura.model.laws.components import Components, ConjugateComponents
+from mixtura.model.laws.conjugate import NormalInverseWishart
+from mixtura.model.laws.independent import IndependentPrior
+from mixtura.model.laws.log_densities import ConjugatePrior, SemiConjugatePrior
+from mixtura.model.laws.posterior import Posterior
+from mixtura.model.laws.scale_laws import HalfCauchy, HalfNormal, LogNormal
+from mixtura.model.laws.semi_conjugate import SemiConjugateComponents
+from mixtura.model.laws.weights import Dirichlet
 from mixtura.model.moments import Moments
-from mixtura.model.posterior import Posterior
-from mixtura.model.prior import NormalInverseWishart
-from mixtura.model.scale_laws import HalfCauchy, HalfNormal, LogNormal
-from mixtura.model.semi_conjugate import SemiConjugateComponents
-from mixtura.model.weight_posterior import Dirichlet
 
 FIVE = np.array([[0.0], [1.0], [10.0], [11.0], [12.0]])
 FIVE_EVIDENCE = {1: -21.802099237667, 2: -15.513655943397, 3: -15.406090711916}

@@ -15,9 +15,9 @@ from mixtura.assess.evidence.importance import importance_sampling
 from mixtura.data.array import ArraySource
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.model.covariance import STRUCTURES, covariance_structure
-from mixtura.model.posterior import Posterior
-from mixtura.model.prior import NormalInverseWishart
-from mixtura.model.weight_posterior import GeneralisedDirichlet, StickBreaking
+from mixtura.model.laws.conjugate import NormalInverseWishart
+from mixtura.model.laws.posterior import Posterior
+from mixtura.model.laws.weights import GeneralisedDirichlet, StickBreaking
 
 FIVE = np.array([[0.0], [1.0], [10.0], [11.0], [12.0]])
 FIVE_EVIDENCE = [-21.802099237667, -15.513655943397, -15.406090711916, -15.454065926747, -15.533037074030]

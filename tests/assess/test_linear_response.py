@@ -6,18 +6,18 @@ from scipy.stats import beta
 
 from chance import SERIES, deviations, spread_limits
 from mixtura.assess.evidence.mode_sampling import StudentProposal
-from mixtura.assess.information import jacobian
-from mixtura.assess.linear_response import linear_response, respond
+from mixtura.assess.uncertainty.information import jacobian
+from mixtura.assess.uncertainty.linear_response import linear_response, respond
 from mixtura.data.array import ArraySource
 from mixtura.ground.errors import InvalidParameterError
-from mixtura.inference.log_posterior import LogPosterior
-from mixtura.inference.variational import CoordinateAscent
-from mixtura.model.components import ConjugateComponents
+from mixtura.inference.rules.variational import CoordinateAscent
+from mixtura.inference.sampling.log_posterior import LogPosterior
 from mixtura.model.covariance import STRUCTURES, covariance_structure
-from mixtura.model.log_priors import ConjugatePrior
-from mixtura.model.posterior import Posterior
-from mixtura.model.prior import NormalInverseWishart
-from mixtura.model.weight_posterior import Dirichlet, StickBreaking
+from mixtura.model.laws.components import ConjugateComponents
+from mixtura.model.laws.conjugate import NormalInverseWishart
+from mixtura.model.laws.log_densities import ConjugatePrior
+from mixtura.model.laws.posterior import Posterior
+from mixtura.model.laws.weights import Dirichlet, StickBreaking
 from mixtura.sweep import Sweep, accumulate
 
 every_structure = pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s: s.name)

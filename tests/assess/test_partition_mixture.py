@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from mixtura.assess.chains import judge
-from mixtura.assess.partition_mixture import partition_mixture
-from mixtura.assess.relabelling import LARGEST_FAILURE_RATE, relabel
+from mixtura.assess.draws.chains import judge
+from mixtura.assess.draws.partition_mixture import partition_mixture
+from mixtura.assess.draws.relabelling import LARGEST_FAILURE_RATE, relabel
 from mixtura.model.covariance import STRUCTURES, covariance_structure
 from mixtura.model.draws import Draws
 

@@ -8,16 +8,16 @@ import pytest
 import mixtura as mx
 from chance import share_limits
 from labellings import coclustering_of_labels, expected_losses
-from mixtura.assess import coclustering as coclusterings
-from mixtura.assess import partitions
-from mixtura.assess.coclustering import (
+from mixtura.assess.draws import coclustering as coclusterings
+from mixtura.assess.draws import partitions
+from mixtura.assess.draws.coclustering import (
     MOST_ROWS,
     coclustering,
     drawn_labels,
     n_components_posterior,
     n_filled,
 )
-from mixtura.assess.partitions import (
+from mixtura.assess.draws.partitions import (
     CRITERIA,
     binder_criterion,
     estimate_partition,

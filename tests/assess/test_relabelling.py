@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import mixtura as mx
-from mixtura.assess.relabelling import METHODS, LabelSwitchingError, relabel
+from mixtura.assess.draws.relabelling import METHODS, LabelSwitchingError, relabel
 from mixtura.model.alignment import component_distances
 from mixtura.model.covariance import STRUCTURES, covariance_structure
 from mixtura.model.draws import Draws

@@ -5,14 +5,14 @@ import pytest
 
 import mixtura as mx
 from chance import deviations, spread_limits
-from mixtura.assess import replicates
-from mixtura.assess.information import flattened, information, jacobian, scores
-from mixtura.assess.replicates import refit
-from mixtura.assess.standard_errors import METHODS, StandardErrors, standard_errors
+from mixtura.assess.uncertainty import replicates
+from mixtura.assess.uncertainty.information import flattened, information, jacobian, scores
+from mixtura.assess.uncertainty.replicates import refit
+from mixtura.assess.uncertainty.standard_errors import METHODS, StandardErrors, standard_errors
 from mixtura.data.array import ArraySource
-from mixtura.inference.em import ExpectationMaximization
-from mixtura.inference.loop import climb
-from mixtura.inference.stopping import Stopping
+from mixtura.inference.climb.loop import climb
+from mixtura.inference.rules.em import ExpectationMaximization
+from mixtura.inference.rules.stopping import Stopping
 from mixtura.model.alignment import align
 from mixtura.model.covariance import STRUCTURES, covariance_structure
 from mixtura.sweep import Sweep, passes
@@ -388,10 +388,10 @@ def test_a_bootstrap_needs_no_maximum(two_of_faithful, faithful):
 def test_dropped_replicates_are_told(monkeypatch):
     truth, X = drawn(covariance_structure("diag"), 200)
     fit = climbed(truth, X)
-    monkeypatch.setattr("mixtura.assess.standard_errors.bootstrap", lambda *_: [truth, fit, fit])
+    monkeypatch.setattr("mixtura.assess.uncertainty.standard_errors.bootstrap", lambda *_: [truth, fit, fit])
     errors = standard_errors(fit, X, method="bootstrap", n_replicates=5)
     assert (errors.n_replicates, errors.n_dropped) == (3, 2)
-    monkeypatch.setattr("mixtura.assess.standard_errors.bootstrap", lambda *_: [fit])
+    monkeypatch.setattr("mixtura.assess.uncertainty.standard_errors.bootstrap", lambda *_: [fit])
     with pytest.raises(mx.CollapseError, match="4 of 5 bootstrap replicates"):
         standard_errors(fit, X, method="bootstrap", n_replicates=5)
 

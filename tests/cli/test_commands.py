@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mixtura.assess.describe import describe
-from mixtura.assess.draws_file import load_draws
+from mixtura.assess.draws.draws_file import load_draws
 from mixtura.model.document import read_document
 from mixtura.model.mixture import Mixture
 

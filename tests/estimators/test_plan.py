@@ -7,9 +7,9 @@ import pytest
 
 import mixtura as mx
 from mixtura.data.array import ArraySource
-from mixtura.inference.em import ExpectationMaximization
-from mixtura.inference.plan import Beginning, begin_all, point_case
-from mixtura.inference.seeding import seeding_sample
+from mixtura.inference.rules.em import ExpectationMaximization
+from mixtura.inference.starts.plan import Beginning, begin_all, point_case
+from mixtura.inference.starts.sample import seeding_sample
 from mixtura.model.covariance import covariance_structure
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

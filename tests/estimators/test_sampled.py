@@ -9,7 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 import mixtura as mx
 from chance import SERIES, deviations, largest_r_hat
-from mixtura.assess.partition_mixture import partition_mixture
+from mixtura.assess.draws.partition_mixture import partition_mixture
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 

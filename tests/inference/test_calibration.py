@@ -12,8 +12,8 @@ import pytest
 import mixtura as mx
 from calibration import FULL, ByGibbs, ByGibbsOfRounded, ByNuts, Length, Model, replicate
 from chance import FAILURE, multinomial_p_value
-from mixtura.model.independent_prior import IndependentPrior
-from mixtura.model.scale_laws import LogNormal
+from mixtura.model.laws.independent import IndependentPrior
+from mixtura.model.laws.scale_laws import LogNormal
 
 N_KEPT, N_BINS, N_WRONG = 7, 4, 16
 

@@ -8,10 +8,10 @@ import mixtura as mx
 from mixtura.data.array import ArraySource
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
-from mixtura.inference.chain_starts import chain_starts, free_log_posterior, peaks
-from mixtura.inference.log_posterior import FreeLogPosterior
-from mixtura.model.independent_prior import IndependentPrior
-from mixtura.model.scale_laws import HalfNormal, LogNormal
+from mixtura.inference.sampling.chain_starts import chain_starts, free_log_posterior, peaks
+from mixtura.inference.sampling.log_posterior import FreeLogPosterior
+from mixtura.model.laws.independent import IndependentPrior
+from mixtura.model.laws.scale_laws import HalfNormal, LogNormal
 from mixtura.sweep import Sweep
 
 PRIOR = IndependentPrior([0.0], [20.0], HalfNormal(10.0))

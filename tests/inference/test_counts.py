@@ -7,9 +7,9 @@ import pytest
 
 import mixtura as mx
 from mixtura.data.array import ArraySource
-from mixtura.inference.em import ExpectationMaximization
-from mixtura.inference.loop import climb
-from mixtura.inference.stopping import Stopping
+from mixtura.inference.climb.loop import climb
+from mixtura.inference.rules.em import ExpectationMaximization
+from mixtura.inference.rules.stopping import Stopping
 from mixtura.model.covariance import STRUCTURES, covariance_structure, matrix
 from mixtura.sweep import Sweep
 

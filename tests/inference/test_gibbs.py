@@ -7,14 +7,14 @@ from chance import assert_shares, batch_means, deviations
 from enumeration import Exact, finite_urn
 from mixtura.data.array import ArraySource
 from mixtura.ground.errors import DataError, InvalidParameterError
-from mixtura.inference import gibbs
-from mixtura.inference.gibbs import Gibbs, sample
-from mixtura.inference.telescoping import ComponentCountLaw, FiniteMixtures
-from mixtura.model.components import Components, ConjugateComponents
+from mixtura.inference.sampling import gibbs
+from mixtura.inference.sampling.finite_mixtures import ComponentCountLaw, FiniteMixtures
+from mixtura.inference.sampling.gibbs import Gibbs, sample
 from mixtura.model.covariance import STRUCTURES, covariance_structure
+from mixtura.model.laws.components import Components, ConjugateComponents
+from mixtura.model.laws.conjugate import NormalInverseWishart
+from mixtura.model.laws.semi_conjugate import SemiConjugateComponents
 from mixtura.model.mixture import Mixture
-from mixtura.model.prior import NormalInverseWishart
-from mixtura.model.semi_conjugate import SemiConjugateComponents
 from mixtura.sweep import accumulate
 
 PRIOR = NormalInverseWishart([0.3, 0.1], 0.4, [[2.0, 0.5], [0.5, 1.0]], 3.5)

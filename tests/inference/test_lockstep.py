@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mixtura.ground.linalg import Array
-from mixtura.inference.lockstep import Answer, Lockstep
+from mixtura.inference.sampling.lockstep import Answer, Lockstep
 
 PATIENCE = 10.0
 """Seconds after which a thread counts as left waiting."""

@@ -10,14 +10,14 @@ import mixtura as mx
 from mixtura.data.array import ArraySource
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
-from mixtura.inference.log_posterior import FreeLogPosterior, LogPosterior
+from mixtura.inference.sampling.log_posterior import FreeLogPosterior, LogPosterior
 from mixtura.model.coordinates import Coordinates
 from mixtura.model.covariance import STRUCTURES, CovarianceStructure
 from mixtura.model.covariance.structure import SharedBlocks
-from mixtura.model.independent_prior import IndependentPrior
-from mixtura.model.log_priors import SemiConjugatePrior, SmoothPrior
-from mixtura.model.scale_laws import HalfCauchy
-from mixtura.model.semi_conjugate import SemiConjugateComponents
+from mixtura.model.laws.independent import IndependentPrior
+from mixtura.model.laws.log_densities import SemiConjugatePrior, SmoothPrior
+from mixtura.model.laws.scale_laws import HalfCauchy
+from mixtura.model.laws.semi_conjugate import SemiConjugateComponents
 from mixtura.sweep import Sweep
 
 RESOLUTION = np.array([0.3, 0.8])

@@ -6,7 +6,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 import mixtura as mx
 from mixtura.data.array import ArraySource
-from mixtura.inference.moves import merged, proposed, split, without
+from mixtura.inference.starts.moves import merged, proposed, split, without
 from mixtura.model.covariance import STRUCTURES
 from mixtura.model.moments import Moments
 from mixtura.sweep import accumulate

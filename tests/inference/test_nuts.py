@@ -12,14 +12,14 @@ from scipy.special import gammaln, logsumexp
 
 import mixtura as mx
 from chance import SERIES, deviations, largest_r_hat
-from mixtura.assess.convergence import bulk_size
+from mixtura.assess.draws.convergence import bulk_size
 from mixtura.data.array import ArraySource
 from mixtura.ground.errors import InvalidParameterError, MissingExtraError
 from mixtura.ground.linalg import Array
-from mixtura.inference import nuts
-from mixtura.inference.nuts import PosteriorSample, sample
-from mixtura.model.independent_prior import IndependentPrior
-from mixtura.model.scale_laws import HalfCauchy, HalfNormal, LogNormal, ScaleLaw
+from mixtura.inference.sampling import nuts
+from mixtura.inference.sampling.nuts import PosteriorSample, sample
+from mixtura.model.laws.independent import IndependentPrior
+from mixtura.model.laws.scale_laws import HalfCauchy, HalfNormal, LogNormal, ScaleLaw
 
 pytest.importorskip("nutpie")
 

@@ -5,9 +5,9 @@ import pytest
 
 import mixtura as mx
 from chance import SERIES, deviations
-from mixtura.assess.convergence import mean_error
+from mixtura.assess.draws.convergence import mean_error
 from mixtura.data.array import ArraySource
-from mixtura.inference.nuts import sample
+from mixtura.inference.sampling.nuts import sample
 
 pytest.importorskip("nutpie")
 jax = pytest.importorskip("jax")

@@ -6,8 +6,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 import mixtura as mx
 from mixtura.data.array import ArraySource
-from mixtura.inference.certificate import certify, flattest
-from mixtura.inference.penalty import Checked, check_gradient
+from mixtura.inference.climb.certificate import certify, flattest
+from mixtura.inference.rules.penalty import Checked, check_gradient
 from mixtura.model.covariance import STRUCTURES, covariance_structure
 
 every_structure = pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s: s.name)

@@ -3,13 +3,13 @@ import pytest
 
 import mixtura as mx
 from mixtura.data.array import ArraySource
-from mixtura.inference.em import ExpectationMaximization
-from mixtura.inference.loop import climb
-from mixtura.inference.race import STAGES, Pool, Shortlist, Start, pool_size, race
-from mixtura.inference.restarts import finish
-from mixtura.inference.seeding import seeding_sample
-from mixtura.inference.starts import SEEDINGS
-from mixtura.inference.stopping import Stopping
+from mixtura.inference.climb.loop import climb
+from mixtura.inference.rules.em import ExpectationMaximization
+from mixtura.inference.rules.stopping import Stopping
+from mixtura.inference.starts.race import STAGES, Pool, Shortlist, Start, pool_size, race
+from mixtura.inference.starts.restarts import finish
+from mixtura.inference.starts.sample import seeding_sample
+from mixtura.inference.starts.seedings import SEEDINGS
 from mixtura.model.covariance import covariance_structure
 
 

@@ -3,11 +3,11 @@ import math
 import pytest
 
 import mixtura as mx
-from mixtura.inference.collapse import Collapse
-from mixtura.inference.loop import Run
-from mixtura.inference.race import Shortlist, Start
-from mixtura.inference.restarts import summarise
-from mixtura.inference.stopping import Stop, Stopping
+from mixtura.inference.climb.loop import Run
+from mixtura.inference.rules.collapse import Collapse
+from mixtura.inference.rules.stopping import Stop, Stopping
+from mixtura.inference.starts.race import Shortlist, Start
+from mixtura.inference.starts.restarts import summarise
 
 POINT = mx.Mixture([1.0], [[0.0]], [1.0], "spherical")
 SPIKE = (Collapse(0, 2.0, 1.0, "its rows coincide"),)

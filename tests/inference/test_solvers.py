@@ -7,12 +7,12 @@ import pytest
 
 import mixtura as mx
 from mixtura.data.array import ArraySource
-from mixtura.inference.certificate import flattest
-from mixtura.inference.em import ExpectationMaximization
-from mixtura.inference.loop import climb
-from mixtura.inference.pilot import pilot_source
-from mixtura.inference.solvers import SOLVERS
-from mixtura.inference.stopping import Stopping
+from mixtura.inference.climb.certificate import flattest
+from mixtura.inference.climb.loop import climb
+from mixtura.inference.climb.solvers import SOLVERS
+from mixtura.inference.rules.em import ExpectationMaximization
+from mixtura.inference.rules.stopping import Stopping
+from mixtura.inference.starts.pilot import pilot_source
 from mixtura.model.covariance import STRUCTURES
 
 SMOOTH = [name for name in SOLVERS if name != "em"]
@@ -227,7 +227,7 @@ def test_the_largest_curvature_is_that_of_the_whole_hessian(n_components):
     rate = np.sqrt(steps[-1] / steps[-2])
     assert 1 + gm.certificate(X).largest_curvature == pytest.approx(rate, abs=5e-3)
     many = mx.GaussianMixture(n_components, reg_covar=1e-2, random_state=0, max_iter=500).fit(X)
-    from mixtura.inference import certificate
+    from mixtura.inference.climb import certificate
 
     found, _ = flattest(many.mixture_, ArraySource(X))
     largest = certificate.MOST_AT_ONCE

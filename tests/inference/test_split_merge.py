@@ -6,13 +6,13 @@ import pytest
 from chance import assert_shares
 from enumeration import Exact, chinese_restaurant, finite_urn, log_marginal
 from mixtura.data.array import ArraySource
-from mixtura.inference.dirichlet_process import DirichletProcess
-from mixtura.inference.split_merge import Allocation, SplitMerge, Tally
-from mixtura.inference.telescoping import ComponentCountLaw, FiniteMixtures
-from mixtura.inference.whole_rows import WholeRows
-from mixtura.model.components import ConjugateComponents, own_blocks
+from mixtura.inference.sampling.dirichlet_process import DirichletProcess
+from mixtura.inference.sampling.finite_mixtures import ComponentCountLaw, FiniteMixtures
+from mixtura.inference.sampling.split_merge import Allocation, SplitMerge, Tally
+from mixtura.inference.sampling.whole_rows import WholeRows
 from mixtura.model.covariance import STRUCTURES, covariance_structure
-from mixtura.model.prior import NormalInverseWishart
+from mixtura.model.laws.components import ConjugateComponents, own_blocks
+from mixtura.model.laws.conjugate import NormalInverseWishart
 from mixtura.sweep import accumulate
 
 PRIOR_1D = NormalInverseWishart([6.0], 0.1, [[4.0]], 4.0)

@@ -4,9 +4,9 @@ from sklearn.cluster import KMeans
 
 import mixtura as mx
 from mixtura.data.array import ArraySource
-from mixtura.inference.em import ExpectationMaximization
-from mixtura.inference.seeding import plus_plus_seeds, seeding_sample, squared_distances
-from mixtura.inference.starts import SEEDINGS, lloyd
+from mixtura.inference.rules.em import ExpectationMaximization
+from mixtura.inference.starts.sample import plus_plus_seeds, seeding_sample, squared_distances
+from mixtura.inference.starts.seedings import SEEDINGS, lloyd
 from mixtura.model.covariance import STRUCTURES, covariance_structure
 
 

@@ -5,10 +5,10 @@ import pytest
 
 import mixtura as mx
 from mixtura.data.array import ArraySource
-from mixtura.inference.ascent import Answer, Climber
-from mixtura.inference.em import ExpectationMaximization
-from mixtura.inference.steps import LARGEST_STEP, SUFFICIENT, backtrack, extent, within
-from mixtura.inference.stopping import Stopping
+from mixtura.inference.climb.climber import Answer, Climber
+from mixtura.inference.climb.steps import LARGEST_STEP, SUFFICIENT, backtrack, extent, within
+from mixtura.inference.rules.em import ExpectationMaximization
+from mixtura.inference.rules.stopping import Stopping
 from mixtura.model.coordinates import Coordinates
 from mixtura.model.covariance import covariance_structure
 from mixtura.sweep import Sweep

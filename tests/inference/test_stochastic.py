@@ -12,8 +12,8 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 import mixtura as mx
 from chance import chi_square
 from mixtura.data.array import ArraySource
-from mixtura.inference.em import ExpectationMaximization
-from mixtura.inference.stochastic import AVERAGING, Stream, begin, kept_of_recent, learn, rows_to_begin
+from mixtura.inference.climb.by_batches import AVERAGING, Stream, begin, kept_of_recent, learn, rows_to_begin
+from mixtura.inference.rules.em import ExpectationMaximization
 from mixtura.model.covariance import STRUCTURES
 
 TRUE = mx.Mixture([0.2, 0.3, 0.5], [[0.0, 0.0], [3.0, 1.0], [-2.0, 4.0]], [np.eye(2), 2 * np.eye(2), 0.5 * np.eye(2)])
@@ -61,7 +61,7 @@ def test_the_bound_is_that_of_all_rows():
 )
 def test_a_batch_of_everything_and_a_whole_step_is_an_ascent_over_all_rows(estimator, monkeypatch):
     """With nothing kept, a step along the natural gradient is the conjugate update, and one of online EM is EM's."""
-    monkeypatch.setattr("mixtura.inference.stochastic.kept_of_recent", lambda before, after: 0.0)
+    monkeypatch.setattr("mixtura.inference.climb.by_batches.kept_of_recent", lambda before, after: 0.0)
     gm, source = estimator.set_params(random_state=0).fit(X), ArraySource(X)
     best = gm.restarts_.best
     algorithm = gm.algorithm_ if hasattr(gm, "algorithm_") else gm._algorithm(source)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixtura.inference.stopping import SHARE_OF_TOL, Stopping, remaining_gain
+from mixtura.inference.rules.stopping import SHARE_OF_TOL, Stopping, remaining_gain
 
 
 @given(st.floats(0.01, 0.99), st.floats(1e-3, 1e3), st.floats(-1e4, 1e4))

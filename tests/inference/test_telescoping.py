@@ -9,14 +9,14 @@ from chance import assert_means, assert_shares
 from enumeration import Exact, SemiConjugateMarginal, chinese_restaurant, finite_urn, partitions
 from mixtura.data.array import ArraySource
 from mixtura.ground.errors import InvalidParameterError
-from mixtura.inference.dirichlet_process import DirichletProcess
-from mixtura.inference.gibbs import Gibbs, sample
-from mixtura.inference.telescoping import ComponentCountLaw, FiniteMixtures
-from mixtura.model.components import ConjugateComponents
+from mixtura.inference.sampling.dirichlet_process import DirichletProcess
+from mixtura.inference.sampling.finite_mixtures import ComponentCountLaw, FiniteMixtures
+from mixtura.inference.sampling.gibbs import Gibbs, sample
 from mixtura.model.covariance import covariance_structure
+from mixtura.model.laws.components import ConjugateComponents
+from mixtura.model.laws.conjugate import NormalInverseWishart
+from mixtura.model.laws.semi_conjugate import SemiConjugateComponents
 from mixtura.model.mixture import Mixture
-from mixtura.model.prior import NormalInverseWishart
-from mixtura.model.semi_conjugate import SemiConjugateComponents
 
 PRIOR = NormalInverseWishart([6.0], 0.1, [[4.0]], 4.0)
 LINE = np.array([[0.0], [1.0], [4.0], [9.0], [10.0], [11.0]])

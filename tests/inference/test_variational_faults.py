@@ -8,8 +8,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 import mixtura as mx
 from concentration import Case, compared
-from mixtura.inference import moves
-from mixtura.model import weight_posterior
+from mixtura.inference.starts.seedings import moves
+from mixtura.model.laws import weights as weight_posterior
 
 
 def test_a_fall_of_the_bound_is_said_and_ends_the_run(faithful, monkeypatch):

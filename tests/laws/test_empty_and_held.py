@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import mixtura as mx
-from mixtura.inference.solvers import SOLVERS
+from mixtura.inference.climb.solvers import SOLVERS
 from mixtura.model.covariance import STRUCTURES
 
 every_structure = pytest.mark.parametrize("structure", [s.name for s in STRUCTURES])

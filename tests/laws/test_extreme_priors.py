@@ -11,10 +11,10 @@ from sklearn.exceptions import ConvergenceWarning
 import mixtura as mx
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.model.covariance import STRUCTURES, covariance_structure
+from mixtura.model.laws.conjugate import NormalInverseWishart
+from mixtura.model.laws.posterior import Posterior
+from mixtura.model.laws.weights import Dirichlet, StickBreaking
 from mixtura.model.moments import Moments
-from mixtura.model.posterior import Posterior
-from mixtura.model.prior import NormalInverseWishart
-from mixtura.model.weight_posterior import Dirichlet, StickBreaking
 
 mp.mp.dps = 60
 every_structure = pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s: s.name)

@@ -7,12 +7,12 @@ from scipy.stats import invgamma, invwishart, multivariate_normal
 
 from mixtura.data.array import ArraySource
 from mixtura.ground.errors import InvalidParameterError
-from mixtura.inference.em import ExpectationMaximization
+from mixtura.inference.rules.em import ExpectationMaximization
 from mixtura.model.covariance import STRUCTURES, covariance_structure
+from mixtura.model.laws.conjugate import NormalInverseWishart
+from mixtura.model.laws.posterior import Posterior
+from mixtura.model.laws.weights import Dirichlet
 from mixtura.model.mixture import Mixture
-from mixtura.model.posterior import Posterior
-from mixtura.model.prior import NormalInverseWishart
-from mixtura.model.weight_posterior import Dirichlet
 from mixtura.sweep import accumulate
 
 SHARED = {"tied", "tied_diag", "tied_spherical"}

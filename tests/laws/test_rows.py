@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import mixtura as mx
-from mixtura.assess.coclustering import coclustering
-from mixtura.assess.standard_errors import standard_errors
+from mixtura.assess.draws.coclustering import coclustering
+from mixtura.assess.uncertainty.standard_errors import standard_errors
 from mixtura.model.covariance import covariance_structure
 from mixtura.model.draws import Draws
 from mixtura.model.rows import carrying_rows

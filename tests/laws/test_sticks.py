@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import mixtura as mx
-from mixtura.model.weight_posterior import Dirichlet, StickBreaking, best_order
+from mixtura.model.laws.weights import Dirichlet, StickBreaking, best_order
 
 mp.mp.dps = 60
 CONCENTRATIONS = [10.0**power for power in (-6, -3, -1, 0, 0.01, 0.5, 1, 2, 3, 5, 8, 12)]

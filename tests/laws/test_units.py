@@ -10,8 +10,8 @@ import pytest
 import mixtura as mx
 from conftest import ROOT, read_columns
 from mixtura.data.array import ArraySource
-from mixtura.inference.floor import SHARE, default_floor
-from mixtura.inference.seeding import seeding_sample
+from mixtura.inference.starts.floor import SHARE, default_floor
+from mixtura.inference.starts.sample import seeding_sample
 from mixtura.model.covariance import STRUCTURES
 
 pytestmark = pytest.mark.filterwarnings(

@@ -13,11 +13,11 @@ from scipy.stats import dirichlet, multivariate_t, wishart
 import mixtura as mx
 from chance import deviations
 from mixtura.data.array import ArraySource
-from mixtura.inference.variational import CoordinateAscent
+from mixtura.inference.rules.variational import CoordinateAscent
 from mixtura.model.covariance import STRUCTURES, covariance_structure
-from mixtura.model.posterior import Posterior
-from mixtura.model.prior import NormalInverseWishart
-from mixtura.model.weight_posterior import Dirichlet, StickBreaking
+from mixtura.model.laws.conjugate import NormalInverseWishart
+from mixtura.model.laws.posterior import Posterior
+from mixtura.model.laws.weights import Dirichlet, StickBreaking
 from mixtura.sweep import accumulate
 
 every_structure = pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s: s.name)

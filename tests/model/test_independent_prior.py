@@ -12,8 +12,8 @@ from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.model.coordinates import Coordinates
 from mixtura.model.covariance import STRUCTURES, CovarianceStructure, covariance_structure
-from mixtura.model.independent_prior import IndependentPrior, log_correlation_constant
-from mixtura.model.scale_laws import HalfCauchy, HalfNormal, LogNormal, ScaleLaw
+from mixtura.model.laws.independent import IndependentPrior, log_correlation_constant
+from mixtura.model.laws.scale_laws import HalfCauchy, HalfNormal, LogNormal, ScaleLaw
 
 SCALE = np.array([0.5, 2.0, 3.0])
 LAWS: list[ScaleLaw] = [HalfCauchy(SCALE), HalfNormal(SCALE), LogNormal(SCALE, 0.7), HalfCauchy(1.5)]

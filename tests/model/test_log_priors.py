@@ -8,8 +8,8 @@ import mixtura as mx
 from mixtura.ground.linalg import Array
 from mixtura.model.covariance import STRUCTURES
 from mixtura.model.covariance.structure import SharedBlocks
-from mixtura.model.log_priors import SemiConjugatePrior, log_invariant_measure
-from mixtura.model.semi_conjugate import SemiConjugateComponents
+from mixtura.model.laws.log_densities import SemiConjugatePrior, log_invariant_measure
+from mixtura.model.laws.semi_conjugate import SemiConjugateComponents
 
 NU, G, ALPHA = 4.5, 2.7, 0.7
 S = np.array([[0.3, 0.1, 0.0], [0.1, 0.2, -0.05], [0.0, -0.05, 0.5]])

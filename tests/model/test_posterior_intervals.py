@@ -9,7 +9,7 @@ import mixtura as mx
 from chance import deviations, share_limits
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.model.covariance import STRUCTURES, covariance_structure
-from mixtura.model.weight_posterior import Dirichlet, StickBreaking
+from mixtura.model.laws.weights import Dirichlet, StickBreaking
 
 every_structure = pytest.mark.parametrize("name", [structure.name for structure in STRUCTURES])
 WEIGHTS = ["dirichlet_distribution", "dirichlet_process"]

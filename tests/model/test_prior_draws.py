@@ -6,9 +6,9 @@ from scipy import stats
 
 import mixtura as mx
 from chance import kolmogorov
-from mixtura.model.components import ConjugateComponents
 from mixtura.model.covariance import STRUCTURES, covariance_structure
-from mixtura.model.log_priors import ConjugatePrior, SemiConjugatePrior
+from mixtura.model.laws.components import ConjugateComponents
+from mixtura.model.laws.log_densities import ConjugatePrior, SemiConjugatePrior
 
 N_DRAWS = 800
 MEAN, SCALE = np.array([1.0, -2.0]), np.array([[3.0, 1.0], [1.0, 2.0]])

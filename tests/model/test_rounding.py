@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from chance import deviations
-from mixtura.model.components import Components
 from mixtura.model.covariance import STRUCTURES
+from mixtura.model.laws.components import Components
+from mixtura.model.laws.rounding import before_rounding, draw_unrounded
 from mixtura.model.moments import Moments
-from mixtura.model.rounding import before_rounding, draw_unrounded
 
 BLOCK = np.array([[1.0, 0.6, 0.1], [0.6, 2.0, -0.3], [0.1, -0.3, 0.5]])
 RESOLUTION = np.array([0.8, 0.0, 1.5])

@@ -11,8 +11,8 @@ from scipy.stats import norm
 matplotlib = pytest.importorskip("matplotlib")
 
 import mixtura as mx  # noqa: E402
-from mixtura.assess.convergence import r_hat  # noqa: E402
-from mixtura.assess.relabelling import LabelSwitchingError, Relabelling  # noqa: E402
+from mixtura.assess.draws.convergence import r_hat  # noqa: E402
+from mixtura.assess.draws.relabelling import LabelSwitchingError, Relabelling  # noqa: E402
 from mixtura.model.covariance import STRUCTURES, covariance_structure  # noqa: E402
 from mixtura.model.draws import Draws  # noqa: E402
 from mixtura.plot.palette import INK, PALETTE  # noqa: E402

@@ -11,7 +11,7 @@ matplotlib = pytest.importorskip("matplotlib")
 
 import mixtura as mx  # noqa: E402
 from labellings import coclustering_of_labels  # noqa: E402
-from mixtura.assess.partitions import estimate_partition, information_criterion  # noqa: E402
+from mixtura.assess.draws.partitions import estimate_partition, information_criterion  # noqa: E402
 from mixtura.plot.together import blocks  # noqa: E402
 
 

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mixtura.assess.criteria import CRITERIA, Criteria
-from mixtura.assess.draws_summary import describe_draws
+from mixtura.assess.choice.candidates import Candidate, Search
+from mixtura.assess.choice.criteria import CRITERIA, Criteria
+from mixtura.assess.draws.draws_summary import describe_draws
 from mixtura.assess.layout import (
     WIDTH,
     aligned,
@@ -28,7 +29,6 @@ from mixtura.assess.layout import (
     side_by_side,
     wrapped,
 )
-from mixtura.assess.search import Candidate, Search
 from mixtura.ground.errors import ModelFileError
 from mixtura.ground.linalg import Array
 from mixtura.ground.text import printable

@@ -25,15 +25,15 @@ from mixtura.ground.errors import DataError, InvalidParameterError, missing_extr
 from mixtura.ground.linalg import Array
 from mixtura.ground.random import RandomState, as_generator
 from mixtura.ground.settings import check_integer
-from mixtura.inference.em import ExpectationMaximization
-from mixtura.inference.plan import fit_one, point_case
-from mixtura.inference.seeding import seeding_sample
-from mixtura.inference.stopping import Stopping
+from mixtura.inference.rules.em import ExpectationMaximization
+from mixtura.inference.rules.stopping import Stopping
+from mixtura.inference.starts.plan import fit_one, point_case
+from mixtura.inference.starts.sample import seeding_sample
 from mixtura.model.covariance import CovarianceStructure
 from mixtura.model.covariance.structure import SharedBlocks
 from mixtura.model.draws import Draws
+from mixtura.model.laws.conjugate import NormalInverseWishart
 from mixtura.model.mixture import Mixture
-from mixtura.model.prior import NormalInverseWishart
 from mixtura.sweep import moments_of_all
 
 try:

@@ -98,10 +98,10 @@ def _sampled(
     draws_out: Path | None,
 ) -> Answer:
     """Of draws; where single components cannot be told apart, the point is the mixture of the partition of least expected loss."""
-    from mixtura.assess.draws_summary import draws_facts
+    from mixtura.assess.draws.draws_summary import draws_facts
     from mixtura.estimators.sampled import SampledGaussianMixture
     from mixtura.estimators.samplers import Gibbs, Nuts
-    from mixtura.inference.telescoping import ComponentCountLaw
+    from mixtura.inference.sampling.finite_mixtures import ComponentCountLaw
 
     n_components: Any = sizes[-1]
     if solver == "gibbs" and len(sizes) > 1:  # equally probable before the data are seen

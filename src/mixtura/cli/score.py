@@ -51,7 +51,7 @@ def _log_densities(mixture: Mixture, rows: Array) -> Iterator[list[Any]]:
 
 
 def _totals(mixture: Mixture, table: Table) -> list[list[Any]]:
-    from mixtura.assess.criteria import criteria
+    from mixtura.assess.choice.criteria import criteria
     from mixtura.data.array import ArraySource
     from mixtura.estimators.progress import waiting
     from mixtura.ground.errors import DataError

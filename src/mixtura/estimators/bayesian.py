@@ -15,8 +15,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from mixtura.assess.evidence.estimate import LogEvidence
 from mixtura.assess.evidence.importance import importance_sampling
-from mixtura.assess.linear_response import linear_response
-from mixtura.assess.standard_errors import StandardErrors
+from mixtura.assess.uncertainty.linear_response import linear_response
+from mixtura.assess.uncertainty.standard_errors import StandardErrors
 from mixtura.data.array import ArraySource
 from mixtura.estimators.conjugate import PRIORS, conjugate_prior, weight_prior
 from mixtura.estimators.fitted import replaced_fit
@@ -27,16 +27,16 @@ from mixtura.estimators.streaming import LearnsFromBatches
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.ground.random import RandomState, as_generator
-from mixtura.inference.em import ExpectationMaximization
-from mixtura.inference.loop import Observer
-from mixtura.inference.plan import Beginning, Case, Earlier, fit_one
-from mixtura.inference.seeding import SeedingSample, seeding_sample
-from mixtura.inference.stopping import Stopping
-from mixtura.inference.variational import CoordinateAscent
-from mixtura.inference.variational_solvers import SOLVERS, Cavi, Svi, VariationalSolver
+from mixtura.inference.climb.loop import Observer
+from mixtura.inference.rules.em import ExpectationMaximization
+from mixtura.inference.rules.stopping import Stopping
+from mixtura.inference.rules.variational import CoordinateAscent
+from mixtura.inference.starts.plan import Beginning, Case, Earlier, fit_one
+from mixtura.inference.starts.sample import SeedingSample, seeding_sample
+from mixtura.inference.starts.variational_solvers import SOLVERS, Cavi, Svi, VariationalSolver
 from mixtura.model.covariance import covariance_structure
 from mixtura.model.covariance.structure import SharedBlocks
-from mixtura.model.prior import NormalInverseWishart
+from mixtura.model.laws.conjugate import NormalInverseWishart
 
 LEAST_OF_FLOAT32 = 1e-15
 """Prior rows below which a share that float32 cannot tell from zero would count."""

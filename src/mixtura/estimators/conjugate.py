@@ -9,11 +9,11 @@ from mixtura.data.array import ArraySource
 from mixtura.estimators.inputs import as_numbers, shown
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import EPS, Array, outer, raise_correlations, raise_eigenvalues
-from mixtura.inference.empirical import CORRELATION
+from mixtura.inference.starts.empirical import CORRELATION
 from mixtura.model.covariance.structure import SharedBlocks
+from mixtura.model.laws.conjugate import NormalInverseWishart
+from mixtura.model.laws.weights import Dirichlet, StickBreaking, WeightPosterior
 from mixtura.model.moments import Moments
-from mixtura.model.prior import NormalInverseWishart
-from mixtura.model.weight_posterior import Dirichlet, StickBreaking, WeightPosterior
 from mixtura.sweep import moments_of_all
 
 FARTHEST = 1e7

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from mixtura.assess.criteria import criteria
+from mixtura.assess.choice.criteria import criteria
 from mixtura.data.array import ArraySource
 from mixtura.estimators.inputs import as_rows, as_source, covariances_from_precisions
 from mixtura.estimators.record import Belief, Record

@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import validate_data
 
-from mixtura.assess.standard_errors import StandardErrors, standard_errors
+from mixtura.assess.uncertainty.standard_errors import StandardErrors, standard_errors
 from mixtura.data.array import ArraySource
 from mixtura.estimators.callbacks import FRAMES, CallbackSupportMixin, FitTasks, with_callbacks
 from mixtura.estimators.fitted import parts_of, replaced_fit
@@ -34,20 +34,20 @@ from mixtura.estimators.streaming import LearnsFromBatches
 from mixtura.ground.errors import CollapseWarning, InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.ground.random import RandomState, as_generator
-from mixtura.inference.certificate import Certificate, certify
-from mixtura.inference.collapse import MOST_LISTED, listed
-from mixtura.inference.em import ExpectationMaximization
-from mixtura.inference.empirical import empirical_prior
-from mixtura.inference.loop import Observer
-from mixtura.inference.penalty import Penalty
-from mixtura.inference.plan import Beginning, Case, Earlier, fit_one, point_case
-from mixtura.inference.restarts import finish
-from mixtura.inference.seeding import SeedingSample, seeding_sample
-from mixtura.inference.solvers import check_has_gradients, solver_for
-from mixtura.inference.stopping import Stopping
+from mixtura.inference.climb.certificate import Certificate, certify
+from mixtura.inference.climb.loop import Observer
+from mixtura.inference.climb.solvers import check_has_gradients, solver_for
+from mixtura.inference.rules.collapse import MOST_LISTED, listed
+from mixtura.inference.rules.em import ExpectationMaximization
+from mixtura.inference.rules.penalty import Penalty
+from mixtura.inference.rules.stopping import Stopping
+from mixtura.inference.starts.empirical import empirical_prior
+from mixtura.inference.starts.plan import Beginning, Case, Earlier, fit_one, point_case
+from mixtura.inference.starts.restarts import finish
+from mixtura.inference.starts.sample import SeedingSample, seeding_sample
 from mixtura.model.covariance import covariance_structure
+from mixtura.model.laws.conjugate import NormalInverseWishart
 from mixtura.model.mixture import Mixture
-from mixtura.model.prior import NormalInverseWishart
 
 
 class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, LearnsFromBatches, BaseEstimator):

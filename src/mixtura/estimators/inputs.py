@@ -12,9 +12,9 @@ from mixtura.data.array import ArraySource
 from mixtura.data.arrow import as_table
 from mixtura.ground.errors import DataError, InvalidParameterError
 from mixtura.ground.linalg import Array
-from mixtura.inference.floor import Floor, default_floor
-from mixtura.inference.seeding import SeedingSample
-from mixtura.inference.stopping import Stop
+from mixtura.inference.rules.stopping import Stop
+from mixtura.inference.starts.floor import Floor, default_floor
+from mixtura.inference.starts.sample import SeedingSample
 from mixtura.model.covariance import CovarianceStructure
 from mixtura.model.covariance.structure import check_natural_shape
 from mixtura.model.mixture import check_positive_definite, check_responsibilities

@@ -8,11 +8,11 @@ from mixtura.data.array import ArraySource
 from mixtura.estimators.inputs import variance_floor
 from mixtura.estimators.parameters import ASSIGNMENTS
 from mixtura.ground.errors import InvalidParameterError
-from mixtura.inference.em import ExpectationMaximization
-from mixtura.inference.empirical import empirical_prior
-from mixtura.inference.penalty import Checked
-from mixtura.inference.plan import Case, point_case
-from mixtura.inference.seeding import SeedingSample
+from mixtura.inference.rules.em import ExpectationMaximization
+from mixtura.inference.rules.penalty import Checked
+from mixtura.inference.starts.empirical import empirical_prior
+from mixtura.inference.starts.plan import Case, point_case
+from mixtura.inference.starts.sample import SeedingSample
 from mixtura.model.covariance import CovarianceStructure
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
-from mixtura.inference.solvers import SOLVERS
-from mixtura.inference.starts import SEEDINGS
+from mixtura.inference.climb.solvers import SOLVERS
+from mixtura.inference.starts.seedings import SEEDINGS
 from mixtura.model.covariance import COVARIANCE_TYPES
-from mixtura.model.prior import NormalInverseWishart
+from mixtura.model.laws.conjugate import NormalInverseWishart
 from mixtura.sweep import Assignment, hard, soft
 
 ASSIGNMENTS: dict[str, Assignment] = {"soft": soft, "hard": hard}

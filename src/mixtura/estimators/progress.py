@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from mixtura.inference.loop import Progress
+from mixtura.inference.climb.loop import Progress
 
 PATIENCE = 1.0
 """Seconds before it appears."""

@@ -14,19 +14,19 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mixtura.assess.chains import Chains
+from mixtura.assess.draws.chains import Chains
 from mixtura.ground.linalg import Array
-from mixtura.inference.ascent import Algorithm
-from mixtura.inference.collapse import Collapse
-from mixtura.inference.em import ExpectationMaximization
-from mixtura.inference.restarts import Optimum, Restarts
-from mixtura.inference.stopping import Stop
-from mixtura.inference.variational import CoordinateAscent
+from mixtura.inference.climb.climber import Algorithm
+from mixtura.inference.rules.collapse import Collapse
+from mixtura.inference.rules.em import ExpectationMaximization
+from mixtura.inference.rules.stopping import Stop
+from mixtura.inference.rules.variational import CoordinateAscent
+from mixtura.inference.starts.restarts import Optimum, Restarts
 from mixtura.model.draws import Draws
-from mixtura.model.log_priors import LogPrior
+from mixtura.model.laws.conjugate import NormalInverseWishart
+from mixtura.model.laws.log_densities import LogPrior
+from mixtura.model.laws.posterior import Posterior
 from mixtura.model.mixture import Mixture
-from mixtura.model.posterior import Posterior
-from mixtura.model.prior import NormalInverseWishart
 
 
 class Belief(Protocol):

@@ -15,13 +15,13 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from mixtura.assess.coclustering import coclustering
-from mixtura.assess.draws_file import draws_content, save_draws
+from mixtura.assess.draws.coclustering import coclustering
+from mixtura.assess.draws.draws_file import draws_content, save_draws
+from mixtura.assess.draws.partitions import Partition, estimate_partition
+from mixtura.assess.draws.relabelling import METHODS
 from mixtura.assess.evidence.bridge_sampling import bridge_sampling
 from mixtura.assess.evidence.estimate import LogEvidence
 from mixtura.assess.evidence.mode_sampling import mode_sampling
-from mixtura.assess.partitions import Partition, estimate_partition
-from mixtura.assess.relabelling import METHODS
 from mixtura.data.array import ArraySource
 from mixtura.estimators.fitted import FittedMixture, replaced_fit
 from mixtura.estimators.inputs import as_partition, as_rows, as_source, variance_floor
@@ -31,16 +31,16 @@ from mixtura.estimators.samplers import DIRICHLET_PROCESS, SAMPLERS, WEAKLY_INFO
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.ground.random import RandomState, as_generator
-from mixtura.inference.modes import modes
-from mixtura.inference.plan import Beginning
-from mixtura.inference.seeding import seeding_sample
-from mixtura.inference.telescoping import ComponentCountLaw
+from mixtura.inference.sampling.finite_mixtures import ComponentCountLaw
+from mixtura.inference.starts.modes import modes
+from mixtura.inference.starts.plan import Beginning
+from mixtura.inference.starts.sample import seeding_sample
 from mixtura.model.covariance import covariance_structure
 from mixtura.model.covariance.structure import SharedBlocks
-from mixtura.model.independent_prior import IndependentPrior
-from mixtura.model.prior import NormalInverseWishart
+from mixtura.model.laws.conjugate import NormalInverseWishart
+from mixtura.model.laws.independent import IndependentPrior
+from mixtura.model.laws.semi_conjugate import SemiConjugateComponents
 from mixtura.model.rows import evenly_spaced
-from mixtura.model.semi_conjugate import SemiConjugateComponents
 
 MOST_COCLUSTERED = 2000
 TO_BEGIN = 5
@@ -298,7 +298,7 @@ class SampledGaussianMixture(FittedMixture, BaseEstimator):
             Without ``arviz-base``, which the extra ``mcmc`` brings.
         """
         check_is_fitted(self, "weights_")
-        from mixtura.assess.arviz import for_installed, to_arviz
+        from mixtura.assess.draws.arviz import for_installed, to_arviz
 
         settings = {**self._draws_settings(), "rows": rows, "log_likelihood": log_likelihood}
         return for_installed(to_arviz(self.draws_, self._rows(X), **settings))
@@ -362,7 +362,7 @@ class SampledGaussianMixture(FittedMixture, BaseEstimator):
             Leave out these alone.
         """
         check_is_fitted(self, "weights_")
-        from mixtura.assess.arviz import loo
+        from mixtura.assess.draws.arviz import loo
 
         return loo(self.record_.chains.draws, self._rows(X), rows)
 

@@ -9,23 +9,23 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from mixtura.assess.chains import Chains, judge
+from mixtura.assess.draws.chains import Chains, judge
 from mixtura.data.array import ArraySource
 from mixtura.estimators.progress import progress_bar
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.settings import Settings, check_integer
-from mixtura.inference import gibbs, nuts
-from mixtura.inference.dirichlet_process import DirichletProcess
-from mixtura.inference.dispersed_starts import dispersed_starts
-from mixtura.inference.partitions import PartitionPrior
-from mixtura.inference.telescoping import ComponentCountLaw, FiniteMixtures
-from mixtura.model.components import ComponentPrior, ConjugateComponents
+from mixtura.inference.sampling import gibbs, nuts
+from mixtura.inference.sampling.dirichlet_process import DirichletProcess
+from mixtura.inference.sampling.dispersed_starts import dispersed_starts
+from mixtura.inference.sampling.finite_mixtures import ComponentCountLaw, FiniteMixtures
+from mixtura.inference.sampling.weights import PartitionPrior
 from mixtura.model.covariance.structure import SharedBlocks
-from mixtura.model.independent_prior import IndependentPrior
-from mixtura.model.log_priors import ConjugatePrior, LogPrior, SemiConjugatePrior, SmoothPrior
+from mixtura.model.laws.components import ComponentPrior, ConjugateComponents
+from mixtura.model.laws.conjugate import NormalInverseWishart
+from mixtura.model.laws.independent import IndependentPrior
+from mixtura.model.laws.log_densities import ConjugatePrior, LogPrior, SemiConjugatePrior, SmoothPrior
+from mixtura.model.laws.semi_conjugate import SemiConjugateComponents
 from mixtura.model.mixture import Mixture
-from mixtura.model.prior import NormalInverseWishart
-from mixtura.model.semi_conjugate import SemiConjugateComponents
 
 WEAKLY_INFORMATIVE = "weakly-informative"
 DIRICHLET_PROCESS = "dirichlet-process"

@@ -15,8 +15,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from mixtura.assess.criteria import CRITERIA
-from mixtura.assess.search import Candidate, judge_all
+from mixtura.assess.choice.candidates import Candidate, judge_all
+from mixtura.assess.choice.criteria import CRITERIA
 from mixtura.estimators.fitted import FittedMixture, replaced_fit
 from mixtura.estimators.gaussian_mixture import GaussianMixture
 from mixtura.estimators.inputs import as_rows, as_source, remedy_of
@@ -27,17 +27,17 @@ from mixtura.estimators.record import Belief, PointFit
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.ground.random import RandomState, as_generator
-from mixtura.inference.collapse import MOST_LISTED
-from mixtura.inference.penalty import Penalty
-from mixtura.inference.plan import Beginning, fit_all
-from mixtura.inference.restarts import finish
-from mixtura.inference.seeding import seeding_sample
-from mixtura.inference.solvers import solver_for
-from mixtura.inference.starts import SEEDINGS
-from mixtura.inference.stopping import Stopping
+from mixtura.inference.climb.solvers import solver_for
+from mixtura.inference.rules.collapse import MOST_LISTED
+from mixtura.inference.rules.penalty import Penalty
+from mixtura.inference.rules.stopping import Stopping
+from mixtura.inference.starts.plan import Beginning, fit_all
+from mixtura.inference.starts.restarts import finish
+from mixtura.inference.starts.sample import seeding_sample
+from mixtura.inference.starts.seedings import SEEDINGS
 from mixtura.model.covariance import STRUCTURES, CovarianceStructure, covariance_structure
+from mixtura.model.laws.conjugate import NormalInverseWishart
 from mixtura.model.mixture import Mixture
-from mixtura.model.prior import NormalInverseWishart
 
 OF_A_SEARCH = ("criterion",)
 """Parameters that its candidates do not have."""

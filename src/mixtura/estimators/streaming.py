@@ -16,13 +16,13 @@ from mixtura.estimators.record import StreamFit
 from mixtura.ground.errors import CollapseError, InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.ground.random import as_generator
-from mixtura.inference.collapse import Collapsed
-from mixtura.inference.plan import Beginning, Case, Earlier, begin_all
-from mixtura.inference.restarts import finish
-from mixtura.inference.seeding import SeedingSample, seeding_sample
-from mixtura.inference.starts import REMEDY
-from mixtura.inference.stochastic import Stream, begin, learn, read, rows_to_begin
-from mixtura.inference.stopping import Stopping
+from mixtura.inference.climb.by_batches import Stream, begin, learn, read, rows_to_begin
+from mixtura.inference.rules.collapse import Collapsed
+from mixtura.inference.rules.stopping import Stopping
+from mixtura.inference.starts.plan import Beginning, Case, Earlier, begin_all
+from mixtura.inference.starts.restarts import finish
+from mixtura.inference.starts.sample import SeedingSample, seeding_sample
+from mixtura.inference.starts.seedings import REMEDY
 from mixtura.model.covariance import covariance_structure
 from mixtura.model.mixture import Mixture
 

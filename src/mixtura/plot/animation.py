@@ -14,9 +14,9 @@ from mixtura.data.array import ArraySource
 from mixtura.estimators.record import PointFit
 from mixtura.ground.errors import DataError, InvalidParameterError
 from mixtura.ground.linalg import Array
-from mixtura.inference.loop import climb
-from mixtura.inference.solvers import solver_for
-from mixtura.inference.stopping import Stopping
+from mixtura.inference.climb.loop import climb
+from mixtura.inference.climb.solvers import solver_for
+from mixtura.inference.rules.stopping import Stopping
 from mixtura.model.mixture import Mixture
 from mixtura.model.rows import carrying_rows
 from mixtura.plot.climb import bound_name, draw_climb

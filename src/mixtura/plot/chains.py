@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mixtura.assess.convergence import LEAST_DRAWS, r_hat
-from mixtura.assess.diagnostics import LARGEST_R_HAT
+from mixtura.assess.draws.convergence import LEAST_DRAWS, r_hat
+from mixtura.assess.draws.diagnostics import LARGEST_R_HAT
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.plot.palette import INK, PALETTE, component_colours

@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike
 from mixtura.estimators.record import DrawsFit, StreamFit, VariationalFit
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
+from mixtura.model.laws.posterior import Posterior
 from mixtura.model.mixture import Mixture
 from mixtura.model.parameters import central
-from mixtura.model.posterior import Posterior
 from mixtura.plot.clusters import most_telling
 from mixtura.plot.contours import draw_histogram, draw_rug, finish_curve
 from mixtura.plot.palette import INK, PALETTE, component_colours

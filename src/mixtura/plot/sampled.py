@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from mixtura.assess.relabelling import LARGEST_FAILURE_RATE
+from mixtura.assess.draws.relabelling import LARGEST_FAILURE_RATE
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.model.covariance.structure import SharedBlocks

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from mixtura.assess.criteria import CRITERIA
+from mixtura.assess.choice.criteria import CRITERIA
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.plot.palette import INK, MARKERS, component_colours
 

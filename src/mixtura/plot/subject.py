@@ -14,7 +14,7 @@ from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.ground.settings import check_integer
 from mixtura.ground.text import printable
-from mixtura.inference.loop import Run
+from mixtura.inference.climb.loop import Run
 from mixtura.model.mixture import Mixture
 from mixtura.model.rows import carrying_rows
 

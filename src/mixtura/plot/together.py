@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mixtura.assess.partitions import as_similarity, best_cut, information_criterion
+from mixtura.assess.draws.partitions import as_similarity, best_cut, information_criterion
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.plot.palette import PALETTE

@@ -13,8 +13,8 @@ from itertools import cycle
 import numpy as np
 
 from mixtura.assess.evidence.drawn import DrawnMixtures
+from mixtura.model.laws.posterior import Posterior
 from mixtura.model.moments import Moments
-from mixtura.model.posterior import Posterior
 from mixtura.model.scorer import Scorer
 from mixtura.sweep import Sampled, Sweep
 

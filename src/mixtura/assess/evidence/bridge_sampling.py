@@ -27,7 +27,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit, log_expit
 
-from mixtura.assess.convergence import bulk_size, mean_error
+from mixtura.assess.draws.convergence import bulk_size, mean_error
 from mixtura.assess.evidence.drawn import MOST_COMPONENTS
 from mixtura.assess.evidence.estimate import LogEvidence, agree
 from mixtura.assess.evidence.pareto import LEAST_WEIGHTS, pareto_shape
@@ -37,7 +37,7 @@ from mixtura.data.array import ArraySource
 from mixtura.ground.errors import InvalidParameterError, UnknownEvidenceError
 from mixtura.ground.linalg import Array
 from mixtura.model.draws import Draws
-from mixtura.model.log_priors import LogPrior
+from mixtura.model.laws.log_densities import LogPrior
 from mixtura.sweep import Sweep
 
 N_ALLOCATIONS = 48
@@ -80,10 +80,10 @@ def bridge_sampling(draws: Draws, source: ArraySource, prior: LogPrior, rng: np.
     >>> import mixtura as mx
     >>> from mixtura.assess.evidence.bridge_sampling import bridge_sampling
     >>> from mixtura.data.array import ArraySource
-    >>> from mixtura.inference.gibbs import Gibbs, sample
-    >>> from mixtura.inference.telescoping import ComponentCountLaw, FiniteMixtures
-    >>> from mixtura.model.components import ConjugateComponents
-    >>> from mixtura.model.log_priors import ConjugatePrior
+    >>> from mixtura.inference.sampling.gibbs import Gibbs, sample
+    >>> from mixtura.inference.sampling.finite_mixtures import ComponentCountLaw, FiniteMixtures
+    >>> from mixtura.model.laws.components import ConjugateComponents
+    >>> from mixtura.model.laws.log_densities import ConjugatePrior
     >>> source = ArraySource(np.array([[0.0], [1.0], [10.0], [11.0], [12.0]]))
     >>> start = mx.Mixture([0.5, 0.5], [[0.5], [11.0]], [1.0, 1.0], "spherical")
     >>> niw = mx.NormalInverseWishart(mean=[6.0], mean_precision=0.1, scale=[[4.0]], degrees_of_freedom=4)

@@ -20,9 +20,9 @@ import numpy as np
 
 from mixtura.data.array import ArraySource
 from mixtura.ground.linalg import Array
-from mixtura.model.posterior import Posterior
+from mixtura.model.laws.posterior import Posterior
+from mixtura.model.laws.weights import GeneralisedDirichlet
 from mixtura.model.scorer import Scorer, normalise
-from mixtura.model.weight_posterior import GeneralisedDirichlet
 
 MOST_COMPONENTS = 12
 """With 4096 subsets."""

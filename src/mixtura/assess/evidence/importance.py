@@ -29,7 +29,7 @@ from mixtura.data.array import ArraySource
 from mixtura.ground.errors import InvalidParameterError, UnknownEvidenceError
 from mixtura.ground.linalg import Array
 from mixtura.ground.settings import check_integer
-from mixtura.model.posterior import Posterior
+from mixtura.model.laws.posterior import Posterior
 from mixtura.sweep import Sweep
 
 ROUNDING = 1e-9

@@ -35,10 +35,10 @@ from mixtura.assess.evidence.population import Law, cover, trusted
 from mixtura.data.array import ArraySource
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
-from mixtura.inference.log_posterior import LogPosterior, check_weights
+from mixtura.inference.sampling.log_posterior import LogPosterior, check_weights
 from mixtura.model.coordinates import Coordinates
 from mixtura.model.draws import Draws
-from mixtura.model.log_priors import LogPrior
+from mixtura.model.laws.log_densities import LogPrior
 from mixtura.model.mixture import Mixture
 from mixtura.sweep import Sweep
 
@@ -91,8 +91,8 @@ def mode_sampling(
     >>> import mixtura as mx
     >>> from mixtura.assess.evidence.mode_sampling import mode_sampling
     >>> from mixtura.data.array import ArraySource
-    >>> from mixtura.model.components import ConjugateComponents
-    >>> from mixtura.model.log_priors import ConjugatePrior
+    >>> from mixtura.model.laws.components import ConjugateComponents
+    >>> from mixtura.model.laws.log_densities import ConjugatePrior
     >>> source = ArraySource(np.array([[0.0], [1.0], [10.0], [11.0], [12.0]]))
     >>> mode = mx.Mixture([0.4, 0.6], [[0.5], [11.0]], [1.0, 1.0], "spherical")
     >>> niw = mx.NormalInverseWishart(mean=[6.0], mean_precision=0.1, scale=[[4.0]], degrees_of_freedom=4)

@@ -13,14 +13,14 @@ import numpy as np
 
 from mixtura.data.array import ArraySource
 from mixtura.ground.linalg import Array
-from mixtura.inference.loop import climb
-from mixtura.inference.moves import proposed
-from mixtura.inference.seeding import SeedingSample, seeding_sample
-from mixtura.inference.starts import nearest_centre
-from mixtura.inference.stopping import Stopping
-from mixtura.inference.variational import CoordinateAscent
+from mixtura.inference.climb.loop import climb
+from mixtura.inference.rules.stopping import Stopping
+from mixtura.inference.rules.variational import CoordinateAscent
+from mixtura.inference.starts.moves import proposed
+from mixtura.inference.starts.sample import SeedingSample, seeding_sample
+from mixtura.inference.starts.seedings import nearest_centre
+from mixtura.model.laws.posterior import Posterior
 from mixtura.model.mixture import Mixture
-from mixtura.model.posterior import Posterior
 from mixtura.sweep import Sweep, accumulate
 
 N_RANDOM = 8

@@ -15,16 +15,16 @@ from mixtura.assess.evidence.drawn import DrawnMixtures
 from mixtura.data.array import ArraySource
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
-from mixtura.inference.log_posterior import LogPosterior, check_weights
+from mixtura.inference.sampling.log_posterior import LogPosterior, check_weights
 from mixtura.model.covariance.structure import SharedBlocks
 from mixtura.model.draws import Draws
-from mixtura.model.log_priors import ConjugatePrior, LogPrior, log_invariant_measure
+from mixtura.model.laws.conjugate import NormalInverseWishart
+from mixtura.model.laws.log_densities import ConjugatePrior, LogPrior, log_invariant_measure
+from mixtura.model.laws.posterior import Posterior
+from mixtura.model.laws.weights import Dirichlet
 from mixtura.model.mixture import Mixture
 from mixtura.model.moments import Moments
-from mixtura.model.posterior import Posterior
-from mixtura.model.prior import NormalInverseWishart
 from mixtura.model.scorer import Scorer
-from mixtura.model.weight_posterior import Dirichlet
 from mixtura.sweep import Sweep, moments_of_all
 
 

@@ -1,0 +1,1 @@
+"""Climbing: the loop, and the solvers that take over in it."""

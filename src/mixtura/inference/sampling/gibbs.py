@@ -1,0 +1,350 @@
+"""Blocked Gibbs sampling of a mixture with conjugate, or partly conjugate, priors.
+
+The sweep draws the component of every row given the parameters and adds up the moments of each component's rows; the parameters are then
+drawn given those. What is known of the number of components, and of means and covariances, are two choices that know nothing of each
+other: a ``PartitionPrior`` and a ``ComponentPrior``. Components without rows are dropped and drawn afresh, so the same loop serves a known
+and an unknown number of components. All chains share each read of the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixtura.data.array import ArraySource
+from mixtura.ground.errors import DataError, InvalidParameterError
+from mixtura.ground.linalg import Array
+from mixtura.ground.random import child_streams
+from mixtura.inference.sampling.birth_death import BirthDeath, Point
+from mixtura.inference.sampling.finite_mixtures import FiniteMixtures
+from mixtura.inference.sampling.posterior_sample import PosteriorSample
+from mixtura.inference.sampling.split_merge import Allocation, SplitMerge
+from mixtura.inference.sampling.weights import PartitionPrior, Weights
+from mixtura.inference.sampling.whole_rows import WholeRows
+from mixtura.model.draws import Draws
+from mixtura.model.laws.components import ComponentPrior, Components, select
+from mixtura.model.mixture import Mixture
+from mixtura.model.moments import Moments
+from mixtura.model.rows import evenly_spaced
+from mixtura.model.scorer import Scorer
+from mixtura.sweep import Sampled, Sweep, Swept
+from mixtura.sweep.threads import single_threaded_blas
+
+Progress = Callable[[int, int], None]
+"""Called after each sweep with how many have been made, and how many there will be."""
+
+MOST_LABELS = 2**27
+"""Labels that a run keeps, of all chains, draws and rows together: with more, those of a subsample of the rows are kept."""
+
+
+@dataclass(frozen=True, eq=False)
+class Gibbs:
+    """The choices that make a sampler.
+
+    Attributes
+    ----------
+    components : ComponentPrior
+        Of means and covariances.
+    partition : PartitionPrior
+        Of the weights, and of how many there are.
+    n_splits : int, default=40
+        Moves that split a component or merge two, tried in each sweep at most: fewer where many succeed, or where there are many rows.
+    n_births : int, default=12
+        The same of moves by which a component is born or dies, where their number is open and each has covariances of its own.
+    """
+
+    components: ComponentPrior
+    partition: PartitionPrior
+    n_splits: int = 40
+    n_births: int = 12
+
+    def moves(self, rows: Array) -> tuple[SplitMerge | None, BirthDeath | None]:
+        """Those that there are, ready for these rows."""
+        components, partition, looked_at = (
+            self.components,
+            self.partition,
+            WholeRows(rows, self.components.structure.diagonal),
+        )
+        splits = SplitMerge(looked_at, components, partition, self.n_splits) if self.n_splits else None
+        births = None
+        if (
+            self.n_births
+            and isinstance(partition, FiniteMixtures)
+            and partition.law.is_open
+            and not components.structure.shared
+        ):
+            births = BirthDeath(looked_at, components, partition, self.n_births)
+        return splits, births
+
+
+@dataclass(frozen=True, eq=False)
+class GibbsRun(PosteriorSample):
+    """What Gibbs sampling brings back.
+
+    ``draws`` have components with rows first, then those without. ``log_posterior`` is the log density of the partition and of the
+    parameters of its components given the data, up to a constant: labels' names and weights do not enter. ``statistics`` hold it as ``lp``.
+
+    Attributes
+    ----------
+    n_components : (C, S) integer array
+        Of each draw; meaningless for a Dirichlet process, whose components have no end.
+    n_filled : (C, S) integer array
+        Components with rows.
+    labels : (C, S, M) integer array
+        Components drawn for the rows ``label_rows``, numbered as in ``draws``, in the smallest type that holds them.
+    label_rows : (M,) integer array
+    accepted : (C,) array
+        Share of split–merge proposals that were accepted; zero where none were made.
+    """
+
+    n_components: NDArray[np.int64]
+    n_filled: NDArray[np.int64]
+    labels: NDArray[np.signedinteger]
+    label_rows: NDArray[np.int64]
+    accepted: Array
+
+
+@dataclass(eq=False)
+class _Record:
+    """What is kept of one draw."""
+
+    components: Components
+    log_weights: Array
+    log_likelihood: float
+    log_posterior: float
+    n_filled: int
+    labels: NDArray[np.signedinteger]
+
+
+@dataclass(eq=False)
+class _Chain:
+    """One chain between sweeps."""
+
+    sampler: Gibbs
+    rng: np.random.Generator
+    components: Components
+    weights: Weights
+    labels: NDArray[np.int32]
+    seed: np.uint64
+    n_sweeps: int = 0
+    n_tried: int = 0
+    n_accepted: int = 0
+    records: list[_Record] = field(default_factory=list)
+
+    @property
+    def scorer(self) -> Scorer:
+        """The current mixture in the form that travels to the data."""
+        plain = self.components.scorer
+        return Scorer(plain.constants + self.weights.logs, plain.centres, plain.whitening)
+
+    def assignment(self) -> Sampled:
+        """Labels are drawn with random numbers that this chain and this sweep alone have."""
+        self.n_sweeps += 1
+        return Sampled(np.array([self.seed, self.n_sweeps], np.uint64), self.labels, self.weights.slices)
+
+    def take(self, swept: Swept, label_rows: NDArray[np.intp] | None) -> Allocation:
+        """The labels that a sweep has drawn; a record is kept if rows are named whose labels to keep."""
+        allocation = self._allocation(swept.moments)
+        if label_rows is not None:
+            self.records.append(self._record(swept, allocation, label_rows))
+        return allocation
+
+    def draw(self, allocation: Allocation) -> None:
+        """Draw the parameters given labels."""
+        sampler = self.sampler
+        drawn = sampler.components.update(allocation.moments, allocation.components, self.rng)
+        self.weights = sampler.partition.draw_weights(allocation.moments.count, allocation.labels, self.rng)
+        self.components = sampler.components.extend(drawn, len(self.weights.logs) - len(drawn.means), self.rng)
+
+    def _allocation(self, moments: Moments) -> Allocation:
+        """The labels with the components without rows struck off the list."""
+        if moments.count.all():
+            return Allocation(self.labels, moments, self.components)
+        filled = np.flatnonzero(moments.count)
+        places = np.zeros(len(moments.count), np.int32)
+        places[filled] = np.arange(len(filled))
+        return Allocation(places[self.labels], select(moments, filled), self.components[filled])
+
+    def _record(self, swept: Swept, allocation: Allocation, label_rows: NDArray[np.intp]) -> _Record:
+        """The parameters, and the labels that were drawn under them; components with rows come first, as they do in the allocation."""
+        moments, filled = allocation.moments, allocation.components
+        log_posterior = (
+            filled.scorer.expected(moments)
+            + self.sampler.partition.log_probability(moments.count)
+            + self.sampler.components.log_density(filled)
+        )
+        order = np.argsort(swept.moments.count == 0, kind="stable")
+        components, log_weights = self.components[order], self.weights.logs[order]
+        labels = allocation.labels[label_rows].astype(np.min_scalar_type(-len(order)))
+        return _Record(components, log_weights, swept.log_normaliser, log_posterior, len(filled.means), labels)
+
+
+def sample(
+    source: ArraySource,
+    starts: Sequence[Mixture],
+    sampler: Gibbs,
+    rng: np.random.Generator,
+    *,
+    n_draws: int,
+    n_warmup: int,
+    thin: int = 1,
+    keep_labels: bool = True,
+    progress: Progress | None = None,
+) -> GibbsRun:
+    """Run a chain from each start.
+
+    Parameters
+    ----------
+    source : ArraySource
+        Without weights.
+    starts : sequence of Mixture
+        Of the structure of the prior; where the number of components is known, of that many.
+    sampler : Gibbs
+    rng : numpy Generator
+    n_draws : int
+        Kept of each chain.
+    n_warmup : int
+        Sweeps before the first of them.
+    thin : int, default=1
+        Sweeps for each draw that is kept.
+    keep_labels : bool, default=True
+        Whether labels are kept of the draws, a byte or two for each row and draw: ``False`` leaves ``label_rows`` empty.
+    progress : Progress, optional
+
+    Returns
+    -------
+    GibbsRun
+        When the user interrupts, what was drawn so far.
+
+    Raises
+    ------
+    DataError
+        If rows have weights: a row that counts as two has no one component.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import mixtura as mx
+    >>> from mixtura.data.array import ArraySource
+    >>> from mixtura.inference.sampling.gibbs import Gibbs, sample
+    >>> from mixtura.inference.sampling.finite_mixtures import ComponentCountLaw, FiniteMixtures
+    >>> from mixtura.model.laws.components import ConjugateComponents
+    >>> x = np.array([[0.0], [1.0], [10.0], [11.0], [12.0]])
+    >>> start = mx.Mixture([0.5, 0.5], [[0.5], [11.0]], [1.0, 1.0], "spherical")
+    >>> prior = mx.NormalInverseWishart(mean=[6.0], mean_precision=0.1, scale=[[4.0]], degrees_of_freedom=4)
+    >>> sampler = Gibbs(ConjugateComponents(start.structure, prior), FiniteMixtures(ComponentCountLaw.exactly(2), 1.0))
+    >>> run = sample(ArraySource(x), [start], sampler, np.random.default_rng(0), n_draws=1000, n_warmup=100)
+    >>> together = run.labels[0, :, 0] == run.labels[0, :, 1]
+    >>> bool(together.mean() > 0.95), run.draws.means.shape
+    (True, (1, 1000, 2, 1))
+    """
+    _check(source, starts, sampler, n_draws, n_warmup, thin)
+    label_rows = _label_rows(source.n_rows, len(starts) * n_draws) if keep_labels else np.empty(0, np.intp)
+    *streams, moves = child_streams(rng, len(starts) + 1)
+    chains = [_chain(sampler, start, source, stream) for start, stream in zip(starts, streams, strict=True)]
+    split_merge, birth_death = sampler.moves(source.rows)
+    n_sweeps, interrupted = n_warmup + n_draws * thin, False
+    # Products of the moves are many and small: threads of BLAS would wait for each other in every one of them.
+    with single_threaded_blas(), Sweep(source) as sweep:
+        try:
+            for n in range(1, n_sweeps + 1):
+                if n == n_warmup + 1:
+                    for kind in (split_merge, birth_death):
+                        if kind is not None:
+                            kind.tally.settle()
+                swept = sweep([chain.scorer for chain in chains], [chain.assignment() for chain in chains])
+                kept = label_rows if n > n_warmup and (n - n_warmup) % thin == 0 else None
+                allocations = [chain.take(one, kept) for chain, one in zip(chains, swept, strict=True)]
+                if split_merge is not None:
+                    allocations, tried, accepted = split_merge(allocations, moves)
+                    for chain, n_tried, n_accepted in zip(chains, tried.tolist(), accepted.tolist(), strict=True):
+                        chain.n_tried, chain.n_accepted = chain.n_tried + n_tried, chain.n_accepted + n_accepted
+                for chain, allocation in zip(chains, allocations, strict=True):
+                    chain.draw(allocation)
+                if birth_death is not None:
+                    points = birth_death([Point(chain.components, chain.weights.logs) for chain in chains], moves)
+                    for chain, point in zip(chains, points, strict=True):
+                        chain.components, chain.weights = point.components, Weights(point.log_weights)
+                if progress is not None:
+                    progress(n, n_sweeps)
+        except KeyboardInterrupt:
+            interrupted = True
+    n_kept = min(len(chain.records) for chain in chains)
+    if not n_kept:
+        raise KeyboardInterrupt
+    return _run([chain.records[:n_kept] for chain in chains], chains, label_rows, interrupted)
+
+
+def _check(
+    source: ArraySource, starts: Sequence[Mixture], sampler: Gibbs, n_draws: int, n_warmup: int, thin: int
+) -> None:
+    if source.weights is not None:
+        raise DataError(
+            "sample_weight cannot be used with Gibbs sampling, which gives each row to one component; repeat rows instead."
+        )
+    for name, value, least in (("n_draws", n_draws, 1), ("n_warmup", n_warmup, 0), ("thin", thin, 1)):
+        if value < least:
+            raise InvalidParameterError(f"{name} must be at least {least}; got {value!r}.")
+    structure = sampler.components.structure
+    for start in starts:
+        if start.structure is not structure:
+            raise InvalidParameterError(
+                f"a start has covariance type {start.covariance_type!r}, the prior {structure.name!r}; they must be the same."
+            )
+
+
+def _label_rows(n_rows: int, n_draws: int) -> NDArray[np.intp]:
+    """All rows, or as many, evenly spaced, as have room."""
+    return evenly_spaced(n_rows, max(1, MOST_LABELS // n_draws))
+
+
+def _chain(sampler: Gibbs, start: Mixture, source: ArraySource, rng: np.random.Generator) -> _Chain:
+    with np.errstate(divide="ignore"):
+        weights = Weights(np.log(start.weights))
+    seed = rng.integers(2**64, dtype=np.uint64)
+    labels = np.zeros(source.n_rows, np.int32)
+    return _Chain(sampler, rng, sampler.components.begin(start), weights, labels, seed)
+
+
+def _run(
+    records: list[list[_Record]], chains: list[_Chain], label_rows: NDArray[np.intp], interrupted: bool
+) -> GibbsRun:
+    def gathered(name: str) -> NDArray[Any]:
+        return np.array([[getattr(record, name) for record in chain] for chain in records])
+
+    log_posterior = gathered("log_posterior")
+    return GibbsRun(
+        draws=_draws(records),
+        log_posterior=log_posterior,
+        log_likelihood=gathered("log_likelihood"),
+        statistics={"lp": log_posterior},
+        interrupted=interrupted,
+        trouble=None,
+        n_components=np.array([[len(record.log_weights) for record in chain] for chain in records]),
+        n_filled=gathered("n_filled"),
+        labels=gathered("labels"),
+        label_rows=label_rows,
+        accepted=np.array([chain.n_accepted / max(chain.n_tried, 1) for chain in chains]),
+    )
+
+
+def _draws(records: list[list[_Record]]) -> Draws:
+    """All draws with as many components as the largest; those that a draw does not have repeat its last, with no weight."""
+    structure, n_features = records[0][0].components.structure, records[0][0].components.means.shape[1]
+    outer = (len(records), len(records[0]))
+    most = max(len(record.log_weights) for chain in records for record in chain)
+    weights = np.zeros((*outer, most))
+    means = np.empty((*outer, most, n_features))
+    covariances = np.empty((*outer, *structure.shape(most, n_features)))
+    for c, chain in enumerate(records):
+        for s, record in enumerate(chain):
+            n_components = len(record.log_weights)
+            places = np.minimum(np.arange(most), n_components - 1)
+            weights[c, s, :n_components] = np.exp(record.log_weights)
+            padded = record.components[places]
+            means[c, s], covariances[c, s] = padded.means, padded.covariances
+    return Draws(structure, weights, means, covariances)

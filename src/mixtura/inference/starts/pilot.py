@@ -1,0 +1,81 @@
+"""Pilot, then polish: large data are climbed on a subsample first, and read in full only for the last steps.
+
+The maximum on ``m`` of ``N`` rows is within the statistical error of ``m`` rows of the maximum on all of them, and costs ``m/N`` of the
+work to find. Only the best run of the pilot goes on; the others wait in case it collapses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mixtura.data.array import ArraySource
+from mixtura.inference.climb.climber import Algorithm, Solver
+from mixtura.inference.climb.loop import Run, climb
+from mixtura.inference.rules.stopping import Stopping
+from mixtura.inference.starts.race import Shortlist, Start, places
+
+LEAST_ROWS = 200_000
+"""Rows from which a pilot pays."""
+ROWS_PER_PARAMETER = 50
+LEAST_SAMPLE = 20_000
+LARGEST_SHARE = 0.1
+
+
+def pilot_source(source: ArraySource, n_parameters: int) -> ArraySource | None:
+    """Random rows of the source, in their order and the same each time, or ``None`` where a pilot does not pay.
+
+    Parameters
+    ----------
+    source : ArraySource
+    n_parameters : int
+    """
+    size = max(LEAST_SAMPLE, ROWS_PER_PARAMETER * n_parameters)
+    if source.n_rows < LEAST_ROWS or size > LARGEST_SHARE * source.n_rows:
+        return None
+    chosen = np.unique(np.random.default_rng(size).integers(0, source.n_rows, size))
+    return ArraySource(source.rows[chosen], None if source.weights is None else source.weights[chosen])
+
+
+def fly(
+    pilot: ArraySource,
+    shortlists: Sequence[Shortlist],
+    algorithms: Sequence[Algorithm],
+    stopping: Stopping,
+    solver: Solver,
+) -> list[Shortlist]:
+    """Climb all starts on the pilot's rows; the best of each goes on, those that came to the same place counted with it.
+
+    Parameters
+    ----------
+    pilot : ArraySource
+    shortlists, algorithms : sequences of Shortlist and Algorithm
+        One for each candidate.
+    stopping : Stopping
+        For all rows; its tolerance is per row.
+    solver : Solver
+    """
+    rule = Stopping(stopping.tol, stopping.max_iter, pilot.total_weight)
+    entries = [(i, start) for i, shortlist in enumerate(shortlists) for start in shortlist.starts]
+    starts, climbing = [start.mixture for _, start in entries], [algorithms[i] for i, _ in entries]
+    runs = climb(pilot, starts, climbing, rule, solver=solver)
+    landed: list[list[tuple[Run, Start]]] = [[] for _ in shortlists]
+    for (i, start), run in zip(entries, runs, strict=True):
+        landed[i].append((run, start))
+    return [_behind(_leading(pairs, 10 * rule.goal), s) for pairs, s in zip(landed, shortlists, strict=True)]
+
+
+def _leading(pairs: Sequence[tuple[Run, Start]], width: float) -> list[Start]:
+    """One start for each place that was come to, the best first; those that have collapsed last."""
+    leading: list[Start] = []
+    for collapsed in (False, True):
+        alike = [pair for pair in pairs if (pair[0].failed or pair[0].is_spiked) is collapsed]
+        for place in places(alike, lambda pair: pair[0].bounds[-1], width):
+            (run, start), times = place[0], sum(start.times for _, start in place)
+            leading.append(start._replace(mixture=start.mixture if run.failed else run.mixture, times=times))
+    return leading
+
+
+def _behind(leading: Sequence[Start], shortlist: Shortlist) -> Shortlist:
+    return Shortlist([leading[0]], [*leading[1:], *shortlist.reserves], shortlist.n_collapsed)

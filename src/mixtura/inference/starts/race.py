@@ -1,0 +1,151 @@
+"""A race on the seeding sample: many short runs side by side, of which only the promising ones go on to all of the data.
+
+Where a run ends shows early more often than not, and on a sample it costs next to nothing (Biernacki, Celeux and Govaert 2003). So twice
+as many runs are begun as restarts are asked for, the poorer ones are given up in stages, and about a third of the restarts runs to the
+end: over many data sets that finds the same optima as running all restarts to the end, for half of the iterations. Runs that have come to
+the same place are one run, counted as often as it was reached.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mixtura.inference.climb.climber import Algorithm
+from mixtura.inference.climb.loop import climb
+from mixtura.inference.rules.stopping import Stopping
+from mixtura.inference.starts.sample import SeedingSample
+
+SHORT_RUNS = 10
+"""Least number of k-means starts."""
+STAGES = ((10, 1.5), (20, 0.8), (60, 0.4))
+"""Further iterations of each stage, and how many runs go on after it for each restart asked for."""
+SAME_BOUND = 1e-6
+"""Runs whose bounds differ by less than this a row are taken to have come to the same place."""
+
+
+class Pool(NamedTuple):
+    """The starts of one candidate, and the number of restarts that was asked for."""
+
+    starts: Sequence[Any]
+    algorithm: Algorithm
+    n_init: int
+
+
+class Start(NamedTuple):
+    """A mixture to climb from, how many restarts have come to it, and the bounds of the climb that it goes on from, if it does."""
+
+    mixture: Any
+    times: int = 1
+    history: tuple[float, ...] = ()
+
+
+class Shortlist(NamedTuple):
+    """The starts that go on, best first; those that wait in case all of them collapse; how many have collapsed already.
+
+    A run has collapsed where it could not go on, or has a component that holds too few rows to be a group. A start that the user has
+    given in all its parts is kept wherever it leads.
+    """
+
+    starts: list[Start]
+    reserves: Sequence[Start] = ()
+    n_collapsed: int = 0
+    is_given: bool = False
+
+
+@dataclass(eq=False)
+class _Contender:
+    mixture: Any
+    bound: float = -np.inf
+    collapsed: bool = False
+    times: int = 1
+
+    def as_start(self) -> Start:
+        return Start(self.mixture, self.times)
+
+
+@dataclass(eq=False)
+class _Field:
+    pool: Pool
+    contenders: list[_Contender]
+    reserves: list[_Contender]
+    n_collapsed: int = 0
+
+    def keep(self, n: int, width: float) -> None:
+        """Keep the best ``n``; collapsed ones only where there is nothing else."""
+        sound = [c for c in self.contenders if not c.collapsed]
+        if sound:
+            self.n_collapsed += len(self.contenders) - len(sound)
+        kept = [_first(place) for place in places(sound or self.contenders, lambda c: c.bound, width)]
+        if sound:
+            self.reserves = kept[n:] + self.reserves
+        else:  # those behind would end no better
+            self.n_collapsed += sum(contender.times for contender in kept[n:])
+        self.contenders = kept[:n]
+
+
+def places(runs: Sequence[Any], bound: Callable[[Any], float], width: float) -> list[list[Any]]:
+    """Runs by the place that they have come to, the best place first: in order of their bounds, none further than ``width`` from the next.
+
+    Within a place they stand in the order given: which of their bounds is the larger one is rounding, and must not decide.
+    """
+    found: list[list[int]] = []
+    last = math.inf
+    for i in sorted(range(len(runs)), key=lambda i: bound(runs[i]), reverse=True):
+        if found and last - bound(runs[i]) < width:
+            found[-1].append(i)
+        else:
+            found.append([i])
+        last = bound(runs[i])
+    return [[runs[i] for i in sorted(place)] for place in found]
+
+
+def _first(place: Sequence[_Contender]) -> _Contender:
+    """The first contender of a place, which stands for all of them."""
+    place[0].times = sum(contender.times for contender in place)
+    return place[0]
+
+
+def race(sample: SeedingSample, pools: Sequence[Pool]) -> list[Shortlist]:
+    """Choose the starts that go on to all of the data, for several candidates side by side.
+
+    Parameters
+    ----------
+    sample : SeedingSample
+    pools : sequence of Pool
+    """
+    fields = [_Field(pool, [_Contender(start) for start in pool.starts], []) for pool in pools]
+    width = SAME_BOUND * float(sample.weights.sum())
+    racing = [f for f in fields if len(f.contenders) > 1]
+    for n_iterations, share in STAGES:
+        if not racing:
+            break
+        _run(sample, racing, n_iterations)
+        for f in racing:
+            f.keep(math.ceil(share * f.pool.n_init) if f.pool.n_init > 1 else 1, width)
+        racing = [f for f in racing if len(f.contenders) > 1]
+    return [
+        Shortlist([c.as_start() for c in f.contenders], [c.as_start() for c in f.reserves], f.n_collapsed)
+        for f in fields
+    ]
+
+
+def pool_size(n_components: int, n_init: int, least: int = 1) -> int:
+    """How many starts to draw for so many restarts: for one component one will do."""
+    return 1 if n_components == 1 else max(least, 2 * n_init if n_init > 1 else 1)
+
+
+def _run(sample: SeedingSample, fields: Sequence[_Field], n_iterations: int) -> None:
+    """So many iterations for every contender."""
+    entries = [(contender, f.pool.algorithm) for f in fields for contender in f.contenders]
+    source = sample.source
+    stopping = Stopping(0.0, n_iterations, source.total_weight)
+    runs = climb(source, [c.mixture for c, _ in entries], [algorithm for _, algorithm in entries], stopping)
+    for (contender, _), run in zip(entries, runs, strict=True):
+        contender.collapsed = run.failed or run.is_spiked
+        if not run.failed:
+            contender.mixture, contender.bound = run.mixture, run.bounds[-1]
