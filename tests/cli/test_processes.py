@@ -71,7 +71,7 @@ def test_a_reader_that_goes_away(folder: Path, model: Path) -> None:
 
 MOMENTS = {
     "while reading": ("mixtura.cli.tables", "read_table", "time.sleep(60)"),
-    "while climbing": ("mixtura.assess.choice.candidates", "finish", ""),
+    "while climbing": ("mixtura.estimators.search", "finish", ""),
     "while writing": ("pathlib.Path", "write_bytes", "time.sleep(60)"),
 }
 """A function, and what it does first after it has given a sign."""
@@ -79,7 +79,7 @@ ENDS = [("while writing", "SIGTERM"), ("while reading", "SIGTERM"), ("while writ
 SAYS = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGHUP": "the terminal has gone"}
 
 PATCHED = """
-import time, pathlib, signal, mixtura.cli.tables, mixtura.assess.choice.candidates
+import time, pathlib, signal, mixtura.cli.tables, mixtura.estimators.search
 signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests in the background may have both ignored
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 real = {owner}.{name}

@@ -8,7 +8,7 @@ import pytest
 import mixtura as mx
 from mixtura.data.array import ArraySource
 from mixtura.estimators import gaussian_mixture, search
-from mixtura.inference.starts.seedings import variational_solvers
+from mixtura.inference.starts import variational_solvers
 from mixtura.model.scorer import Scorer
 from mixtura.sweep import kernels
 

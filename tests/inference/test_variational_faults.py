@@ -8,7 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 import mixtura as mx
 from concentration import Case, compared
-from mixtura.inference.starts.seedings import moves
+from mixtura.inference.starts import moves
 from mixtura.model.laws import weights as weight_posterior
 
 

@@ -16,7 +16,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from mixtura.assess.draws.chains import Chains
 from mixtura.ground.linalg import Array
-from mixtura.inference.climb.climber import Algorithm
 from mixtura.inference.rules.collapse import Collapse
 from mixtura.inference.rules.em import ExpectationMaximization
 from mixtura.inference.rules.stopping import Stop
@@ -200,7 +199,8 @@ class StreamFit:
     algorithm : Algorithm
     belief : Mixture or Posterior
     losses : list of float
-        Of each batch, per row, before it was learnt from.
+        Of each batch, per row, before it was learnt from. The records of a stream share both lists, which grow: what a batch adds is one
+        number, however many came before.
     lower_bounds : list of float
         Per row for a mixture, of all rows so far for a posterior.
     """
@@ -214,14 +214,10 @@ class StreamFit:
     collapses: tuple[Collapse, ...] = ()
     bounds: tuple[float, ...] = ()
 
-    @classmethod
-    def after(
-        cls, before: StreamFit | None, algorithm: Algorithm, belief: Any, loss: float, weight: float
-    ) -> StreamFit:
-        """With one more batch, after which so much weight has passed by."""
-        losses, bounds = (before.losses, before.lower_bounds) if before is not None else ([], [])
-        bound = -loss * weight if isinstance(belief, Posterior) else -loss
-        return cls(algorithm, belief, [*losses, loss], [*bounds, bound])
+    def note(self, loss: float, weight: float) -> None:
+        """Note the loss of the last batch, after which so much weight has passed by."""
+        self.losses.append(loss)
+        self.lower_bounds.append(-loss * weight if isinstance(self.belief, Posterior) else -loss)
 
     @property
     def mixture(self) -> Mixture:

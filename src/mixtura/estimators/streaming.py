@@ -209,8 +209,11 @@ class LearnsFromBatches(FittedMixture):
         self._believe(belief, loss, stream.weight, batch.rows.dtype)
 
     def _believe(self, belief: Any, loss: float, weight: float, dtype: np.dtype) -> None:
-        before = vars(self).get("record_")
-        self._take(StreamFit.after(before, self._stream_algorithm_, belief, loss, weight), dtype)
+        before: StreamFit | None = vars(self).get("record_")
+        losses, bounds = ([], []) if before is None else (before.losses, before.lower_bounds)
+        record = StreamFit(self._stream_algorithm_, belief, losses, bounds)
+        self._take(record, dtype)
+        record.note(loss, weight)
 
     def _earlier(self) -> Earlier | None:
         """What a warm start goes on from."""
