@@ -151,7 +151,7 @@ def load_draws(path: str | os.PathLike[str]) -> SavedDraws:
     >>> import os, tempfile
     >>> import mixtura as mx
     >>> X, _ = mx.Mixture([0.5, 0.5], [[0.0], [9.0]], [1.0, 1.0], "spherical").sample(50, random_state=0)
-    >>> sm = mx.SampledGaussianMixture(2, sampler="gibbs", random_state=0).fit(X)
+    >>> sm = mx.SampledGaussianMixture(1, sampler="gibbs", random_state=0).fit(X)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     sm.save_draws(os.path.join(folder, "draws.npz"), X)
     ...     saved = mx.load_draws(os.path.join(folder, "draws.npz"))

@@ -40,6 +40,9 @@ Progress = Callable[[int, int], None]
 MOST_LABELS = 2**27
 """Labels that a run keeps, of all chains, draws and rows together: with more, those of a subsample of the rows are kept."""
 
+OF_KNOWN, OF_SHARED = 4, 10
+"""Parts of the moves: with a known number of components there is less to find; where all share a block, each move is ten times as dear."""
+
 
 @dataclass(frozen=True, eq=False)
 class Gibbs:
@@ -52,7 +55,8 @@ class Gibbs:
     partition : PartitionPrior
         Of the weights, and of how many there are.
     n_splits : int, default=40
-        Moves that split a component or merge two, tried in each sweep at most: fewer where many succeed, or where there are many rows.
+        Moves that split a component or merge two, tried in each sweep at most: fewer where many succeed, or where there are many rows; a
+        quarter where the number of components is known, a tenth where they share a covariance.
     n_births : int, default=12
         The same of moves by which a component is born or dies, where their number is open and each has covariances of its own.
     """
@@ -69,14 +73,11 @@ class Gibbs:
             self.partition,
             WholeRows(rows, self.components.structure.diagonal),
         )
-        splits = SplitMerge(looked_at, components, partition, self.n_splits) if self.n_splits else None
+        shared, known = components.structure.shared, isinstance(partition, FiniteMixtures) and not partition.law.is_open
+        n_splits = -(-self.n_splits // (OF_SHARED if shared else OF_KNOWN if known else 1))
+        splits = SplitMerge(looked_at, components, partition, n_splits) if n_splits else None
         births = None
-        if (
-            self.n_births
-            and isinstance(partition, FiniteMixtures)
-            and partition.law.is_open
-            and not components.structure.shared
-        ):
+        if self.n_births and isinstance(partition, FiniteMixtures) and not known and not shared:
             births = BirthDeath(looked_at, components, partition, self.n_births)
         return splits, births
 
