@@ -97,8 +97,8 @@ class SampledGaussianMixture(FittedMixture, BaseEstimator):
     sample_stats_ : dict of (C, S) arrays
     n_components_posterior_ : (K + 1,) array
         Probabilities of the number of components that hold rows; ``n_components_prior_`` are those before the rows were seen ("gibbs").
-    prior_ : SemiConjugateComponents, NormalInverseWishart or IndependentPrior
-        The prior that was sampled under.
+    prior_ : SemiConjugateComponents, NormalInverseWishart, IndependentPrior or SemiConjugatePrior
+        The prior that was sampled under; the last one, which has the weights in it too, by "nuts" under the first or by default.
     n_iter_ : int
         Draws of each chain, those of tuning included.
     record_ : DrawsFit
