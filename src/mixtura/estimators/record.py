@@ -54,19 +54,44 @@ class Record(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class PointFit:
+class Climbed:
+    """Where climbs have ended.
+
+    Attributes
+    ----------
+    algorithm : Algorithm
+    restarts : Restarts
+    """
+
+    algorithm: Any
+    restarts: Restarts
+
+    @property
+    def stop(self) -> Stop:
+        """Why the best of them ended."""
+        return self.restarts.best.stop
+
+    @property
+    def converged(self) -> bool:
+        return self.stop.converged
+
+    @property
+    def bounds(self) -> tuple[float, ...]:
+        """Of that climb and of those that it went on from, over all rows."""
+        return (*self.restarts.best.history, *self.restarts.best.bounds)
+
+
+@dataclass(frozen=True, eq=False)
+class PointFit(Climbed):
     """A mixture at which a climb ended.
 
     Attributes
     ----------
-    algorithm : ExpectationMaximization
-    restarts : Restarts
     total_weight : float
         Of the rows, by which bounds are divided.
     """
 
     algorithm: ExpectationMaximization
-    restarts: Restarts
     total_weight: float
 
     @property
@@ -77,20 +102,6 @@ class PointFit:
     @property
     def belief(self) -> Mixture:
         return self.mixture
-
-    @property
-    def stop(self) -> Stop:
-        """Why the climb ended."""
-        return self.restarts.best.stop
-
-    @property
-    def converged(self) -> bool:
-        return self.stop.converged
-
-    @property
-    def bounds(self) -> tuple[float, ...]:
-        """Of the climb and of those that it went on from, over all rows."""
-        return (*self.restarts.best.history, *self.restarts.best.bounds)
 
     @property
     def n_iter(self) -> int:
@@ -131,17 +142,10 @@ class PointFit:
 
 
 @dataclass(frozen=True, eq=False)
-class VariationalFit:
-    """A variational posterior at which a climb ended.
-
-    Attributes
-    ----------
-    algorithm : CoordinateAscent
-    restarts : Restarts
-    """
+class VariationalFit(Climbed):
+    """A variational posterior at which a climb ended."""
 
     algorithm: CoordinateAscent
-    restarts: Restarts
 
     @property
     def posterior(self) -> Posterior:
@@ -156,20 +160,6 @@ class VariationalFit:
     @property
     def mixture(self) -> Mixture:
         return self.posterior.mixture
-
-    @property
-    def stop(self) -> Stop:
-        """Why the climb ended."""
-        return self.restarts.best.stop
-
-    @property
-    def converged(self) -> bool:
-        return self.stop.converged
-
-    @property
-    def bounds(self) -> tuple[float, ...]:
-        """Of the climb and of those that it went on from."""
-        return (*self.restarts.best.history, *self.restarts.best.bounds)
 
     @property
     def n_iter(self) -> int:
