@@ -122,10 +122,15 @@ def _sampled(
 
 def _in_order(mixture: Mixture, table: Table) -> tuple[Mixture, list[int]]:
     """The mixture with named columns and its components in the order of their weights, and which those were."""
-    order = sorted(range(mixture.n_components), key=lambda k: -mixture.weights[k])
+    order = by_weight(mixture)
     return mixture.reorder(order).with_feature_names(table.columns), order
 
 
+def by_weight(mixture: Mixture) -> list[int]:
+    """The components in the order of their weights, the largest first."""
+    return sorted(range(mixture.n_components), key=lambda k: -mixture.weights[k])
+
+
 def largest_first(mixture: Mixture) -> Mixture:
-    """The mixture with its components in the order of their weights."""
-    return mixture.reorder(sorted(range(mixture.n_components), key=lambda k: -mixture.weights[k]))
+    """The mixture with its components in that order."""
+    return mixture.reorder(by_weight(mixture))

@@ -92,7 +92,7 @@ def _weakly_informative(
     squares = np.maximum((source.highest - source.lowest) ** 2, _least(source, floor) / (2 * FRACTION))
     scale = _as_structured(structure, np.diag(2 * FRACTION * squares))
     middle = source.lowest + 0.5 * (source.highest - source.lowest)
-    # Two is the shape of a variance's law in every structure: rows for it, where a diagonal or a sphere counts them otherwise.
+    # A variance of a matrix or of a diagonal then has a law of shape two; a sphere counts its rows once for each column.
     degrees = source.n_features + 3.0 if len(structure.block_shape(source.n_features)) == 2 else 4.0
     return NormalInverseWishart(middle, FRACTION, scale, max(degrees, float(source.n_features)))
 
