@@ -51,3 +51,17 @@ def test_the_density_of_a_learnt_scale_is_that_of_bayes_rule(structure: SharedBl
     for scale in (np.eye(3), S, np.diag([0.1, 2.0, 7.0])):
         expected = density_by_bayes_rule(structure, latent, scale) + others
         assert prior.value(m) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s: s.name)
+def test_each_wishart_law_at_its_own_block(structure: SharedBlocks) -> None:
+    half = np.random.default_rng(0).normal(size=(8, 3, 9))
+    matrices = half @ half.swapaxes(1, 2)
+    scales, others = (
+        np.concatenate([structure.prior_block(matrix) for matrix in part]) for part in (matrices[:4], matrices[4:])
+    )
+    degrees, factors = np.array([3.5, 4.0, 7.0, 30.0]), structure.factor_from_roots(structure.block_roots(others))
+    every = structure.log_wishart(scales, degrees, factors, 3)
+    found = structure.log_wishart_of_each(scales, degrees, factors, 3)
+    np.testing.assert_allclose(found, np.diagonal(every), rtol=1e-12)
+    np.testing.assert_allclose(structure.log_wishart_of_each(scales[:1], degrees[:1], factors, 3), every[0], rtol=1e-12)

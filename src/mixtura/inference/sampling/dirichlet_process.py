@@ -59,10 +59,11 @@ class DirichletProcess:
         drawn = np.maximum(weights, np.finfo(np.float64).tiny)
         return Weights(np.log(drawn), Slices(drawn, heights))
 
-    def log_probability(self, counts: Array) -> float:
-        alpha = self.concentration
-        rising = gammaln(alpha + counts.sum()) - gammaln(alpha)
-        return float(len(counts) * np.log(alpha) + gammaln(counts).sum() - rising)
+    def log_probability(self, counts: Array) -> Array:
+        alpha, filled = self.concentration, counts > 0
+        rising = gammaln(alpha + counts.sum(axis=-1)) - gammaln(alpha)
+        each = np.where(filled, np.log(alpha) + gammaln(np.where(filled, counts, 1.0)), 0.0)
+        return np.asarray(each.sum(axis=-1) - rising)
 
     def n_filled_prior(self, n_rows: int) -> Array:
         alpha = np.array([self.concentration])

@@ -156,11 +156,22 @@ class FiniteMixtures:
         joint[t - 1 :] = self._number(t, float(counts.sum())).log_joint + self._log_sizes(counts)
         return joint
 
-    def log_probability(self, counts: Array) -> float:
-        if len(counts) > self.law.most:
-            return -np.inf
-        number, sizes = self._number(len(counts), float(counts.sum())), self._log_sizes(counts)
-        return float(np.logaddexp.reduce(number.log_joint + sizes) if self.dynamic else number.log_total + sizes[0])
+    def log_probability(self, counts: Array) -> Array:
+        if self.dynamic and counts.ndim > 1:
+            return np.array([self.log_probability(own) for own in counts])
+        filled = (counts > 0).sum(axis=-1)
+        if self.dynamic:
+            return (
+                np.logaddexp.reduce(self.log_joint(counts[counts > 0]))
+                if filled <= self.law.most
+                else np.array(-np.inf)
+            )
+        n_rows, gamma = float(np.max(counts.sum(axis=-1))), self.concentrations[0]
+        known = {
+            t: self._number(t, n_rows).log_total if t <= self.law.most else -np.inf for t in np.unique(filled).tolist()
+        }
+        of_numbers = np.array([known[t] for t in filled.ravel().tolist()]).reshape(filled.shape)
+        return np.asarray(of_numbers + (gammaln(counts + gamma) - gammaln(gamma)).sum(axis=-1))
 
     def _log_sizes(self, counts: Array) -> Array:
         """``Σ_k log Γ(N_k + γ)/Γ(γ)`` for ``K = t … most``; once where that is the same for all."""
@@ -180,16 +191,6 @@ class FiniteMixtures:
     @cached_property
     def _numbers(self) -> dict[tuple[int, float], _Number]:
         return {}
-
-    def log_density_of_weights(self, log_weights: Array) -> float:
-        """Log probability of so many components and density of their weights, ``(K,)``."""
-        n_components = len(log_weights)
-        if not 0 < n_components <= self.law.most:
-            return -np.inf
-        gamma = float(self.concentrations[n_components - 1])
-        constant = gammaln(n_components * gamma) - n_components * gammaln(gamma)
-        powers = (gamma - 1) * log_weights.sum() if gamma != 1 else 0.0
-        return float(self.law.log_probabilities[n_components - 1] + constant + powers)
 
     def draw_weights(self, counts: Array, labels: NDArray[np.integer], rng: np.random.Generator) -> Weights:
         joint = self.log_joint(counts)

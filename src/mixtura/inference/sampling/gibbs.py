@@ -19,10 +19,10 @@ from mixtura.data.array import ArraySource
 from mixtura.ground.errors import DataError, InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.ground.random import child_streams
-from mixtura.inference.sampling.birth_death import BirthDeath, Point
 from mixtura.inference.sampling.finite_mixtures import FiniteMixtures
 from mixtura.inference.sampling.posterior_sample import PosteriorSample
-from mixtura.inference.sampling.split_merge import Allocation, SplitMerge
+from mixtura.inference.sampling.split_merge import SplitMerge
+from mixtura.inference.sampling.split_sites import Allocation
 from mixtura.inference.sampling.weights import PartitionPrior, Weights
 from mixtura.inference.sampling.whole_rows import WholeRows
 from mixtura.model.draws import Draws
@@ -54,20 +54,19 @@ class Gibbs:
         Of means and covariances.
     partition : PartitionPrior
         Of the weights, and of how many there are.
-    n_splits : int, default=40
+    n_splits : int, default=16
         Moves that split a component or merge two, tried in each sweep at most: fewer where many succeed, or where there are many rows; a
         quarter where the number of components is known, a tenth where they share a covariance.
-    n_births : int, default=12
-        The same of moves by which a component is born or dies, where their number is open and each has covariances of its own.
     """
 
     components: ComponentPrior
     partition: PartitionPrior
-    n_splits: int = 40
-    n_births: int = 12
+    n_splits: int = 16
 
-    def moves(self, rows: Array) -> tuple[SplitMerge | None, BirthDeath | None]:
+    def moves(self, rows: Array) -> SplitMerge | None:
         """Those that there are, ready for these rows."""
+        if not self.n_splits:
+            return None
         components, partition, looked_at = (
             self.components,
             self.partition,
@@ -75,11 +74,7 @@ class Gibbs:
         )
         shared, known = components.structure.shared, isinstance(partition, FiniteMixtures) and not partition.law.is_open
         n_splits = -(-self.n_splits // (OF_SHARED if shared else OF_KNOWN if known else 1))
-        splits = SplitMerge(looked_at, components, partition, n_splits) if n_splits else None
-        births = None
-        if self.n_births and isinstance(partition, FiniteMixtures) and not known and not shared:
-            births = BirthDeath(looked_at, components, partition, self.n_births)
-        return splits, births
+        return SplitMerge(looked_at, components, partition, n_splits)
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +170,7 @@ class _Chain:
         moments, filled = allocation.moments, allocation.components
         log_posterior = (
             filled.scorer.expected(moments)
-            + self.sampler.partition.log_probability(moments.count)
+            + float(self.sampler.partition.log_probability(moments.count))
             + self.sampler.components.log_density(filled)
         )
         order = np.argsort(swept.moments.count == 0, kind="stable")
@@ -247,16 +242,14 @@ def sample(
     label_rows = _label_rows(source.n_rows, len(starts) * n_draws) if keep_labels else np.empty(0, np.intp)
     *streams, moves = child_streams(rng, len(starts) + 1)
     chains = [_chain(sampler, start, source, stream) for start, stream in zip(starts, streams, strict=True)]
-    split_merge, birth_death = sampler.moves(source.rows)
+    split_merge = sampler.moves(source.rows)
     n_sweeps, interrupted = n_warmup + n_draws * thin, False
     # Products of the moves are many and small: threads of BLAS would wait for each other in every one of them.
     with single_threaded_blas(), Sweep(source) as sweep:
         try:
             for n in range(1, n_sweeps + 1):
-                if n == n_warmup + 1:
-                    for kind in (split_merge, birth_death):
-                        if kind is not None:
-                            kind.tally.settle()
+                if n == n_warmup + 1 and split_merge is not None:
+                    split_merge.tally.settle()
                 swept = sweep([chain.scorer for chain in chains], [chain.assignment() for chain in chains])
                 kept = label_rows if n > n_warmup and (n - n_warmup) % thin == 0 else None
                 allocations = [chain.take(one, kept) for chain, one in zip(chains, swept, strict=True)]
@@ -266,10 +259,6 @@ def sample(
                         chain.n_tried, chain.n_accepted = chain.n_tried + n_tried, chain.n_accepted + n_accepted
                 for chain, allocation in zip(chains, allocations, strict=True):
                     chain.draw(allocation)
-                if birth_death is not None:
-                    points = birth_death([Point(chain.components, chain.weights.logs) for chain in chains], moves)
-                    for chain, point in zip(chains, points, strict=True):
-                        chain.components, chain.weights = point.components, Weights(point.log_weights)
                 if progress is not None:
                     progress(n, n_sweeps)
         except KeyboardInterrupt:

@@ -1,22 +1,22 @@
 """Moves of a Gibbs sampler that split one component or merge two.
 
-Two rows, ``i`` and ``j``, are picked. If they share a component ``m``, a split into ``a`` (with ``i``) and ``b`` (with ``j``) is
-proposed, else the merger of their components. Either way the *launch* looks at the rows ``C`` of these components, at ``i`` and ``j``, and
-at no labels within: a few steps of EM share the rows among two components, so it is the same for a split and for the merger that would
-undo it. About its end lie the laws ``q`` of the parameters of ``a`` and ``b``, the wider the less certain the shares are, and of ``v``,
-the share of ``a``. Labels within ``C`` follow from those: of the other rows each is in ``a`` with probability
+Two rows, ``i`` and ``j``, are picked, see ``split_sites.py``. If they share a component ``m``, a split into ``a`` (with ``i``) and ``b``
+(with ``j``) is proposed, else the merger of their components. Either way the *launch* looks at the rows ``C`` of these components, at ``i``
+and ``j``, and at no labels within: a few steps of EM share the rows among two components, so it is the same for a split and for the merger
+that would undo it. About its end lie the laws ``q`` of the parameters of ``a`` and ``b``, the wider the less certain the shares are, and of
+``v``, the share of ``a``. Labels within ``C`` follow from those: of the other rows each is in ``a`` with probability
 ``v N_a / (v N_a + (1 − v) N_b)``, ``N_k`` being the density of a row in a component.
 
 The target is extended by ``v ~ Beta(n_a + 1, n_b + 1)`` given labels, which a merger therefore draws. The density of target over proposal
 of the pair, over that of the single component, is
 
     p(n_a, n_b, …)/p(n_m, …) · v (1 − v)/B(n_a + 1, n_b + 1) · N_a(i) N_b(j) Π_{C∖{i,j}} (v N_a + (1 − v) N_b) / Π_C N_m
-        · p(θ_a) p(θ_b)/p(θ_m) · q(θ_m | C)/[q(θ_a) q(θ_b) q(v)],
+        · p(θ_a) p(θ_b)/p(θ_m) · q(θ_m | C)/[q(θ_a) q(θ_b) q(v)] · c,
 
-with ``p(n_1, …)`` the prior of a partition into sets of such sizes. Labels within ``C`` enter by their numbers alone, and under flat
-weights not at all, so moves succeed where components overlap too. Where all components share a block of the covariances, a move
-proposes that block and all means. Source of the launch from two rows: Jain and Neal (2007), "Splitting and merging components of a
-nonconjugate Dirichlet process mixture model".
+with ``p(n_1, …)`` the prior of a partition into sets of such sizes, and ``c`` how much likelier the merger is tried than the split. Labels
+within ``C`` enter by their numbers alone, so moves succeed where components overlap too. Where all components share a block of the
+covariances, a move proposes that block and all means. Source of the launch from two rows: Jain and Neal (2007), "Splitting and merging
+components of a nonconjugate Dirichlet process mixture model".
 
 Moves seldom succeed, so several are worked out at once from one state, and those after the first that succeeds are not looked at. Those of
 all chains are one stack.
@@ -26,36 +26,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaln, expit
+from scipy.special import betaln
 
 from mixtura.ground.linalg import EPS, Array
+from mixtura.inference.sampling.affinity import Neighbours
+from mixtura.inference.sampling.split_sites import Affinities, Allocation, Flags, Sites, Stack
 from mixtura.inference.sampling.weights import PartitionPrior
-from mixtura.inference.sampling.whole_rows import WholeRows
+from mixtura.inference.sampling.whole_rows import Parted, WholeRows
 from mixtura.model.laws.components import ComponentPrior, Components, select
 from mixtura.model.moments import Moments
 
-TOGETHER = 0.5
+TOGETHER = 1.5
 """Moves that succeed, as far as is known, among those of one chain that are worked out at once."""
 MOST_ROWS = 2**13
 """Rows that the moves of one sweep look at: where there are many, one move costs about as much as the sweep."""
-ENOUGH = 2.0
+ENOUGH = 1.2
 """Moves that succeed in a sweep, of each chain."""
-N_STEPS = 3
+N_STEPS = 6
 """Of EM, of which a launch consists."""
 TINY = 1e-300
-Flags = NDArray[np.bool_]
-
-
-class Allocation(NamedTuple):
-    """The component of each row, ``(N,)``, and the ``t`` components, none of them without rows, with the moments of those."""
-
-    labels: NDArray[np.int32]
-    moments: Moments
-    components: Components
+LEAST_LOG_ODDS = -700.0
+"""Exponentials are numbers above it."""
 
 
 @dataclass
@@ -86,68 +81,6 @@ class Tally:
         return max(1, int(TOGETHER * self._tries))
 
 
-class _Stack(NamedTuple):
-    """Several chains, their components one after another.
-
-    Attributes
-    ----------
-    allocations : list of Allocation
-    labels : (C, N) integer array
-        Of each chain, by the places of components in the stack.
-    starts : (C,) integer array
-        Where the components of each chain begin.
-    moments : Moments
-    """
-
-    allocations: list[Allocation]
-    labels: NDArray[np.intp]
-    starts: NDArray[np.intp]
-    moments: Moments
-
-    @classmethod
-    def of(cls, allocations: list[Allocation]) -> _Stack:
-        sizes = [len(allocation.moments.count) for allocation in allocations]
-        starts = np.cumsum([0, *sizes[:-1]])
-        labels = np.stack([allocation.labels for allocation in allocations]) + starts[:, None]
-        return cls(allocations, labels, starts, Moments.stacked([allocation.moments for allocation in allocations]))
-
-
-class _Sites(NamedTuple):
-    """Where ``P`` moves are tried.
-
-    Attributes
-    ----------
-    chains : (P,) integer array
-    tried : (P,) integer array
-        Moves of the chain up to and with each.
-    picked : (P, 2) integer array
-        Two rows of each.
-    ends : (P, 2) integer array
-        Places of their components in the stack.
-    members : (P, N) bool array
-        The rows of those.
-    """
-
-    chains: NDArray[np.intp]
-    tried: NDArray[np.intp]
-    picked: NDArray[np.intp]
-    ends: NDArray[np.intp]
-    members: Flags
-
-    @property
-    def splits(self) -> Flags:
-        return np.asarray(self.ends[:, 0] == self.ends[:, 1])
-
-    def surely(self, sides: NDArray[Any], first: float, second: float) -> None:
-        """Write what is certain of the two rows picked into ``(P, N)``."""
-        each = np.arange(len(sides))
-        sides[each, self.picked[:, 0]], sides[each, self.picked[:, 1]] = first, second
-
-    def at(self, values: Array, column: int) -> Array:
-        """Values ``(P, N)`` at one of the rows picked, ``(P,)``."""
-        return values[np.arange(len(values)), self.picked[:, column]]
-
-
 class _Parameters(NamedTuple):
     """Of pairs and of single components, one of which is there and the other proposed.
 
@@ -157,12 +90,14 @@ class _Parameters(NamedTuple):
         Of the rows in ``a``, ``b`` and ``m``.
     log_ratios : (P,) array
         ``log p(θ) − log q(θ)`` of pairs less that of single components, with the densities of all other rows where these change.
+    affinities : Affinities
     proposed : callable
         The components of one move: two, or one, or all where they share a block.
     """
 
     log_densities: Array
     log_ratios: Array
+    affinities: Affinities
     proposed: Callable[[int], Components]
 
 
@@ -201,9 +136,9 @@ class SplitMerge:
         n_moves = self.tally.moves(self.n_proposals, len(self.rows)) if len(self.rows) > 1 else 0
         tried, accepted = np.zeros(len(allocations), int), np.zeros(len(allocations), int)
         while (going := np.flatnonzero(tried < n_moves)).size:
-            stack = _Stack.of([allocations[c] for c in going])
+            stack = Stack.of([allocations[c] for c in going])
             numbers = np.minimum(self.tally.together, n_moves - tried[going])
-            sites = _sites(stack, self.partition, numbers, rng)
+            sites = Sites.of(stack, numbers, rng)
             tried[going] += numbers
             if not len(sites.chains):
                 continue
@@ -218,7 +153,7 @@ class SplitMerge:
         self.tally.accepted += int(accepted.sum())
         return allocations, tried, accepted
 
-    def _worked_out(self, stack: _Stack, sites: _Sites, rng: np.random.Generator) -> _Moves:
+    def _worked_out(self, stack: Stack, sites: Sites, rng: np.random.Generator) -> _Moves:
         splits, members = sites.splits, sites.members
         scale = np.concatenate([allocation.components.scale for allocation in stack.allocations])[sites.chains]
         halves, certain = self._launch(scale, sites, rng)
@@ -231,14 +166,14 @@ class SplitMerge:
         share = np.clip(rng.beta(*laws), TINY, 1 - EPS)
         log_shares = np.log(np.stack([share, 1 - share]))
         in_first, in_second = in_first + log_shares[0, :, None], in_second + log_shares[1, :, None]
-        drawn = rng.logistic(size=members.shape) < in_second - in_first
+        drawn, mixed = _drawn(in_first, in_second, rng)
         second = np.where(splits[:, None], drawn & members, second)
         sites.surely(second, False, True)
         counts = _counts(sizes, second)
-        mixed = np.logaddexp(in_first, in_second)
         sites.surely(mixed, 0.0, 0.0)
         log_ratios = (
             _log_partition_ratios(stack, self.partition, sites, counts)
+            + found.affinities.log_choices(counts, len(self.rows))
             + found.log_ratios
             + sites.at(in_first, 0)
             + sites.at(in_second, 1)
@@ -249,22 +184,22 @@ class SplitMerge:
         )
         return _Moves(second, np.where(splits, log_ratios, -log_ratios), found.proposed)
 
-    def _launch(self, scale: Array, sites: _Sites, rng: np.random.Generator) -> tuple[Moments, Array]:
+    def _launch(self, scale: Array, sites: Sites, rng: np.random.Generator) -> tuple[Moments, Array]:
         """Moments of both sides, the first ones first, and how many rows of each are certain, ``(2, P)``."""
         n, prior = len(sites.picked), self.components.apart
         members, scales = sites.members.astype(np.float64), np.concatenate([scale, scale])
-        second = _begun(self.rows.rows, sites, rng) * members
+        parted, second = Parted(self.rows, members), _begun(self.rows, members, sites, rng) * members
         for step in range(N_STEPS + 1):
             sites.surely(second, 0.0, 1.0)
-            shares = np.concatenate([members - second, second])
-            moments = self.rows.moments(shares)
+            moments = parted.moments(second)
             if step < N_STEPS:
-                log_joint = self.rows.log_densities(prior.typical(moments, scales)) + np.log(moments.count)[:, None]
-                second = expit(log_joint[n:] - log_joint[:n]) * members
-        certain = np.square(shares).sum(axis=1)
-        return _times(moments, certain / moments.count), certain.reshape(2, n)
+                log_odds = parted.log_odds(prior.typical(moments, scales))
+                log_odds += np.log(moments.count[n:] / moments.count[:n])[:, None]
+                second = members / (1 + np.exp(-np.maximum(log_odds, LEAST_LOG_ODDS)))
+        certain = np.stack([np.square(members - second).sum(axis=1), np.square(second).sum(axis=1)])
+        return _times(moments, certain.ravel() / moments.count), certain
 
-    def _parameters(self, stack: _Stack, sites: _Sites, halves: Moments, rng: np.random.Generator) -> _Parameters:
+    def _parameters(self, stack: Stack, sites: Sites, halves: Moments, rng: np.random.Generator) -> _Parameters:
         """All at once: pairs and single components are drawn, and what is there takes the place of half of the draws."""
         n, splits, (first, second) = len(sites.picked), sites.splits, sites.ends.T
         present = [allocation.components for allocation in stack.allocations]
@@ -284,14 +219,13 @@ class SplitMerge:
         def proposed(p: int) -> Components:
             return made[np.array([p, n + p] if splits[p] else [2 * n + p])]
 
-        return _Parameters(log_densities, pairs + others - singles, proposed)
+        return _Parameters(log_densities, pairs + others - singles, sites.affinities(stack, both), proposed)
 
-    def _shared_parameters(
-        self, stack: _Stack, sites: _Sites, halves: Moments, rng: np.random.Generator
-    ) -> _Parameters:
+    def _shared_parameters(self, stack: Stack, sites: Sites, halves: Moments, rng: np.random.Generator) -> _Parameters:
         """One move at a time, since each changes all components of its chain."""
         n = len(sites.picked)
         log_densities, log_ratios, proposed = np.empty((3, n, len(self.rows))), np.zeros(n), list[Components]()
+        near = Affinities(np.empty(n), np.empty(n), np.empty(n))
         for p, chain in enumerate(sites.chains):
             labels, moments, current = stack.allocations[chain]
             ends = sites.ends[p] - stack.starts[chain]
@@ -313,8 +247,11 @@ class SplitMerge:
                 log_densities[of, p] = scored[places]
                 log_ratios[p] += sign * scored[own_labels[outside], outside].sum()
                 log_ratios[p] += sign * self.components.log_weights(about, components)[0]
+            of_pair, of_single = (Neighbours.of([own]) for own in (pair[1], single[1]))
+            near.pairs[p] = of_pair.matrix[pair[3][0], pair[3][1]]
+            near.with_pairs[p], near.with_singles[p] = of_pair.totals[0], of_single.totals[0]
             proposed.append(made)
-        return _Parameters(log_densities, log_ratios, proposed.__getitem__)
+        return _Parameters(log_densities, log_ratios, near, proposed.__getitem__)
 
 
 class _Change(NamedTuple):
@@ -344,26 +281,18 @@ class _Change(NamedTuple):
         return moved
 
 
-def _sites(stack: _Stack, partition: PartitionPrior, numbers: NDArray[np.intp], rng: np.random.Generator) -> _Sites:
-    """Where moves are to be tried, so many of each chain; without splits where so many components cannot be."""
-    n_rows = stack.labels.shape[1]
-    chains = np.repeat(np.arange(len(numbers)), numbers)
-    tried = np.concatenate([np.arange(1, n + 1) for n in numbers])
-    one, other = rng.integers(n_rows, size=len(chains)), rng.integers(n_rows - 1, size=len(chains))
-    picked = np.stack([one, other + (other >= one)], axis=1)
-    ends = stack.labels[chains[:, None], picked]
-    sizes = [len(allocation.moments.count) for allocation in stack.allocations]
-    full = np.array([partition.log_probability(np.ones(size + 1)) == -np.inf for size in sizes])
-    kept = np.flatnonzero(~full[chains] | (ends[:, 0] != ends[:, 1]))
-    chains, ends = chains[kept], ends[kept]
-    labels = stack.labels[chains]
-    return _Sites(chains, tried[kept], picked[kept], ends, (labels == ends[:, :1]) | (labels == ends[:, 1:]))
-
-
 def _first_of_each(chains: NDArray[np.intp], moves: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """The chains that are named, each once, and the first move of each."""
     named, first = np.unique(chains, return_index=True)
     return named, moves[first]
+
+
+def _drawn(in_first: Array, in_second: Array, rng: np.random.Generator) -> tuple[Flags, Array]:
+    """Which rows are in the second of two components with these log joint densities, and the log of the sum of both."""
+    difference = in_second - in_first
+    smaller = np.exp(-np.abs(difference))
+    drawn = rng.random(difference.shape) * (1 + smaller) < np.where(difference > 0, 1.0, smaller)
+    return drawn, np.maximum(in_first, in_second) + np.log1p(smaller)
 
 
 def _counts(sizes: NDArray[np.intp], second: Flags) -> NDArray[np.intp]:
@@ -372,25 +301,21 @@ def _counts(sizes: NDArray[np.intp], second: Flags) -> NDArray[np.intp]:
     return np.stack([sizes - of_second, of_second])
 
 
-def _begun(rows: Array, sites: _Sites, rng: np.random.Generator) -> Flags:
+def _begun(rows: WholeRows, members: Array, sites: Sites, rng: np.random.Generator) -> Flags:
     """Which rows are in ``b`` when a launch begins, ``(P, N)``, in units of each feature's spread.
 
     Those nearer to ``j`` than to ``i``, which finds clusters side by side; or all but some of the nearest to ``i``, which finds small ones
     within large ones.
     """
-    shares = sites.members / sites.members.sum(axis=1, keepdims=True)
-    centred = rows - (shares @ rows)[:, None]
-    variances = np.matmul(shares[:, None], np.square(centred))
-    centred /= np.sqrt(np.where(variances > 0, variances, 1.0))
-    n = np.arange(len(shares))[:, None]
-    one, other = (np.square(centred - centred[n, at]).sum(axis=2) for at in (sites.picked[:, :1], sites.picked[:, 1:]))
+    variances = rows.spreads(members)
+    one, other = (rows.distances(picked, variances) for picked in sites.picked.T)
     distances = np.sort(np.where(sites.members, one, np.inf), axis=1)
-    sizes = sites.members.sum(axis=1) ** rng.random(len(shares))
+    sizes = members.sum(axis=1) ** rng.random(len(members))
     within = np.take_along_axis(distances, sizes.astype(np.intp)[:, None] - 1, axis=1)
-    return np.where(rng.random(len(shares))[:, None] < 0.5, other < one, one > within)
+    return np.where(rng.random(len(members))[:, None] < 0.5, other < one, one > within)
 
 
-def _after(rows: WholeRows, stack: _Stack, sites: _Sites, moves: _Moves, p: int) -> Allocation:
+def _after(rows: WholeRows, stack: Stack, sites: Sites, moves: _Moves, p: int) -> Allocation:
     """The allocation of a chain once a move of it has succeeded."""
     labels, moments, before = stack.allocations[sites.chains[p]]
     ends, made = sites.ends[p] - stack.starts[sites.chains[p]], moves.proposed(p)
@@ -408,18 +333,14 @@ def _after(rows: WholeRows, stack: _Stack, sites: _Sites, moves: _Moves, p: int)
     return Allocation(labels, _replaced(select(moments, change.sources), change.made, own), made)
 
 
-def _log_partition_ratios(stack: _Stack, partition: PartitionPrior, sites: _Sites, counts: NDArray[np.intp]) -> Array:
+def _log_partition_ratios(stack: Stack, partition: PartitionPrior, sites: Sites, counts: NDArray[np.intp]) -> Array:
     """Log prior probabilities of the partitions with pairs of these sizes, ``(2, P)``, less those with single components."""
-    current = [allocation.moments.count for allocation in stack.allocations]
-    at = [partition.log_probability(own) for own in current]
-    ratios = np.empty(len(sites.ends))
-    for p, (chain, split) in enumerate(zip(sites.chains.tolist(), sites.splits.tolist(), strict=True)):
-        others, own = np.delete(current[chain], sites.ends[p] - stack.starts[chain]), counts[:, p]
-        if split:
-            ratios[p] = partition.log_probability(np.append(others, own)) - at[chain]
-        else:
-            ratios[p] = at[chain] - partition.log_probability(np.append(others, own.sum()))
-    return ratios
+    chains = np.repeat(np.arange(len(stack.allocations)), np.diff([*stack.starts, len(stack.moments.count)]))
+    others = np.where(chains == sites.chains[:, None], stack.moments.count, 0.0)
+    each = np.arange(len(others))
+    others[each, sites.ends[:, 0]] = others[each, sites.ends[:, 1]] = 0.0
+    pairs, singles = np.column_stack([others, *counts]), np.column_stack([others, counts.sum(axis=0)])
+    return partition.log_probability(pairs) - partition.log_probability(singles)
 
 
 def _times(moments: Moments, factors: Array) -> Moments:

@@ -33,8 +33,8 @@ class PartitionPrior(Protocol):
     def draw_weights(self, counts: Array, labels: NDArray[np.integer], rng: np.random.Generator) -> Weights:
         """Weights given the rows of the ``t`` filled components, ``(t,)``, and which rows those are."""
 
-    def log_probability(self, counts: Array) -> float:
-        """Log prior probability of any one partition of the rows into sets of these sizes."""
+    def log_probability(self, counts: Array) -> Array:
+        """Log prior probability of any one partition of the rows into sets of these sizes, or of many, ``(…, T)``; zeros are no sets."""
 
     def n_filled_prior(self, n_rows: int) -> Array:
         """Prior probabilities that so many rows fill 0, 1, 2, … components."""

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from mixtura.ground.linalg import Array
 from mixtura.ground.special import digamma, gamma_draws, trigamma
 from mixtura.model.covariance.structure import InverseWishartPenalty, SharedBlocks
-from mixtura.model.covariance.student import gamma_divergence, log_gamma, log_multivariate_student
+from mixtura.model.covariance.student import gamma_divergence, log_gamma, log_gamma_of_each, log_multivariate_student
 
 
 class _DiagonalBlocks(SharedBlocks):
@@ -129,6 +129,10 @@ class _DiagonalBlocks(SharedBlocks):
     def log_wishart(self, scales: Array, degrees: Array, factors: Array, n_features: int) -> Array:
         shapes = np.broadcast_to(0.5 * degrees[:, None], scales.shape)
         return log_gamma(shapes, 0.5 * scales, factors**2)
+
+    def log_wishart_of_each(self, scales: Array, degrees: Array, factors: Array, n_features: int) -> Array:
+        shapes = np.broadcast_to(0.5 * degrees[:, None], scales.shape)
+        return log_gamma_of_each(shapes, 0.5 * scales, factors**2)
 
     def log_determinant_variances(self, degrees: Array, n_features: int) -> Array:
         return n_features * trigamma(0.5 * degrees)

@@ -185,6 +185,11 @@ class _MatrixBlocks(SharedBlocks):
             np.multiply.outer(degrees, log_precisions) - traces
         )
 
+    def log_wishart_of_each(self, scales: Array, degrees: Array, factors: Array, n_features: int) -> Array:
+        log_precisions = 2 * np.log(np.diagonal(factors, axis1=-2, axis2=-1)).sum(axis=1)
+        traces = (scales * self.block_precisions(factors)).sum(axis=(1, 2))
+        return _log_normalisers(scales, degrees, n_features) + 0.5 * (degrees * log_precisions - traces)
+
     def log_determinant_variances(self, degrees: Array, n_features: int) -> Array:
         return trigamma(_half_degrees(degrees, n_features)).sum(axis=1)
 

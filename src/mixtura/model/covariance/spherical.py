@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from mixtura.ground.linalg import Array
 from mixtura.ground.special import digamma, gamma_draws, trigamma
 from mixtura.model.covariance.structure import InverseWishartPenalty, SharedBlocks
-from mixtura.model.covariance.student import gamma_divergence, log_gamma, log_multivariate_student
+from mixtura.model.covariance.student import gamma_divergence, log_gamma, log_gamma_of_each, log_multivariate_student
 
 
 def _mean_variance(scale: Array) -> float:
@@ -134,6 +134,10 @@ class _SphericalBlocks(SharedBlocks):
     def log_wishart(self, scales: Array, degrees: Array, factors: Array, n_features: int) -> Array:
         half = 0.5 * n_features
         return log_gamma(half * degrees[:, None], half * scales[:, None], factors[:, None] ** 2)
+
+    def log_wishart_of_each(self, scales: Array, degrees: Array, factors: Array, n_features: int) -> Array:
+        half = 0.5 * n_features
+        return log_gamma_of_each(half * degrees[:, None], half * scales[:, None], factors[:, None] ** 2)
 
     def log_determinant_variances(self, degrees: Array, n_features: int) -> Array:
         return n_features**2 * trigamma(0.5 * n_features * degrees)

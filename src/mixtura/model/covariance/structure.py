@@ -332,6 +332,10 @@ class SharedBlocks(CovarianceStructure):
         """
 
     @abstractmethod
+    def log_wishart_of_each(self, scales: Array, degrees: Array, factors: Array, n_features: int) -> Array:
+        """Log density of each of ``G`` laws, or of one, at the precision of its own block, ``(G,)``: the diagonal of ``log_wishart``."""
+
+    @abstractmethod
     def log_determinant_variances(self, degrees: Array, n_features: int) -> Array:
         """Variance of ``ln|Λ|``, ``(G,)``."""
 

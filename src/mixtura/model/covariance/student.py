@@ -52,3 +52,9 @@ def log_gamma(shapes: Array, rates: Array, at: Array) -> Array:
     """
     constants = (shapes * np.log(rates) - gammaln(shapes)).sum(axis=1)
     return constants[:, None] + shapes @ np.log(at).T - rates @ at.T
+
+
+def log_gamma_of_each(shapes: Array, rates: Array, at: Array) -> Array:
+    """The same of each law at its own point, or of one at all points, ``(G,)``."""
+    constants = (shapes * np.log(rates) - gammaln(shapes)).sum(axis=1)
+    return np.asarray(constants + (shapes * np.log(at) - rates * at).sum(axis=1))

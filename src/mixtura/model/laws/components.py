@@ -66,6 +66,13 @@ class Components:
         """Natural array, rounding included."""
         return np.asarray(self.structure.as_natural(self._rounded_blocks))
 
+    @cached_property
+    def variances(self) -> Array:
+        """Of each feature, rounding included, ``(K, D)``."""
+        return np.broadcast_to(
+            self.structure.block_variances(self._rounded_blocks, self.means.shape[1]), self.means.shape
+        )
+
     @property
     def _rounded_blocks(self) -> Array:
         blocks = self.structure.block_from_roots(self.roots)
@@ -84,7 +91,7 @@ class Components:
     def at(self, means: Array) -> Components:
         """The same covariances about other means."""
         moved = replace(self, means=means)
-        for name in ("factors", "rounded_factors"):
+        for name in ("factors", "rounded_factors", "variances"):
             if name in self.__dict__:  # what has been worked out already
                 moved.__dict__[name] = self.__dict__[name]
         return moved
@@ -169,13 +176,13 @@ class ConjugateComponents:
         posterior, prior, structure = self._posterior(moments), self.prior, self.structure
         n_features = len(prior.mean)
         blocks, degrees = structure.as_blocks(posterior.scales), posterior.degrees_of_freedom
-        laws = structure.log_wishart(blocks, degrees, components.factors, n_features)
-        before = structure.log_wishart(
+        laws = structure.log_wishart_of_each(blocks, degrees, components.factors, n_features)
+        before = structure.log_wishart_of_each(
             self._scale, np.full(1, prior.degrees_of_freedom), components.factors, n_features
         )
         on_means = _log_density_of_means(components, prior.mean, prior.mean_precision)
         on_means -= _log_density_of_means(components, posterior.means, posterior.mean_precisions)
-        return before[0] - np.diagonal(laws) + (on_means.sum(keepdims=True) if structure.shared else on_means)
+        return before - laws + (on_means.sum(keepdims=True) if structure.shared else on_means)
 
     def extend(self, components: Components, n_more: int, rng: np.random.Generator) -> Components:
         if not n_more:
@@ -212,7 +219,7 @@ class ConjugateComponents:
         scorer = at.scorer
         n_features = posterior.n_features
         on_means = scorer.constants.sum() + 0.5 * n_features * np.log(posterior.mean_precisions).sum()
-        on_blocks = np.trace(self.structure.log_wishart(blocks, degrees, at.factors, n_features))
+        on_blocks = self.structure.log_wishart_of_each(blocks, degrees, at.factors, n_features).sum()
         return float(scorer.expected(moments) + self.log_density(at) - on_means - on_blocks)
 
     def _posterior(self, moments: Moments) -> Posterior:

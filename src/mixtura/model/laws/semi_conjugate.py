@@ -176,7 +176,7 @@ class SemiConjugateComponents:
         structure, n_features = self.structure, len(self.mean)
         scales, degrees = self._proposal(moments, components.scale)
         on_blocks = self._log_densities_of_blocks(components)
-        on_blocks = on_blocks - np.diagonal(structure.log_wishart(scales, degrees, components.factors, n_features))
+        on_blocks = on_blocks - structure.log_wishart_of_each(scales, degrees, components.factors, n_features)
         on_means = self._log_densities_of_means(components)
         on_means -= self._means(moments, components).log_densities(components.means)
         return np.asarray(on_blocks + (on_means.sum(keepdims=True) if structure.shared else on_means))
@@ -246,8 +246,7 @@ class SemiConjugateComponents:
     def _log_densities_of_blocks(self, components: Components) -> Array:
         """Given the scale, or the scale of each."""
         degrees = np.full(len(components.scale), self.degrees_of_freedom)
-        laws = self.structure.log_wishart(components.scale, degrees, components.factors, len(self.mean))
-        return np.asarray(laws[0] if len(laws) == 1 else np.diagonal(laws))
+        return self.structure.log_wishart_of_each(components.scale, degrees, components.factors, len(self.mean))
 
 
 class _Means(NamedTuple):
