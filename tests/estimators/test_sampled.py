@@ -170,9 +170,20 @@ def test_nuts_says_its_default_prior(capsys):
     gm = mx.SampledGaussianMixture(
         1, n_chains=1, random_state=0, verbose=1, **(SAMPLERS["nuts"] | {"n_draws": 20})
     ).fit(two_clouds())
-    assert capsys.readouterr().out.startswith(f"Prior: {gm.prior_}")
-    assert str(gm.prior_).startswith("weights Dirichlet(1); means normal(location ")
-    assert "inverse Wishart" in str(gm.prior_)
+    said = str(gm.record_.log_prior)
+    assert capsys.readouterr().out.startswith(f"Prior: {said}")
+    assert said.startswith("weights Dirichlet(1); means normal(location ")
+    assert "inverse Wishart" in said
+
+
+@pytest.mark.parametrize("sampler", ["nuts", "gibbs"])
+def test_the_prior_is_what_may_be_given_again(sampler):
+    if sampler == "nuts":
+        pytest.importorskip("nutpie")
+    settings, X = {"n_chains": 1, "n_draws": 10, "n_tune": 10}, two_clouds()
+    by_default = mx.SampledGaussianMixture(1, sampler=sampler, random_state=0, **settings).fit(X)
+    again = mx.SampledGaussianMixture(1, sampler=sampler, prior=by_default.prior_, random_state=0, **settings).fit(X)
+    np.testing.assert_array_equal(again.draws_.means, by_default.draws_.means)
 
 
 def test_solvers_agree_on_the_evidence(seed):

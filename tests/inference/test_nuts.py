@@ -261,12 +261,12 @@ ZEROS_MODE = mx.Mixture([0.5, 0.5], [[0.0], [1.0]], [1e-6, 0.3], "spherical")
 def test_a_chain_that_falls_down_a_spike_names_the_column_and_the_value() -> None:
     """Half of the rows are alike, and nothing keeps a component from them: the likelihood has no bound there."""
     prior = IndependentPrior([0.0], [2.0], HalfNormal(1.0))
-    sampled = drawn(ZEROS, [ZEROS_MODE], prior, n_chains=1)
+    sampled = drawn(ZEROS, [ZEROS_MODE], prior, n_chains=1, names=["rain"])
     assert sampled.trouble is not None
     said = str(sampled.trouble)
     assert "while it was still being tuned" in said
     assert re.search(
-        r"because component 0 has narrowed to a standard deviation of \S+ in column 0, at its value 0", said
+        r"because component 0 has narrowed to a standard deviation of \S+ in column 'rain', at its value 0", said
     )
     assert "which 20 of 40 rows share; say how finely the column is known (resolution)" in said
 

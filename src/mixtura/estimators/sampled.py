@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from numbers import Integral
 from typing import Any, ClassVar, Self
 
@@ -26,6 +27,7 @@ from mixtura.data.array import ArraySource
 from mixtura.estimators.fitted import FittedMixture, replaced_fit
 from mixtura.estimators.inputs import as_partition, as_rows, as_source, variance_floor
 from mixtura.estimators.parameters import EVERY, POSITIVE_INTEGER, POSITIVE_NUMBER
+from mixtura.estimators.progress import waiting
 from mixtura.estimators.record import DrawsFit, view
 from mixtura.estimators.samplers import DIRICHLET_PROCESS, SAMPLERS, WEAKLY_INFORMATIVE, Gibbs, Nuts, Sampler, Sampling
 from mixtura.ground.errors import InvalidParameterError
@@ -97,8 +99,8 @@ class SampledGaussianMixture(FittedMixture, BaseEstimator):
     sample_stats_ : dict of (C, S) arrays
     n_components_posterior_ : (K + 1,) array
         Probabilities of the number of components that hold rows; ``n_components_prior_`` are those before the rows were seen ("gibbs").
-    prior_ : SemiConjugateComponents, NormalInverseWishart, IndependentPrior or SemiConjugatePrior
-        The prior that was sampled under; the last one, which has the weights in it too, by "nuts" under the first or by default.
+    prior_ : SemiConjugateComponents, NormalInverseWishart or IndependentPrior
+        What was believed of means and covariances before the rows were seen, as ``prior`` takes it; by default the first of these.
     n_iter_ : int
         Draws of each chain, those of tuning included.
     record_ : DrawsFit
@@ -226,6 +228,9 @@ class SampledGaussianMixture(FittedMixture, BaseEstimator):
             if isinstance(self.init_params, str)
             else Beginning(partition=as_partition(self.init_params, kept, n_rows, n_begun))
         )
+        with waiting("Looking for modes") if self.verbose else nullcontext():
+            found = modes(source, sample, structure, n_begun, rng, n_init=self.n_init, beginning=beginning)
+        names = getattr(self, "feature_names_in_", None)
         return Sampling(
             source=source,
             structure=structure,
@@ -233,7 +238,8 @@ class SampledGaussianMixture(FittedMixture, BaseEstimator):
             prior=self.prior,
             concentration=self.weight_concentration_prior,
             resolution=np.sqrt(variance_floor("auto", source, sample).variances),
-            modes=modes(source, sample, structure, n_begun, rng, n_init=self.n_init, beginning=beginning),
+            names=None if names is None else list(names),
+            modes=found,
             n_draws=self.n_draws,
             n_tune=self.n_tune,
             n_chains=self.n_chains,

@@ -27,6 +27,8 @@ from mixtura.model.laws.log_densities import ConjugatePrior, LogPrior, SemiConju
 from mixtura.model.laws.semi_conjugate import SemiConjugateComponents
 from mixtura.model.mixture import Mixture
 
+OF_OPEN = 3
+"""Sweeps for each draw of an open number of components."""
 WEAKLY_INFORMATIVE = "weakly-informative"
 DIRICHLET_PROCESS = "dirichlet-process"
 
@@ -45,6 +47,8 @@ class Sampling:
     concentration : float or None
     resolution : (D,) array
         Of the columns, as standard deviations.
+    names : list of str or None
+        Of the columns.
     modes : list of Mixture
         About which chains begin, the best first.
     n_draws, n_tune, n_chains : int
@@ -59,6 +63,7 @@ class Sampling:
     prior: Any
     concentration: float | None
     resolution: Any
+    names: list[str] | None
     modes: list[Mixture]
     n_draws: int
     n_tune: int
@@ -79,7 +84,7 @@ class Sampling:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """Judged chains, the prior that they were drawn under, and the same as one density, where it is one."""
+    """Judged chains, what was believed of means and covariances, as users say it, and the whole prior as one density, where it is one."""
 
     chains: Chains
     prior: Any
@@ -139,19 +144,13 @@ class Nuts(Settings):
                 n_chains=what.n_chains,
                 target_accept=self.target_accept,
                 gradients_per_draw=self.gradients_per_draw,
+                names=what.names,
                 progress=progress,
             )
-        chains = judge(
-            run.draws,
-            what.source.rows,
-            run.log_posterior,
-            run.log_likelihood,
-            run.statistics,
-            method=what.relabelling,
-            trouble=run.trouble,
-        )
+        chains = judge(run, what.source.rows, method=what.relabelling)
+        believed = prior.components if isinstance(prior, SemiConjugatePrior) else prior
         # With a common factor of all spreads, the density of the parameters alone has no formula.
-        return Outcome(chains, prior, None if prior.common_log_spread else prior)
+        return Outcome(chains, believed, None if prior.common_log_spread else prior)
 
     def _prior(self, what: Sampling) -> SmoothPrior:
         if isinstance(what.prior, IndependentPrior):
@@ -173,12 +172,12 @@ class Nuts(Settings):
 
 @dataclass(frozen=True)
 class Gibbs(Settings):
-    """Blocked Gibbs sampling, with moves that split and merge components, or let them be born and die.
+    """Blocked Gibbs sampling, with moves that split and merge components.
 
     Parameters
     ----------
-    thin : int, default=1
-        Sweeps for each draw that is kept.
+    thin : int, optional
+        Sweeps for each draw that is kept: by default one, or three where the number of components is open.
 
     Examples
     --------
@@ -187,10 +186,11 @@ class Gibbs(Settings):
     5
     """
 
-    thin: int = 1
+    thin: int | None = None
 
     def __post_init__(self) -> None:
-        check_integer(self.thin, "thin", 1)
+        if self.thin is not None:
+            check_integer(self.thin, "thin", 1)
 
     def draw(self, what: Sampling) -> Outcome:
         """Draw by Gibbs sampling."""
@@ -205,16 +205,13 @@ class Gibbs(Settings):
                 what.rng,
                 n_draws=what.n_draws,
                 n_warmup=what.n_tune,
-                thin=self.thin,
+                thin=self.thin or (1 if known else OF_OPEN),
                 keep_labels=False,
                 progress=progress,
             )
         chains = judge(
-            run.draws,
+            run,
             what.source.rows,
-            run.log_posterior,
-            run.log_likelihood,
-            run.statistics,
             method=what.relabelling,
             n_filled=run.n_filled,
             n_is_known=known,

@@ -7,7 +7,7 @@ partition of least expected loss.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ from mixtura.assess.draws.partition_mixture import partition_mixture
 from mixtura.assess.draws.partitions import Partition, estimate_partition
 from mixtura.assess.draws.relabelling import LARGEST_FAILURE_RATE, Relabelling, relabel
 from mixtura.ground.linalg import Array
+from mixtura.inference.sampling.posterior_sample import PosteriorSample
 from mixtura.model.draws import Draws
 from mixtura.model.mixture import Mixture
 from mixtura.model.rows import evenly_spaced
@@ -85,11 +86,8 @@ class Chains:
 
 
 def judge(
-    draws: Draws,
+    sample: PosteriorSample,
     rows: Array,
-    log_posterior: Array,
-    log_likelihood: Array,
-    statistics: Mapping[str, Array],
     *,
     method: str,
     n_filled: NDArray[np.int64] | None = None,
@@ -97,16 +95,13 @@ def judge(
     n_components_prior: Array | None = None,
     n_begun: Sequence[int] | None = None,
     accepted: Sequence[float] | None = None,
-    trouble: tuple[str, str] | None = None,
 ) -> Chains:
     """Relabel and judge what a sampler has drawn.
 
     Parameters
     ----------
-    draws : Draws
+    sample : PosteriorSample
     rows : (N, D) array
-    log_posterior, log_likelihood : (C, S) arrays
-    statistics : mapping of str to (C, S) array
     method : {"ecr", "stephens", "pivot"}
     n_filled : (C, S) integer array, optional
         As the sampler counted them.
@@ -115,14 +110,12 @@ def judge(
     n_components_prior : array, optional
     n_begun, accepted : sequences of C numbers, optional
         As for ``diagnose``; where the number of components is known they say nothing.
-    trouble : (str, str), optional
-        As for ``diagnose``.
     """
-    given: dict[str, NDArray[Any]] = dict(statistics)
+    draws, log_posterior, given = sample.draws, sample.log_posterior, dict(sample.statistics)
     if n_filled is not None:
         given["n_filled"] = n_filled
     diagnostics = diagnose(
-        draws, rows, given, n_begun=None if n_is_known else n_begun, accepted=accepted, trouble=trouble
+        draws, rows, given, n_begun=None if n_is_known else n_begun, accepted=accepted, trouble=sample.trouble
     )
     shares = n_components_posterior(draws, rows, n_filled, random_state=0)
     if n_is_known or n_filled is None:
@@ -143,7 +136,7 @@ def judge(
         relabelling,
         diagnostics,
         log_posterior,
-        log_likelihood,
+        sample.log_likelihood,
         given,
         shares,
         n_components_prior,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from mixtura.ground.linalg import Array, outer
@@ -13,7 +15,9 @@ ALONG = 0.9
 """Share of a direction from which it is that of a column."""
 
 
-def narrowest(target: FreeLogPosterior, q: Array, rows: Array) -> tuple[str, str] | None:
+def narrowest(
+    target: FreeLogPosterior, q: Array, rows: Array, names: Sequence[str] | None = None
+) -> tuple[str, str] | None:
     """The narrowest component of all that stand at some vectors, and what to do about it; nothing where none is narrow.
 
     Parameters
@@ -21,6 +25,8 @@ def narrowest(target: FreeLogPosterior, q: Array, rows: Array) -> tuple[str, str
     target : FreeLogPosterior
     q : (S, size) array
     rows : (N, D) array
+    names : sequence of D str, optional
+        Of the columns, which have numbers otherwise.
     """
     structure, spreads = target.about.structure, rows.std(axis=0)
     place = target.about.place(target.split(q)[0])
@@ -35,15 +41,16 @@ def narrowest(target: FreeLogPosterior, q: Array, rows: Array) -> tuple[str, str
     if not least < NARROW**2:
         return None
     column = int(np.abs(direction).argmax())
+    called = f"column {column}" if names is None else f"column {names[column]!r}"
     width = np.sqrt(max(least, 0.0)) * spreads[column]
     along = "in" if abs(direction[column]) > ALONG else "in a direction that is mostly"
     if structure.shared:
-        said = f"the covariance has narrowed to a standard deviation of {width:.2g} {along} column {column}"
+        said = f"the covariance has narrowed to a standard deviation of {width:.2g} {along} {called}"
     else:
         values = rows[:, column]
         at = values[np.abs(values - place.means[draw, component, column]).argmin()]
         n_alike = int((values == at).sum())
-        said = f"component {component} has narrowed to a standard deviation of {width:.2g} {along} column {column}, at its value {at:.6g}"
+        said = f"component {component} has narrowed to a standard deviation of {width:.2g} {along} {called}, at its value {at:.6g}"
         said += f", which {n_alike} of {len(rows)} rows share" if n_alike > 1 else ""
     if resolution := target.prior.resolution[column]:
         return (

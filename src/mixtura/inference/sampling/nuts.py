@@ -79,6 +79,7 @@ def sample(
     n_chains: int = 4,
     target_accept: float = 0.9,
     gradients_per_draw: int = 40,
+    names: Sequence[str] | None = None,
     progress: Progress | None = None,
 ) -> NutsSample:
     """Draw from the posterior.
@@ -96,6 +97,8 @@ def sample(
         Mean acceptance rate that step sizes are adapted to; nearer to one, steps are shorter and fewer of them diverge.
     gradients_per_draw : int
         That a chain may take in the mean, tuning included: where it has taken as many for all of its draws, it ends.
+    names : sequence of str, optional
+        Of the columns, for what is said of chains that were given up.
     progress : Progress, optional
         Called now and then with how many draws are made, and how many there will be, those for tuning included.
 
@@ -146,7 +149,7 @@ def sample(
             for i, (start, stream) in enumerate(zip(chain_starts(target, modes, streams), streams, strict=True))
         ]
         interrupted = _run(chains, progress)
-    return _collected(target, chains, source.rows, interrupted)
+    return _collected(target, chains, source.rows, names, interrupted)
 
 
 Engine = Callable[..., Any]
@@ -284,7 +287,9 @@ def _run(chains: Sequence[_Chain], progress: Progress | None) -> bool:
     return False
 
 
-def _collected(target: FreeLogPosterior, chains: Sequence[_Chain], rows: Array, interrupted: bool) -> NutsSample:
+def _collected(
+    target: FreeLogPosterior, chains: Sequence[_Chain], rows: Array, names: Sequence[str] | None, interrupted: bool
+) -> NutsSample:
     """The chains as one rectangle, which after an interrupt is the largest that there is."""
     among = [chain for chain in chains if chain.is_tuned] or chains
     lengths = [len(chain.q) for chain in among]
@@ -307,16 +312,18 @@ def _collected(target: FreeLogPosterior, chains: Sequence[_Chain], rows: Array, 
         common_factor=np.exp(log_factors) if target.prior.common_log_spread else None,
         statistics=statistics,
         interrupted=interrupted,
-        trouble=_trouble(target, chains, rows),
+        trouble=_trouble(target, chains, rows, names),
     )
 
 
-def _trouble(target: FreeLogPosterior, chains: Sequence[_Chain], rows: Array) -> Trouble | None:
+def _trouble(
+    target: FreeLogPosterior, chains: Sequence[_Chain], rows: Array, names: Sequence[str] | None
+) -> Trouble | None:
     """What became of the chains that were given up."""
     given_up = [chain for chain in chains if chain.gave_up_at is not None]
     if not given_up:
         return None
-    causes = [narrowest(target, chain.made, rows) for chain in given_up]
+    causes = [narrowest(target, chain.made, rows, names) for chain in given_up]
     found, worst = max(zip(causes, given_up, strict=True), key=lambda pair: (pair[0] is not None, pair[1].pace))
     cause, remedy = found or (
         f"{len(rows)} rows say little of {target.size} parameters",
