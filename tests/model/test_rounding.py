@@ -100,3 +100,17 @@ def test_a_chain_can_begin_where_rounding_explains_everything(structure):
     left = structure.block_variances(before_rounding(rounding.copy(), rounding), 3)
     assert (left > 0).all()
     assert (left < 0.1 * structure.block_variances(rounding, 3)).all()
+
+
+def test_rows_that_share_a_value_with_the_mean():
+    """What rounding leaves of a covariance whose variance is zero, 7e-18 for the last of these, must not be divided by that."""
+    rows, mean = np.array([[7.0, 3.2, 1.4], [6.4, 3.2, 1.5]]), np.array([7.0, 3.2, 1.4])
+    second = (rows - mean).T @ (rows - mean)
+    second[1, 2] = second[2, 1] = 7e-18
+    seen = Moments(np.full(1, 2.0), (rows - mean).sum(axis=0)[None], second[None], mean[None])
+    structure = STRUCTURES[0]
+    components = Components(
+        structure, mean[None], structure.block_roots(BLOCK[None]), BLOCK[None], np.diag(np.full(3, 1e-4))[None]
+    )
+    found = draw_unrounded(seen, components, np.random.default_rng(0))
+    np.testing.assert_allclose(found.second[0], second, atol=0.2)  # sixteen standard deviations of what is added

@@ -100,7 +100,10 @@ def _normal_products(seen: Moments, rng: np.random.Generator) -> tuple[Array, Ar
     bartlett = np.tril(rng.standard_normal(shape), -1) * (left > 0)[:, None, :]
     bartlett[:, places, places] = np.sqrt(2 * rng.standard_gamma(np.maximum(left, 0.0) / 2))
     units = np.sqrt(np.maximum(np.diagonal(seen.second, axis1=1, axis2=2), np.finfo(np.float64).tiny))
-    values, vectors = np.linalg.eigh(seen.scatter() / outer(units))
+    scatter = seen.scatter()
+    # Where rows share a value, rounding may leave covariances that the variance of zero does not allow, whatever the others.
+    allowed = outer(np.sqrt(np.diagonal(scatter, axis1=1, axis2=2)))
+    values, vectors = np.linalg.eigh(np.clip(scatter, -allowed, allowed) / outer(units))
     roots = units[:, :, None] * vectors[:, :, ::-1] * np.sqrt(np.maximum(values[:, None, ::-1], 0.0))
     means = seen.first / np.sqrt(np.maximum(count, 1.0))
     products = outer(means, along) + roots @ across
