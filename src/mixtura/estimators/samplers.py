@@ -107,7 +107,7 @@ class Nuts(Settings):
     target_accept : float, default=0.9
         Mean acceptance rate that step sizes are adapted to. Nearer to one, steps are shorter and fewer trajectories diverge.
     gradients_per_draw : int, default=40
-        A chain that takes more of them, over all of its draws, is given up, and why it is stands first in the verdict.
+        A chain that takes more of them, over all of its draws, or is going to, is given up, and why it is stands first in the verdict.
 
     Examples
     --------

@@ -4,8 +4,9 @@ Labels are summed out, so the posterior is a smooth density of the parameters; o
 begin about the modes that hold the posterior, in coordinates in which it is nearly round about the best mode that EM has found. Sources:
 Hoffman and Gelman (2014), "The No-U-Turn sampler"; Seyboldt, Carlson and Carpenter (2026) for nutpie, the sampler and its adaptation.
 
-A chain is given up, and says so, once its trajectories have become so long that it would hardly get on, or once it has taken all the
-gradients that it may. Both are decided by the chain's own draws, so a seed fixes what is returned however the threads happen to run.
+A chain is given up, and says so, once its trajectories have become so long that it would hardly get on, or that it will need more gradients
+than it may take. That is decided by its own draws, and by how many gradients another one had taken that was given up before; while they go
+on all have taken the same number. So a seed fixes what is returned however the threads happen to run.
 """
 
 from __future__ import annotations
@@ -37,6 +38,10 @@ LONG, LONG_DRAWS = 500, 10
 """A chain that has needed so many gradients for each of so many draws, in the mean, is given up."""
 FIRST_DRAWS = 50
 """Before these it is given up only where a component has become narrow: scales have yet to be learnt."""
+FORESEEN_DRAWS = 50
+"""So many more show what all that are left will take."""
+TOO_MANY, TOO_MANY_AFTER = 1.25, 0.75
+"""Times the gradients that a chain may take, at which it is given up if it will need them; the second once another has been."""
 STATISTICS = {
     "logp": "lp",
     "diverging": "diverging",
@@ -96,7 +101,7 @@ def sample(
     target_accept : float
         Mean acceptance rate that step sizes are adapted to; nearer to one, steps are shorter and fewer of them diverge.
     gradients_per_draw : int
-        That a chain may take in the mean, tuning included: where it has taken as many for all of its draws, it ends.
+        That a chain may take in the mean, tuning included: where it would need many more for all of its draws, it ends.
     names : sequence of str, optional
         Of the columns, for what is said of chains that were given up.
     progress : Progress, optional
@@ -143,9 +148,10 @@ def sample(
         def is_narrow(q: Array) -> bool:
             return narrowest(target, q, source.rows) is not None
 
+        allowance = _Allowance(gradients_per_draw * (n_draws + n_tune))
         streams = [np.random.default_rng(seed) for seed in rng.integers(2**63, size=n_chains)]
         chains = [
-            _Chain(engine, together, i, start, int(stream.integers(2**63)), settings, gradients_per_draw, is_narrow)
+            _Chain(engine, together, i, start, int(stream.integers(2**63)), settings, allowance, is_narrow)
             for i, (start, stream) in enumerate(zip(chain_starts(target, modes, streams), streams, strict=True))
         ]
         interrupted = _run(chains, progress)
@@ -182,6 +188,14 @@ def _engine() -> Engine:
     return begin
 
 
+@dataclass(eq=False)
+class _Allowance:
+    """Gradients that each chain may take, and how many the first one had taken that was given up."""
+
+    most: int
+    first: float = np.inf
+
+
 class _Chain:
     """One chain: not begun, running, or ended with its draws ``q`` and what is known of them; it asks for densities by its number."""
 
@@ -193,7 +207,7 @@ class _Chain:
         start: Array,
         seed: int,
         settings: dict[str, Any],
-        gradients_per_draw: int,
+        allowance: _Allowance,
         is_narrow: Callable[[Array], bool],
     ) -> None:
         self._is_narrow = is_narrow
@@ -202,7 +216,7 @@ class _Chain:
         self._sampler: Any = None
         self._taken = [0]
         self.n_tune, self.n_all = settings["tune"], settings["draws"] + settings["tune"]
-        self._most = gradients_per_draw * self.n_all
+        self._allowance = allowance
         self.n_done, self.n_gradients = 0, 0
         self._last = deque[Array](maxlen=LONG_DRAWS)
         self.gave_up_at: int | None = None
@@ -220,8 +234,9 @@ class _Chain:
         if self.gave_up_at is None:
             self._last.append(q)
             self._taken.append(self.n_gradients)
-            if self.n_done < self.n_all and (self.n_gradients >= self._most or self._crawls()):
+            if self.n_done < self.n_all and (self._takes_too_many() or self._crawls()):
                 self.gave_up_at = self.n_done
+                self._allowance.first = min(self._allowance.first, self.n_gradients)
                 self._together.leave(self._number)
         return {"q": q}
 
@@ -233,6 +248,17 @@ class _Chain:
     def _crawls(self) -> bool:
         """Whether it hardly gets on."""
         return self.pace >= LONG and (self.n_done > FIRST_DRAWS or self._is_narrow(np.array(self._last)))
+
+    def _takes_too_many(self) -> bool:
+        """Whether it has taken all the gradients that it may, or is going to, as far as its last draws tell."""
+        taken, allowance = self.n_gradients, self._allowance
+        if self.n_done < FIRST_DRAWS + FORESEEN_DRAWS:
+            return taken >= allowance.most
+        pace = (self._taken[-1] - self._taken[-1 - FORESEEN_DRAWS]) / FORESEEN_DRAWS
+        foreseen = taken + pace * (self.n_all - self.n_done)
+        # One that was given up at the same number may have been so before or after.
+        times = TOO_MANY if taken <= allowance.first else TOO_MANY_AFTER
+        return taken >= allowance.most or foreseen >= times * allowance.most
 
     @property
     def is_tuned(self) -> bool:
