@@ -51,7 +51,7 @@ def test_rows_are_picked_with_the_probabilities_of_the_ratio(seed):
     """Both chains at once; splits of the one row of a component are no moves, but count as tried."""
     other, n = np.array([0, 0, 1, 0, 1, 0], np.int32), 20_000
     chains = [allocation_of(LABELS, 1), allocation_of(other, 2)]
-    sites = Sites.of(Stack.of(chains), [n, n], np.random.default_rng(seed))
+    sites = Sites.of(Stack.of(chains), [n, n], np.zeros(2, bool), np.random.default_rng(seed))
     for c, chain in enumerate(chains):
         counts, picked = np.zeros((N, N)), sites.picked[sites.chains == c]
         np.add.at(counts, tuple(picked.T), 1)
@@ -94,3 +94,10 @@ def test_a_split_and_the_merger_that_would_undo_it():
         pair[members[p] & (np.arange(N) != i)] += 1  # the first row alone, and the second with all the rest
         expected = np.log(probability(pair, with_pair, i, j) / probability(one, with_one, i, j))
         assert found[p] == pytest.approx(expected, abs=1e-10)
+
+
+def test_a_full_chain_is_not_split():
+    chains = [allocation_of(LABELS, 1), allocation_of(LABELS, 2)]
+    sites = Sites.of(Stack.of(chains), [500, 500], np.array([True, False]), np.random.default_rng(0))
+    assert not sites.splits[sites.chains == 0].any()
+    assert sites.splits[sites.chains == 1].any()

@@ -40,8 +40,9 @@ Progress = Callable[[int, int], None]
 MOST_LABELS = 2**27
 """Labels that a run keeps, of all chains, draws and rows together: with more, those of a subsample of the rows are kept."""
 
-OF_KNOWN, OF_SHARED = 4, 10
-"""Parts of the moves: with a known number of components there is less to find; where all share a block, each move is ten times as dear."""
+EVERY, OF_SHARED = 4, 10
+"""Sweeps for one with moves where the number of components is known, for there is less to find, and what part of the moves there is where
+all share a block, for each is ten times as dear."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,13 +56,18 @@ class Gibbs:
     partition : PartitionPrior
         Of the weights, and of how many there are.
     n_splits : int, default=16
-        Moves that split a component or merge two, tried in each sweep at most: fewer where many succeed, or where there are many rows; a
-        quarter where the number of components is known, a tenth where they share a covariance.
+        Moves that split a component or merge two, tried after a sweep at most: fewer where many succeed, or where there are many rows; a
+        tenth where components share a covariance. Where their number is known they are tried after every fourth sweep.
     """
 
     components: ComponentPrior
     partition: PartitionPrior
     n_splits: int = 16
+
+    @property
+    def every(self) -> int:
+        """Sweeps for each after which moves are tried."""
+        return EVERY if isinstance(self.partition, FiniteMixtures) and not self.partition.law.is_open else 1
 
     def moves(self, rows: Array) -> SplitMerge | None:
         """Those that there are, ready for these rows."""
@@ -72,8 +78,7 @@ class Gibbs:
             self.partition,
             WholeRows(rows, self.components.structure.diagonal),
         )
-        shared, known = components.structure.shared, isinstance(partition, FiniteMixtures) and not partition.law.is_open
-        n_splits = -(-self.n_splits // (OF_SHARED if shared else OF_KNOWN if known else 1))
+        n_splits = -(-self.n_splits // (OF_SHARED if components.structure.shared else 1))
         return SplitMerge(looked_at, components, partition, n_splits)
 
 
@@ -242,7 +247,7 @@ def sample(
     label_rows = _label_rows(source.n_rows, len(starts) * n_draws) if keep_labels else np.empty(0, np.intp)
     *streams, moves = child_streams(rng, len(starts) + 1)
     chains = [_chain(sampler, start, source, stream) for start, stream in zip(starts, streams, strict=True)]
-    split_merge = sampler.moves(source.rows)
+    split_merge, every = sampler.moves(source.rows), sampler.every
     n_sweeps, interrupted = n_warmup + n_draws * thin, False
     # Products of the moves are many and small: threads of BLAS would wait for each other in every one of them.
     with single_threaded_blas(), Sweep(source) as sweep:
@@ -253,7 +258,7 @@ def sample(
                 swept = sweep([chain.scorer for chain in chains], [chain.assignment() for chain in chains])
                 kept = label_rows if n > n_warmup and (n - n_warmup) % thin == 0 else None
                 allocations = [chain.take(one, kept) for chain, one in zip(chains, swept, strict=True)]
-                if split_merge is not None:
+                if split_merge is not None and n % every == 0:
                     allocations, tried, accepted = split_merge(allocations, moves)
                     for chain, n_tried, n_accepted in zip(chains, tried.tolist(), accepted.tolist(), strict=True):
                         chain.n_tried, chain.n_accepted = chain.n_tried + n_tried, chain.n_accepted + n_accepted

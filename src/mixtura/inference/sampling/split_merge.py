@@ -138,7 +138,7 @@ class SplitMerge:
         while (going := np.flatnonzero(tried < n_moves)).size:
             stack = Stack.of([allocations[c] for c in going])
             numbers = np.minimum(self.tally.together, n_moves - tried[going])
-            sites = Sites.of(stack, numbers, rng)
+            sites = Sites.of(stack, numbers, self._full(stack), rng)
             tried[going] += numbers
             if not len(sites.chains):
                 continue
@@ -152,6 +152,11 @@ class SplitMerge:
         self.tally.tried += int(tried.sum())
         self.tally.accepted += int(accepted.sum())
         return allocations, tried, accepted
+
+    def _full(self, stack: Stack) -> Flags:
+        """Which chains have as many components with rows as can be, ``(C,)``."""
+        sizes = [len(allocation.moments.count) for allocation in stack.allocations]
+        return np.array([self.partition.log_probability(np.ones(size + 1)) == -np.inf for size in sizes])
 
     def _worked_out(self, stack: Stack, sites: Sites, rng: np.random.Generator) -> _Moves:
         splits, members = sites.splits, sites.members

@@ -105,8 +105,8 @@ class Sites:
     members: Flags
 
     @classmethod
-    def of(cls, stack: Stack, numbers: Sequence[int] | Places, rng: np.random.Generator) -> Sites:
-        """So many of each chain, but for splits of single rows, which are no moves."""
+    def of(cls, stack: Stack, numbers: Sequence[int] | Places, full: Flags, rng: np.random.Generator) -> Sites:
+        """So many of each chain, but for splits of single rows and in chains that are full, which are no moves."""
         chains = np.repeat(np.arange(len(numbers)), numbers)
         tried = np.concatenate([np.arange(1, n + 1) for n in numbers])
         pairs = _drawn_pairs(stack, chains, rng)
@@ -119,7 +119,7 @@ class Sites:
         first = np.where(splits, first, order[chains, begins[ends[:, 0]] + (u[0] * counts[:, 0]).astype(np.intp)])
         second = begins[ends[:, 1]] + (u[1] * (counts[:, 1] - splits)).astype(np.intp)
         second += splits & (second >= places[chains, first])
-        kept = np.flatnonzero(~splits | (counts[:, 0] > 1))
+        kept = np.flatnonzero(~splits | ((counts[:, 0] > 1) & ~full[chains]))
         chains, ends = chains[kept], ends[kept]
         picked = np.stack([first[kept], order[chains, second[kept]]], axis=1)
         labels = stack.labels[chains]
