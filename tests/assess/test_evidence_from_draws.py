@@ -117,6 +117,23 @@ def test_mode_sampling_on_five_points(n_components, seed):
     assert found.standard_error < 0.1
 
 
+def test_errors_on_five_points_are_honest(seed):
+    """Six estimates of each kind are off by as much as they say, within chance; errors that draws tell are known to a tenth."""
+    (prior, modes), source, n = five_points(2), ArraySource(FIVE), 6
+    draws = gibbs_draws(FIVE, modes[0], prior, seed + 18, n_draws=100, n_chains=n)
+    low, high = spread_limits(n + 1, 4)  # the mean is known, so squares have all of their degrees of freedom
+    off = np.empty((2, n))
+    for c in range(n):
+        own = Draws(draws.structure, draws.weights[c : c + 1], draws.means[c : c + 1], draws.covariances[c : c + 1])
+        bridged = bridge_sampling(own, source, prior, np.random.default_rng(seed + c))
+        about_mode = mode_sampling(modes, source, prior, np.random.default_rng(seed + c), n_draws=300)
+        for scores, found in zip(off, (bridged, about_mode), strict=True):
+            scores[c] = (found.value - FIVE_EVIDENCE[2]) / found.standard_error
+    assert (0.9 * low < np.sqrt(np.square(off).mean(axis=1))).all(), off
+    assert (np.sqrt(np.square(off).mean(axis=1)) < 1.1 * high).all(), off
+    assert (np.abs(off.mean(axis=1)) < 1.1 * deviations(4) / np.sqrt(n)).all(), off
+
+
 @every_structure
 def test_all_partitions_of_seven_rows(structure, seed):
     exact = Exact.of(SEVEN, structure.name, SEVEN_PRIOR, {2: (1.0, finite_urn(2, 0.8))}).log_evidence
