@@ -1,9 +1,10 @@
 """Whether samplers end, at their defaults, and what they say: data sets of all kinds, small, rounded, with more components than rows allow.
 
     python -m bench.samplers                   # NUTS, one seed
-    python -m bench.samplers --sampler gibbs --seeds 3 --only galaxies
+    python -m bench.samplers --sampler gibbs --open --seeds 5 --only galaxies acidity faithful iris
 
-Each line says how long a fit took, how much work it was, and its verdict.
+Each line says how long a fit took, how much work it was, and its verdict; of the galaxies also which share of the predictive density lies
+below 15, where 8.5 % of them are.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import ndtr
 
 import mixtura as mx
 from mixtura.data.array import ArraySource
@@ -63,11 +65,14 @@ PRIORS: dict[str, Callable[[Array, int], Any]] = {
 }
 
 
-def line(name: str, prior: str, sampler: str, seed: int) -> str:
+def line(name: str, prior: str, sampler: str, is_open: bool, seed: int) -> str:
     """What came of one fit."""
     rows, n_components = CASES[name][0](), CASES[name][1]
     gm = mx.SampledGaussianMixture(
-        n_components, sampler=sampler, prior=PRIORS[prior](rows, n_components), random_state=seed
+        mx.ComponentCountLaw.beta_negative_binomial() if is_open else n_components,
+        sampler=sampler,
+        prior=PRIORS[prior](rows, n_components),
+        random_state=seed,
     )
     wall, cpu = time.perf_counter(), time.process_time()
     with warnings.catch_warnings():
@@ -76,13 +81,22 @@ def line(name: str, prior: str, sampler: str, seed: int) -> str:
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     steps = gm.sample_stats_.get("n_steps")
     work = "" if steps is None else f", {steps.mean():.0f} gradients a draw"
-    return f"{name}, {prior}, seed {seed}: {wall:.0f} s, CPU {cpu:.0f} s{work}. {gm.diagnostics_.verdict}"
+    below = f" Below 15: {share_below(gm, 15.0):.3f}." if name == "galaxies" else ""
+    return f"{name}, {prior}, seed {seed}: {wall:.0f} s, CPU {cpu:.0f} s{work}. {gm.diagnostics_.verdict}{below}"
+
+
+def share_below(gm: mx.SampledGaussianMixture, value: float) -> float:
+    """Of the predictive density of one column."""
+    draws = gm.draws_
+    below = ndtr((value - draws.means[..., 0]) / np.sqrt(draws.variances[..., 0]))
+    return float((draws.weights * below).sum(axis=-1).mean())
 
 
 def main() -> None:
     """Fit all that is asked for, a line each."""
     parser = argparse.ArgumentParser(prog="python -m bench.samplers")
     parser.add_argument("--sampler", choices=("nuts", "gibbs"), default="nuts")
+    parser.add_argument("--open", action="store_true", help="the number of components is (gibbs)")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--only", choices=CASES, nargs="+", default=list(CASES))
     parser.add_argument("--priors", choices=PRIORS, nargs="+", default=list(PRIORS))
@@ -90,7 +104,7 @@ def main() -> None:
     for name in given.only:
         for prior in given.priors if given.sampler == "nuts" else ["weakly-informative"]:
             for seed in range(given.seeds):
-                print(line(name, prior, given.sampler, seed), flush=True)
+                print(line(name, prior, given.sampler, given.open, seed), flush=True)
 
 
 if __name__ == "__main__":
