@@ -119,8 +119,8 @@ def test_an_unknown_number_of_components(seed):
         covariance_type="spherical",
         weight_concentration_prior=0.02,  # few rows leave the four clouds: otherwise five components are as probable as four
         prior=mx.NormalInverseWishart(X.mean(axis=0), 0.01, [[2.0]], 4.0),
-        n_draws=250,
-        n_tune=150,
+        n_draws=90,
+        n_tune=90,
         random_state=seed,
     ).fit(X)
     assert gm.n_components_posterior_.argmax() == 4
