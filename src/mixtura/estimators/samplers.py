@@ -177,7 +177,7 @@ class Gibbs(Settings):
     Parameters
     ----------
     thin : int, optional
-        Sweeps for each draw that is kept: by default one, or three where the number of components is open.
+        Sweeps for each draw that is kept: by default one, or three where the number of components is open. ``n_tune`` counts sweeps.
 
     Examples
     --------
