@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import mixtura as mx
-from mixtura.assess.draws.relabelling import METHODS, LabelSwitchingError, relabel
+from mixtura.assess.draws.relabelling import METHODS, LabelSwitchingError, _disagreement, _non_permutation, relabel
 from mixtura.model.alignment import component_distances
 from mixtura.model.covariance import STRUCTURES, covariance_structure
 from mixtura.model.draws import Draws
@@ -244,3 +244,18 @@ def test_what_cannot_be_is_told():
         relabel(draws, X, log_posterior=np.full((2, 40), np.nan))
     with pytest.raises(mx.InvalidParameterError, match=r"between 0 and 1; got 2"):
         relabel(draws, X).interval(2)
+
+
+def test_methods_may_call_all_labels_otherwise():
+    orders, used = np.array([[0, 1], [1, 0], [0, 1], [0, 1]]), np.ones((4, 2), bool)
+    assert _disagreement(orders, orders[:, ::-1], used) == 0
+    assert _disagreement(orders, np.array([[1, 0], [0, 1], [1, 0], [0, 1]]), used) == 0.25
+
+
+def test_a_few_components_far_away_have_no_cluster_of_their_own():
+    """In one draw of fifty the second component has hardly a row, and lies anywhere."""
+    rng = np.random.default_rng(0)
+    means = np.array([0.0, 8.0])[:, None] + 0.3 * rng.normal(size=(1, 200, 2, 1))
+    weights = np.repeat([[[0.5, 0.5]]], 200, axis=1)
+    means[0, ::50, 1], weights[0, ::50] = 500.0, [0.999, 0.001]
+    assert _non_permutation(Draws(covariance_structure("spherical"), weights, means, np.ones((1, 200, 2)))) < 0.05

@@ -302,31 +302,37 @@ METHODS: dict[str, Callable[[Draws, Array, int], Orders]] = {
 
 
 def _disagreement(orders: Orders, others: Orders, used: NDArray[np.bool_]) -> float:
-    """Share of draws of which some component in use gets different labels."""
-    return float(((orders.argsort(axis=1) != others.argsort(axis=1)) & used).any(axis=1).mean())
+    """Share of draws of which some component in use gets different labels, whatever the labels are called in all draws."""
+    ours, theirs = orders.argsort(axis=1), others.argsort(axis=1)
+    together = np.zeros((orders.shape[1], orders.shape[1]))
+    np.add.at(together, (theirs[used], ours[used]), 1)
+    names = linear_sum_assignment(together, maximize=True)[1]
+    return float(((ours != names[theirs]) & used).any(axis=1).mean())
 
 
 def _non_permutation(draws: Draws) -> float:
     """Share of draws whose components do not fall one into each cluster of the components of all draws.
 
-    The clusters are those of k-means from the labels that there are, each coordinate in units of its spread within clusters.
+    The clusters are those of k-means from the labels that there are, each coordinate in units of its spread within clusters. A component
+    counts by its weight: one with hardly a row may be anywhere, and a few of those would have a cluster of their own.
     """
     points = _coordinates(draws)
     n_draws, n_components = points.shape[:2]
+    weights = draws.weights.reshape(n_draws, n_components)
     labels = np.broadcast_to(np.arange(n_components), (n_draws, n_components))
     for _ in range(MOST_ROUNDS):
-        members = [points[labels == k] for k in range(n_components)]
-        if min(map(len, members)) == 0:
+        members = [(points[labels == k], weights[labels == k]) for k in range(n_components)]
+        if not all(own.any() for _, own in members):
             return 1.0
-        centres = np.array([own.mean(axis=0) for own in members])
-        within = sum(((own - centre) ** 2).sum(axis=0) for own, centre in zip(members, centres, strict=True))
-        scale = np.sqrt(np.where(within > 0, within, 1.0) / (n_draws * n_components))
+        centres = np.array([np.average(own, axis=0, weights=counts) for own, counts in members])
+        within = sum(counts @ (own - centre) ** 2 for (own, counts), centre in zip(members, centres, strict=True))
+        scale = np.sqrt(np.where(within > 0, within, 1.0) / n_draws)
         distances = [(((points - centre) / scale) ** 2).sum(axis=2) for centre in centres]
         previous, labels = labels, np.argmin(distances, axis=0)
         if (labels == previous).all():
             break
     one_each = (np.sort(labels, axis=1) == np.arange(n_components)).all(axis=1)
-    unused = (draws.weights.reshape(n_draws, n_components) == 0).any(axis=1)
+    unused = (weights == 0).any(axis=1)
     return float((~one_each | unused).mean())
 
 
