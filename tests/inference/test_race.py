@@ -26,7 +26,7 @@ def test_every_start_is_accounted_for(n_init, n_components, iris):
     entered = pool(sample, n_components, n_init)
     (shortlist,) = race(sample, [entered])
     standing = sum(start.times for start in (*shortlist.starts, *shortlist.reserves))
-    assert standing + shortlist.n_collapsed == len(entered.starts)
+    assert standing + shortlist.n_collapsed + shortlist.n_given_up == len(entered.starts)
     assert 1 <= len(shortlist.starts) <= max(1, -(-STAGES[-1][1] * n_init // 1))
 
 

@@ -5,8 +5,9 @@ from sklearn.cluster import KMeans
 import mixtura as mx
 from mixtura.data.array import ArraySource
 from mixtura.inference.rules.em import ExpectationMaximization
-from mixtura.inference.starts.sample import plus_plus_seeds, seeding_sample, squared_distances
-from mixtura.inference.starts.seedings import SEEDINGS, lloyd
+from mixtura.inference.starts.kmeans import different, kmeans, lloyd, nearest, plus_plus
+from mixtura.inference.starts.sample import seeding_sample
+from mixtura.inference.starts.seedings import SEEDINGS
 from mixtura.model.covariance import STRUCTURES, covariance_structure
 
 
@@ -34,8 +35,8 @@ def test_hard_em_with_equal_weights_and_one_round_covariance_is_kmeans(name, see
     np.testing.assert_allclose(ours.means_, theirs.cluster_centers_, rtol=1e-10)
     # The shared variance is the inertia, spread over all coordinates.
     assert ours.covariances_ * X.size == pytest.approx(theirs.inertia_, rel=1e-10)
-    (run,) = lloyd(ArraySource(X), [centres])
-    np.testing.assert_allclose(run.mixture.means, ours.means_, rtol=1e-12)
+    (found,) = lloyd(X - X.mean(axis=0), np.ones(len(X)), centres[None] - X.mean(axis=0), 300, 0.0)
+    np.testing.assert_allclose(found + X.mean(axis=0), ours.means_, rtol=1e-10)
 
 
 @pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s: s.name)
@@ -77,10 +78,44 @@ def test_plus_plus_seeds_fall_into_separate_clusters():
     rng = np.random.default_rng(2)
     centres = 100.0 * np.arange(6)[:, None] * [1, -1]
     rows = (centres[:, None] + rng.normal(size=(6, 20, 2))).reshape(-1, 2)
-    sample = seeding_sample(ArraySource(rows), 6)
-    for seed in range(10):
-        seeds = plus_plus_seeds(sample, sample.rows, 6, np.random.default_rng(seed))
-        assert len({int(k) for k in squared_distances(sample.rows[seeds], centres).argmin(axis=0)}) == 6
+    weights = np.ones(len(rows))
+    for seeds in plus_plus(rows, weights, 6, 10, np.random.default_rng(0)):
+        (labels,) = nearest(seeds, centres[None])
+        assert len(set(labels.tolist())) == 6
+
+
+def test_several_runs_of_kmeans_are_as_good_as_a_librarys(iris, faithful, diabetes):
+    """Each is Lloyd's, cut short once it gains little; side by side they are what one after another would be."""
+    for X in (iris, faithful, diabetes):
+        rows = (X - X.mean(axis=0)) / X.std(axis=0)
+        for k in (2, 5, 10):
+            found = kmeans(rows, np.ones(len(rows)), k, 20, np.random.default_rng(0))
+            labels = nearest(rows, found)
+            ours = [np.square(rows - one[own]).sum() for one, own in zip(found, labels, strict=True)]
+            theirs = [KMeans(k, n_init=1, random_state=seed).fit(rows).inertia_ for seed in range(20)]
+            assert np.mean(ours) < 1.05 * np.mean(theirs)
+            assert min(ours) < 1.05 * min(theirs)
+
+
+def test_kmeans_weighs_rows():
+    rng = np.random.default_rng(3)
+    rows, weights = rng.normal(size=(60, 2)), rng.integers(1, 5, size=60).astype(float)
+    repeated = np.repeat(rows, weights.astype(int), axis=0)
+    seeds = plus_plus(rows, weights, 4, 3, rng)
+    ones = np.ones(len(repeated))
+    np.testing.assert_allclose(lloyd(rows, weights, seeds), lloyd(repeated, ones, seeds), rtol=1e-10)
+
+
+def test_partitions_that_differ_in_names_and_a_few_rows_are_one():
+    rng = np.random.default_rng(4)
+    labels = rng.integers(0, 3, size=1000)
+    renamed, other = (labels + 1) % 3, rng.integers(0, 3, size=1000)
+    nearly = renamed.copy()
+    nearly[:5] = (nearly[:5] + 1) % 3
+    merged = np.where(labels == 2, 1, labels)
+    weights = np.ones(1000)
+    assert different(np.stack([labels, renamed, nearly, other, labels, other]), weights, 3) == [0, 3]
+    assert different(np.stack([merged, labels, merged]), weights, 3) == [0, 1]
 
 
 def test_more_components_than_distinct_rows_share_them():

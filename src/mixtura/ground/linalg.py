@@ -5,6 +5,10 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
 EPS = float(np.finfo(np.float64).eps)
+LEAST_TRIANGULAR = 16
+"""Columns from which a call for each matrix costs less than a general inverse of all."""
+LEAST_LOW_RANK = 32
+"""Columns from which looking for a low rank costs little beside eigenvalues."""
 COMPLEX_STEP = 1e-100
 """Imaginary step along which analytic functions are differentiated, exactly to rounding."""
 
@@ -28,7 +32,30 @@ def precision_factors(cholesky: Array) -> Array:
     (G, D, D) array
         ``R = L⁻ᵀ``. On an upper triangular matrix a general inverse is back substitution, which keeps small rows accurate.
     """
-    return np.linalg.inv(cholesky.swapaxes(-1, -2))
+    return triangular_inverses(cholesky.swapaxes(-1, -2))
+
+
+def triangular_inverses(upper: Array) -> Array:
+    """Inverses of a stack ``(..., D, D)`` of upper triangular matrices, by back substitution.
+
+    On a triangular matrix the general routine does that too, after looking for pivots in vain: what it costs shows in large ones alone.
+    """
+    n_features = upper.shape[-1]
+    if n_features < LEAST_TRIANGULAR:
+        return np.linalg.inv(upper)
+    from scipy.linalg.lapack import get_lapack_funcs
+
+    (inverse_of,) = get_lapack_funcs(("trtri",), (upper,))
+    inverses = np.empty(upper.shape, upper.dtype)
+    for out, matrix in zip(
+        inverses.reshape(-1, n_features, n_features), upper.reshape(-1, n_features, n_features), strict=True
+    ):
+        # LAPACK reads columns: to it the rows of an upper triangle are the columns of a lower one.
+        inverse, failed = inverse_of(matrix.T, lower=1)
+        if failed:
+            raise np.linalg.LinAlgError("Singular matrix")
+        out[...] = inverse.T
+    return inverses
 
 
 def log_determinants(matrices: Array) -> Array:
@@ -98,14 +125,44 @@ def raise_eigenvalues(matrices: Array, floor: Array | float) -> Array:
     lost = 64 * n_features * EPS * np.diagonal(matrices, axis1=-2, axis2=-1)
     units = np.sqrt(np.maximum(floor, lost))
     scaled = matrices / outer(units)
-    try:
-        np.linalg.cholesky(scaled - np.eye(n_features))
-    except np.linalg.LinAlgError:
-        eigenvalues, vectors = np.linalg.eigh(scaled)
-        low = eigenvalues[:, 0] < 1
-        raised = (vectors * np.maximum(eigenvalues, 1.0)[:, None, :]) @ vectors.swapaxes(-1, -2)
-        return np.where(low[:, None, None], 0.5 * (raised + raised.swapaxes(-1, -2)) * outer(units), matrices)
-    return matrices
+    _, low = cholesky(scaled - np.eye(n_features))
+    if not low.any():
+        return matrices
+    raised = matrices.copy()
+    raised[low] = np.stack([_at_least_one(matrix) for matrix in scaled[low]]) * outer(units)[low]
+    return raised
+
+
+def _at_least_one(matrix: Array) -> Array:
+    """A symmetric matrix, its eigenvalues below one raised to that."""
+    factor = _thin_factor(matrix)
+    if factor is None:
+        eigenvalues, vectors = np.linalg.eigh(matrix)
+        raised = (vectors * np.maximum(eigenvalues, 1.0)) @ vectors.T
+        return 0.5 * (raised + raised.T)
+    # The eigenvectors of L Lᵀ are L times those of Lᵀ L: all others belong to zero.
+    eigenvalues, vectors = np.linalg.eigh(factor.T @ factor)
+    large = eigenvalues > 1
+    vectors = factor @ (vectors[:, large] * np.sqrt(1 / eigenvalues[large] * (eigenvalues[large] - 1)))
+    raised = vectors @ vectors.T
+    raised[np.diag_indices(len(raised))] += 1
+    return raised
+
+
+def _thin_factor(matrix: Array) -> Array | None:
+    """``L``, ``(D, r)``, with ``L Lᵀ`` a positive semi-definite matrix to rounding, if its rank ``r`` is low: Cholesky's, with pivots."""
+    n_features = len(matrix)
+    if n_features < LEAST_LOW_RANK:
+        return None
+    from scipy.linalg.lapack import dpstrf
+
+    rounding = 8 * n_features * EPS * float(np.diagonal(matrix).max())
+    factor, pivots, rank, _ = dpstrf(matrix, tol=rounding, lower=1)
+    if rank > n_features // 2:
+        return None
+    thin = np.empty((n_features, rank))
+    thin[pivots - 1] = np.tril(factor[:, :rank])
+    return thin
 
 
 def well_conditioned(matrices: Array) -> Array:

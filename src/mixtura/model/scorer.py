@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mixtura.ground.linalg import Array, read_only
+from mixtura.ground.linalg import Array, read_only, triangular_inverses
 from mixtura.model.moments import Moments
 
 LOG_2_PI = math.log(2 * math.pi)
@@ -88,7 +88,7 @@ class Scorer:
         distances = np.sqrt((precisions * np.square(self.centres - self.centres.mean(axis=0))).sum(axis=1))
         if self.diagonal:
             return float(distances.max())
-        roots = np.linalg.inv(self.whitening)  # of Σ = R⁻ᵀ R⁻¹
+        roots = triangular_inverses(self.whitening)  # of Σ = R⁻ᵀ R⁻¹
         conditions = (precisions * np.square(roots).sum(axis=1)).sum(axis=1)
         return float(max(distances.max(), conditions.max()))
 
@@ -108,15 +108,15 @@ class Scorer:
         """Rows to a block so that the whitened residuals stay in cache."""
         return max(64, 2**17 // self.centres.size)
 
-    def residuals(self, rows: Array) -> Array:
+    def residuals(self, rows: Array, out: Array | None = None) -> Array:
         """``x_n − μ_k``, shape ``(K, B, D)``: subtracted before any product, so that no digits cancel later."""
-        return rows - self.centres[:, None, :]
+        return np.subtract(rows, self.centres[:, None, :], out=out)
 
-    def whitened(self, residuals: Array) -> Array:
+    def whitened(self, residuals: Array, out: Array | None = None) -> Array:
         """``(x_n − μ_k) R_k``, shape ``(K, B, D)``."""
         if self.diagonal:
-            return residuals * self.whitening[:, None, :]
-        return np.matmul(residuals, self.whitening)
+            return np.multiply(residuals, self.whitening[:, None, :], out=out)
+        return np.matmul(residuals, self.whitening, out=out)
 
     def log_joint(self, whitened: Array) -> Array:
         """``log ρ`` from whitened residuals, shape ``(K, B)``; minus infinity where a squared distance overflows."""

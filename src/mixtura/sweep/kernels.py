@@ -19,7 +19,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from mixtura.ground.linalg import Array
+from mixtura.ground.linalg import Array, triangular_inverses
 from mixtura.model.moments import Moments
 from mixtura.model.scorer import Scorer
 from mixtura.sweep.assign import Assignment
@@ -194,8 +194,9 @@ class WhitenedKernel(Kernel):
         return [np.zeros(len(self.members)), *zero_totals(self.scorer.centres.shape, self.diagonal)]
 
     def add(self, block: Array, weights: Array | None, scratch: Scratch, totals: list[Array]) -> None:
-        residuals = self.scorer.residuals(block)
-        whitened = self.scorer.whitened(residuals)
+        shape = (len(self.scorer.centres), *block.shape)
+        residuals = self.scorer.residuals(block, scratch.array("residuals", shape, np.dtype(np.float64)))
+        whitened = self.scorer.whitened(residuals, scratch.array("whitened", shape, np.dtype(np.float64)))
         shares = self.scorer.log_joint(whitened)
         for batch in self.batches:
             row_normalisers = batch.assignment(shares[batch.components].reshape(*batch.shape, -1))
@@ -209,7 +210,7 @@ class WhitenedKernel(Kernel):
         centres, whitening = self.scorer.centres, self.scorer.whitening
         if self.diagonal:
             return Moments(count, first, second, centres)
-        unwhitening = np.linalg.inv(whitening)  # triangular: back substitution
+        unwhitening = triangular_inverses(whitening)
         first = np.matmul(first[:, None, :], unwhitening)[:, 0]
         second = unwhitening.swapaxes(1, 2) @ second @ unwhitening
         return Moments(count, first, 0.5 * (second + second.swapaxes(1, 2)), centres)

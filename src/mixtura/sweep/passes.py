@@ -308,6 +308,9 @@ def accumulate(
     diagonal : bool
         Whether the diagonals of the second moments are enough.
     """
+    if responsibilities.ndim == 1:
+        return _of_groups(source, responsibilities.astype(np.intp, copy=False), n_components, diagonal)
+    responsibilities = np.asarray(responsibilities, dtype=np.float64)
     shape = (n_components, source.n_features)
     counts, sums = np.zeros(n_components), np.zeros(shape)
     for rows, shares in _given_shares(source, responsibilities, n_components):
@@ -324,17 +327,40 @@ def accumulate(
     return Moments(count, first, second, means)
 
 
+def _of_groups(source: ArraySource, labels: NDArray[np.intp], n_components: int, diagonal: bool) -> Moments:
+    """Moments where each row belongs to one component, from the rows of each."""
+    order = np.argsort(labels, kind="stable")
+    sizes = np.bincount(labels, minlength=n_components)
+    filled = np.flatnonzero(sizes)
+    ends = np.cumsum(sizes)
+    starts = ends[filled] - sizes[filled]
+    rows = source.rows[order].astype(np.float64, copy=False)
+    weights = np.ones(len(rows)) if source.weights is None else source.weights[order].astype(np.float64, copy=False)
+    counts, means = np.zeros(n_components), np.empty((n_components, source.n_features))
+    counts[filled] = np.add.reduceat(weights, starts)
+    sums = np.add.reduceat(rows * weights[:, None], starts)
+    means[:] = sums.sum(axis=0) / counts.sum()
+    means[filled] = sums / counts[filled, None]
+    residuals = rows - np.repeat(means, sizes, axis=0)
+    first, (_, _, second) = np.zeros_like(means), zero_totals(means.shape, diagonal)
+    first[filled] = np.add.reduceat(residuals * weights[:, None], starts)
+    if diagonal:
+        second[filled] = np.add.reduceat(np.square(residuals) * weights[:, None], starts)
+    else:
+        residuals *= np.sqrt(weights)[:, None]
+        for k in filled:
+            own = residuals[ends[k] - sizes[k] : ends[k]]
+            np.matmul(own.T, own, out=second[k])
+    return Moments(counts, first, second, means)
+
+
 def moments_of_all(source: ArraySource, *, diagonal: bool) -> Moments:
     """Moments of all rows as those of a single component, about their mean."""
-    return accumulate(source, np.zeros(source.n_rows, dtype=int), 1, diagonal=diagonal)
+    return accumulate(source, np.ones((source.n_rows, 1)), 1, diagonal=diagonal)
 
 
-def _given_shares(
-    source: ArraySource, responsibilities: Array | NDArray[np.integer], n_components: int
-) -> Iterator[tuple[Array, Array]]:
+def _given_shares(source: ArraySource, responsibilities: Array, n_components: int) -> Iterator[tuple[Array, Array]]:
     """Blocks of rows with their weighted responsibilities ``(K, B)``."""
-    components = np.arange(n_components)[:, None]
     for part, rows, weights in source.blocks(max(64, 2**16 // (n_components * source.n_features))):
-        given = responsibilities[part]
-        shares = (given == components).astype(np.float64) if given.ndim == 1 else given.T.astype(np.float64, order="C")
+        shares = np.ascontiguousarray(responsibilities[part].T)
         yield rows, shares if weights is None else shares * weights

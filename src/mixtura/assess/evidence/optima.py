@@ -16,9 +16,9 @@ from mixtura.ground.linalg import Array
 from mixtura.inference.climb.loop import climb
 from mixtura.inference.rules.stopping import Stopping
 from mixtura.inference.rules.variational import CoordinateAscent
+from mixtura.inference.starts.kmeans import nearest
 from mixtura.inference.starts.moves import proposed
 from mixtura.inference.starts.sample import SeedingSample, seeding_sample
-from mixtura.inference.starts.seedings import nearest_centre
 from mixtura.model.laws.posterior import Posterior
 from mixtura.model.mixture import Mixture
 from mixtura.sweep import Sweep, accumulate
@@ -64,9 +64,9 @@ def about_random_rows(
     """Beliefs given that rows belong to the nearest of some that are drawn."""
     n_components, structure = len(algorithm.weights.expectations), algorithm.structure
     rows = sample.scaled(sample.rows, structure.scales_by_feature)
-    centres = (rows[sample.draw(rng, sample.weights, n_components)] for _ in range(N_RANDOM))
-    shares = [nearest_centre(rows, each) for each in centres]
-    return [algorithm.maximise(accumulate(source, each, n_components, diagonal=structure.diagonal)) for each in shares]
+    centres = np.stack([rows[sample.draw(rng, sample.weights, n_components)] for _ in range(N_RANDOM)])
+    moments = [accumulate(source, each, n_components, diagonal=structure.diagonal) for each in nearest(rows, centres)]
+    return [algorithm.maximise(each) for each in moments]
 
 
 def distinct(beliefs: Sequence[Belief], rows: Array) -> list[Belief]:

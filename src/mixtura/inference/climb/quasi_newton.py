@@ -20,7 +20,7 @@ import numpy as np
 from mixtura.ground.linalg import Array
 from mixtura.inference.climb.climber import Climber, Steps, last_step
 from mixtura.inference.climb.steps import backtrack, extent, within
-from mixtura.inference.rules.stopping import LEAST_PASSES, is_slow
+from mixtura.inference.rules.stopping import LEAST_PASSES, Stop, is_slow, remaining_gain
 
 MEMORY = 40
 """Curvature pairs kept."""
@@ -29,6 +29,8 @@ REBASE = 0.4
 MOST_TRIALS = 6
 CAUTION = 0.1
 """The gain that curvature pairs promise must be this much below the goal."""
+UNSEEN = 10.0
+"""By how much both estimates may be too small where an ascent has been along few directions yet."""
 FLAT = 0.003
 """Whitened curvature of directions that nobody has been along, until flatter ones are seen: one minus EM's rate of convergence there."""
 FLATTEST = 1e-4
@@ -47,16 +49,20 @@ class QuasiNewton:
         If given, it waits until EM's rate of convergence is as steady as that, and slow.
     """
 
-    refines: ClassVar[bool] = False
+    refines: ClassVar[bool] = True
     least_passes: int = LEAST_PASSES
     steadiness: float | None = None
 
     def takes_over(self, climber: Climber) -> bool:
+        if remaining_gain(climber.trail) <= climber.stopping.goal:
+            return True
         if self.steadiness is None:
             return len(climber.trail) >= self.least_passes
         return is_slow(climber.trail, climber.stopping.goal, self.steadiness)
 
     def steps(self, climber: Climber) -> Steps:
+        if remaining_gain(climber.trail) <= climber.stopping.goal:
+            return (yield from _last_stride(climber))
         about = climber.coordinates()
         u = np.zeros(about.size)
         gradient = climber.gradient(about, u)
@@ -68,7 +74,7 @@ class QuasiNewton:
                 pairs.clear()
                 direction = gradient
             slopes = gradient @ direction / CAUTION, gradient @ _newton_step(gradient, pairs, 1 / flat)
-            if stop := climber.stopping.at(0.5 * float(max(slopes)), climber.n_passes):
+            if stop := climber.stopping.at(0.5 * UNSEEN * float(max(slopes)), climber.n_passes):
                 yield from last_step(climber)
                 climber.stop = stop
                 return
@@ -90,6 +96,23 @@ class QuasiNewton:
             if extent(about, u) > REBASE:
                 about, u, pairs = climber.coordinates(), np.zeros(about.size), []
                 gradient = climber.gradient(about, u)
+
+
+def _last_stride(climber: Climber) -> Steps:
+    """Where EM has all but arrived: all of the way that it has left along the direction it goes in, and an EM step from there.
+
+    In these coordinates a step of EM is the gradient. Steps shrink by a factor ``a``, and the gains by steps by ``a²``; so ``1/(1 − a)``
+    steps are left.
+    """
+    remaining, gains = remaining_gain(climber.trail), np.diff(climber.trail[-3:])
+    if len(gains) == 2 and 0 < gains[1] < gains[0]:
+        about = climber.coordinates()
+        u = np.zeros(about.size)
+        gradient = climber.gradient(about, u)
+        step = within(about, gradient / (1 - float(np.sqrt(gains[1] / gains[0]))))
+        yield from backtrack(climber, about, u, gradient, step, 1)
+        yield from last_step(climber)
+    climber.stop = Stop.at_top(remaining)
 
 
 def _ascent_direction(gradient: Array, pairs: list[tuple[Array, Array]]) -> Array:

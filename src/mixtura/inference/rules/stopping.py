@@ -5,8 +5,9 @@ with ``a = (ℓ₂ − ℓ₁)/(ℓ₁ − ℓ₀)``, ``ℓ_∞ − ℓ₂ ≈ (
 extensions", section 4.9.
 
 ``tol`` keeps scikit-learn's unit, log-likelihood per row, and its promise. There, a last step below ``tol`` stops the fit, though a slow
-ascent may still have a hundred such steps ahead. Here the fit goes on until a ten-thousandth of ``tol`` is still to come (1e-7 nats a row
-by default), as long as ``max_iter`` allows; it counts as converged when no more than ``tol`` is.
+ascent may still have a hundred such steps ahead. Here the fit goes on until a thousandth of ``tol`` is still to come (1e-6 nats a row by
+default, and of more than a hundred thousand rows a tenth of a nat in all), as long as ``max_iter`` allows; it counts as converged when no
+more than ``tol`` is. Information criteria are compared to such digits.
 
 No step of these algorithms lowers the bound. One that does by more than rounding is a fault of the program: it ends the run, and is said.
 """
@@ -21,7 +22,9 @@ from dataclasses import dataclass
 from mixtura.ground.linalg import EPS
 from mixtura.model.scorer import Scorer
 
-SHARE_OF_TOL = 1e-4
+SHARE_OF_TOL = 1e-2
+MOST_ROWS = 1e4
+"""Of which ``tol`` is a gain each: information criteria are compared in nats, however many rows there are."""
 ROUNDING = (1e-6, 1e-2)
 """Share of the bound, and nats a row, that rounding may take from it in one step. In float64 that is some 1e-11 of the bound, but float32
 data were seen to lose 8e-8; the score of a row in a component that is all but singular to working precision is known to some 1e-2."""
@@ -83,7 +86,7 @@ class Stopping:
     @property
     def goal(self) -> float:
         """The gain still to come at which a run stops."""
-        return self.tol * SHARE_OF_TOL * self.total_weight
+        return self.tol * SHARE_OF_TOL * min(self.total_weight, MOST_ROWS)
 
     def __call__(self, bounds: Sequence[float], n_passes: int, scorer: Scorer | None = None) -> Stop | None:
         """Whether to stop after these bounds (the start's first, then one after each step) and so many reads of the data.

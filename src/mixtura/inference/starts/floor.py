@@ -77,17 +77,16 @@ def default_floor(sample: SeedingSample, magnitude: Array, eps: float) -> Floor:
 def _of_column(values: Array, variance: float, magnitude: float, eps: float) -> tuple[float, float]:
     """Of one column, the floor and what has collapsed."""
     noise = 8 * eps * magnitude
-    distinct = np.unique(values)
-    gaps = np.diff(distinct)
-    gaps = gaps[gaps > noise]
+    gaps = np.diff(np.sort(values))
+    gaps = np.sort(gaps[gaps > noise])  # between distinct values
     if not len(gaps):  # a constant column, whose only unit is its value
         floor = max(SHARE * (magnitude if magnitude > 0 else 1.0) ** 2, noise**2)
         return floor, floor
-    typical = float(np.quantile(gaps, TYPICAL)) / -math.log1p(
-        -TYPICAL
-    )  # of evenly scattered values this is the mean gap
+    place, beyond = divmod(TYPICAL * (len(gaps) - 1), 1)
+    quantile = gaps[int(place)] + beyond * (gaps[min(int(place) + 1, len(gaps) - 1)] - gaps[int(place)])
+    typical = float(quantile) / -math.log1p(-TYPICAL)  # of evenly scattered values this is the mean gap
     floor = max(SHARE * min(variance, ((len(gaps) + 1) * typical) ** 2 / 12), noise**2)
-    step = float(gaps.min())
+    step = float(gaps[0])
     rounding = step**2 / 12 if _lies_on_grid(gaps, step, noise) else 0.0
     if not floor < rounding <= FINE * variance:
         return floor, floor

@@ -63,7 +63,7 @@ def fly(
     landed: list[list[tuple[Run, Start]]] = [[] for _ in shortlists]
     for (i, start), run in zip(entries, runs, strict=True):
         landed[i].append((run, start))
-    return [_behind(_leading(pairs, 10 * rule.goal), s) for pairs, s in zip(landed, shortlists, strict=True)]
+    return [_behind(_leading(pairs, 2 * rule.goal), s) for pairs, s in zip(landed, shortlists, strict=True)]
 
 
 def _leading(pairs: Sequence[tuple[Run, Start]], width: float) -> list[Start]:
@@ -78,4 +78,4 @@ def _leading(pairs: Sequence[tuple[Run, Start]], width: float) -> list[Start]:
 
 
 def _behind(leading: Sequence[Start], shortlist: Shortlist) -> Shortlist:
-    return Shortlist([leading[0]], [*leading[1:], *shortlist.reserves], shortlist.n_collapsed)
+    return shortlist._replace(starts=[leading[0]], reserves=[*leading[1:], *shortlist.reserves])

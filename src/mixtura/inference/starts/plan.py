@@ -227,9 +227,8 @@ def _points(
     if beginning.means is not None:
         return [[near_centres(sample, beginning.means, case.finder)] for case in cases]
     if beginning.seeding == "kmeans":
-        sizes = [pool_size(case.n_components, n_init, SHORT_RUNS) for case in cases]
-        found = kmeans_starts(sample, [(case.n_components, case.finder) for case in cases], rng, max(sizes))
-        return [one if isinstance(one, CollapseError) else one[:n] for one, n in zip(found, sizes, strict=True)]
+        candidates = [(case.n_components, case.finder) for case in cases]
+        return kmeans_starts(sample, candidates, rng, max(SHORT_RUNS, 2 * n_init), distinct=n_init == 1)
     seed = SEEDINGS[beginning.seeding]
     points: list[list[Mixture] | CollapseError] = []
     for case in cases:

@@ -17,13 +17,17 @@ import numpy as np
 
 from mixtura.inference.climb.climber import Algorithm
 from mixtura.inference.climb.loop import climb
+from mixtura.inference.rules.collapse import Collapsed
 from mixtura.inference.rules.stopping import Stopping
 from mixtura.inference.starts.sample import SeedingSample
+from mixtura.model.moments import Moments
 
 SHORT_RUNS = 10
 """Least number of k-means starts."""
+OF_ONE = ((0, 4), (2, 2), (3, 1))
+"""For a single fit: further iterations of each stage, and how many runs go on after it."""
 STAGES = ((10, 1.5), (20, 0.8), (60, 0.4))
-"""Further iterations of each stage, and how many runs go on after it for each restart asked for."""
+"""For restarts: the same, how many go on for each restart asked for."""
 SAME_BOUND = 1e-6
 """Runs whose bounds differ by less than this a row are taken to have come to the same place."""
 
@@ -45,22 +49,26 @@ class Start(NamedTuple):
 
 
 class Shortlist(NamedTuple):
-    """The starts that go on, best first; those that wait in case all of them collapse; how many have collapsed already.
+    """The starts that go on, best first, and what has become of the others.
 
-    A run has collapsed where it could not go on, or has a component that holds too few rows to be a group. A start that the user has
-    given in all its parts is kept wherever it leads.
+    Those that wait go on if all of the first collapse; a single fit keeps none waiting: a run that meets the floor is judged as it is. A
+    run has collapsed where it could not go on, or has a component that holds too few rows to be a group. A start that the user has given
+    in all its parts is kept wherever it leads.
     """
 
     starts: list[Start]
     reserves: Sequence[Start] = ()
     n_collapsed: int = 0
+    n_given_up: int = 0
     is_given: bool = False
 
 
 @dataclass(eq=False)
 class _Contender:
     mixture: Any
+    moments: Moments | None = None
     bound: float = -np.inf
+    failed: bool = False
     collapsed: bool = False
     times: int = 1
 
@@ -74,6 +82,13 @@ class _Field:
     contenders: list[_Contender]
     reserves: list[_Contender]
     n_collapsed: int = 0
+
+    def shortlist(self) -> Shortlist:
+        """What is left of it."""
+        starts, reserves = [c.as_start() for c in self.contenders], [c.as_start() for c in self.reserves]
+        if self.pool.n_init > 1:
+            return Shortlist(starts, reserves, self.n_collapsed)
+        return Shortlist(starts, (), self.n_collapsed, n_given_up=sum(start.times for start in reserves))
 
     def keep(self, n: int, width: float) -> None:
         """Keep the best ``n``; collapsed ones only where there is nothing else."""
@@ -120,18 +135,13 @@ def race(sample: SeedingSample, pools: Sequence[Pool]) -> list[Shortlist]:
     """
     fields = [_Field(pool, [_Contender(start) for start in pool.starts], []) for pool in pools]
     width = SAME_BOUND * float(sample.weights.sum())
-    racing = [f for f in fields if len(f.contenders) > 1]
+    singles = [f for f in fields if f.pool.n_init == 1]
+    for n_iterations, n in OF_ONE:
+        _stage(sample, [(f, n) for f in singles], n_iterations, width)
+    many = [f for f in fields if f.pool.n_init > 1]
     for n_iterations, share in STAGES:
-        if not racing:
-            break
-        _run(sample, racing, n_iterations)
-        for f in racing:
-            f.keep(math.ceil(share * f.pool.n_init) if f.pool.n_init > 1 else 1, width)
-        racing = [f for f in racing if len(f.contenders) > 1]
-    return [
-        Shortlist([c.as_start() for c in f.contenders], [c.as_start() for c in f.reserves], f.n_collapsed)
-        for f in fields
-    ]
+        _stage(sample, [(f, math.ceil(share * f.pool.n_init)) for f in many], n_iterations, width)
+    return [f.shortlist() for f in fields]
 
 
 def pool_size(n_components: int, n_init: int, least: int = 1) -> int:
@@ -139,13 +149,28 @@ def pool_size(n_components: int, n_init: int, least: int = 1) -> int:
     return 1 if n_components == 1 else max(least, 2 * n_init if n_init > 1 else 1)
 
 
+def _stage(sample: SeedingSample, fields: Sequence[tuple[_Field, int]], n_iterations: int, width: float) -> None:
+    """So many iterations for every contender where there are several, of which so many stay."""
+    racing = [(f, n) for f, n in fields if len(f.contenders) > 1]
+    if racing:
+        _run(sample, [f for f, _ in racing], n_iterations)
+    for f, n in racing:
+        f.keep(n, width)
+
+
 def _run(sample: SeedingSample, fields: Sequence[_Field], n_iterations: int) -> None:
-    """So many iterations for every contender."""
+    """So many iterations for every contender, from the moments that it has come to where it has been looked at."""
+    looked_at = bool(n_iterations) and all(c.moments is not None for f in fields for c in f.contenders)
+    if looked_at:
+        for f in fields:
+            moments = [c.moments for c in f.contenders if c.moments is not None]
+            for contender, mixture in zip(f.contenders, f.pool.algorithm.maximise_stack(moments), strict=True):
+                contender.failed = isinstance(mixture, Collapsed)
+                contender.mixture = contender.mixture if contender.failed else mixture
     entries = [(contender, f.pool.algorithm) for f in fields for contender in f.contenders]
-    source = sample.source
-    stopping = Stopping(0.0, n_iterations, source.total_weight)
-    runs = climb(source, [c.mixture for c, _ in entries], [algorithm for _, algorithm in entries], stopping)
+    stopping = Stopping(0.0, n_iterations - looked_at, sample.source.total_weight)
+    runs = climb(sample.source, [c.mixture for c, _ in entries], [algorithm for _, algorithm in entries], stopping)
     for (contender, _), run in zip(entries, runs, strict=True):
-        contender.collapsed = run.failed or run.is_spiked
-        if not run.failed:
-            contender.mixture, contender.bound = run.mixture, run.bounds[-1]
+        contender.collapsed = contender.failed or run.failed or run.is_spiked
+        if not contender.failed and not run.failed:
+            contender.mixture, contender.bound, contender.moments = run.mixture, run.bounds[-1], run.moments

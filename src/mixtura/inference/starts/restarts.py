@@ -179,7 +179,8 @@ def summarise(runs: Sequence[tuple[Run, int]], shortlist: Shortlist, stopping: S
     CollapseError
         If no run could go on to its end.
     """
-    n_runs = sum(start.times for start in (*shortlist.starts, *shortlist.reserves)) + shortlist.n_collapsed
+    beside = shortlist.n_collapsed + shortlist.n_given_up
+    n_runs = sum(start.times for start in (*shortlist.starts, *shortlist.reserves)) + beside
     n_collapsed = shortlist.n_collapsed + sum(times for run, times in runs if _has_collapsed(run))
     kept = [(run, n) for run, n in runs if not _has_collapsed(run)]
     kept = kept or [(run, n) for run, n in runs if shortlist.is_given or not run.failed]
@@ -190,7 +191,7 @@ def summarise(runs: Sequence[tuple[Run, int]], shortlist: Shortlist, stopping: S
             f"{listed(longest.collapses)}, after {longest.n_iter} iterations. The likelihood is unbounded there. "
             "Try fewer components, a floor (reg_covar='auto'), or a prior (covariance_prior='empirical')."
         )
-    width = 10 * stopping.goal
+    width = 2 * stopping.goal
     ranked = [pair for place in places(kept, lambda pair: pair[0].bounds[-1], width) for pair in place]
     return Restarts(
         best=ranked[0][0],

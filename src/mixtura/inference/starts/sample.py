@@ -16,7 +16,8 @@ from mixtura.data.array import ArraySource
 from mixtura.ground.linalg import Array
 
 LARGEST_SAMPLE = 5000
-ROWS_PER_PARAMETER = 20
+ROWS_PER_PARAMETER = 10
+GRID = 2.0**-26
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,9 +43,20 @@ class SeedingSample:
         return ArraySource(self.rows, self.weights)
 
     def scaled(self, points: Array, per_feature: bool) -> Array:
-        """Points about the mean, in units of each feature's standard deviation or of one common one."""
+        """Points about the mean, in units of each feature's standard deviation or of one common one.
+
+        Rounded to ``GRID`` of those: so rows that are as near to one centre as to another are so in any unit.
+        """
         variances = self.variances if per_feature else np.full_like(self.variances, self.variances.mean())
-        return (points - self.mean) / np.sqrt(np.where(variances > 0, variances, 1.0))
+        scaled = (points - self.mean) / (GRID * np.sqrt(np.where(variances > 0, variances, 1.0)))
+        return np.round(scaled, out=scaled) * GRID
+
+    def thinned(self, limit: int) -> SeedingSample:
+        """No more than so many of the rows, by systematic sampling: each with a probability proportional to its weight."""
+        if len(self.rows) <= limit:
+            return self
+        kept = _thinned(self.weights, limit)
+        return SeedingSample(self.rows[kept], np.ones(limit), self.mean, self.variances)
 
     def draw(self, rng: np.random.Generator, mass: Array, n: int) -> NDArray[np.intp]:
         """Indices of ``n`` rows drawn with probability proportional to ``mass``, by inverse distribution function."""
@@ -54,7 +66,7 @@ class SeedingSample:
 
 
 def seeding_sample(source: ArraySource, n_components: int) -> SeedingSample:
-    """Sort the rows, merge equal ones, and thin them by systematic sampling if more than ``max(5000, 20·K·D)`` are left."""
+    """Sort the rows, merge equal ones, and thin them by systematic sampling if more than ``max(5000, 10·K·D)`` are left."""
     keys = _sort_keys(source)
     order = np.argsort(keys, kind="stable")
     keys = keys[order]
@@ -65,16 +77,20 @@ def seeding_sample(source: ArraySource, n_components: int) -> SeedingSample:
     order = order[first]
     limit = max(LARGEST_SAMPLE, ROWS_PER_PARAMETER * n_components * source.n_features)
     if len(order) > limit:
-        cumulative = np.cumsum(weights)
-        points = (np.arange(limit) + 0.5) * (cumulative[-1] / limit)
-        order = order[np.minimum(np.searchsorted(cumulative, points), len(order) - 1)]
-        weights = np.ones(limit)
+        order, weights = order[_thinned(weights, limit)], np.ones(limit)
     weights *= len(order) / weights.sum()
     rows = source.rows[order].astype(np.float64)
     mean = np.average(rows, axis=0, weights=weights)
     centred = rows - mean
     variances = np.einsum("n,nd,nd->d", weights, centred, centred) / weights.sum()
     return SeedingSample(rows, weights, mean, variances)
+
+
+def _thinned(weights: Array, limit: int) -> NDArray[np.intp]:
+    """Places of so many, evenly along the cumulative weights."""
+    cumulative = np.cumsum(weights)
+    points = (np.arange(limit) + 0.5) * (cumulative[-1] / limit)
+    return np.minimum(np.searchsorted(cumulative, points), len(weights) - 1)
 
 
 def _sort_keys(source: ArraySource) -> Array:
@@ -92,26 +108,6 @@ def _sort_keys(source: ArraySource) -> Array:
         for j in range(source.n_features):
             total += (rows[:, j].astype(np.float64) - lowest[j]) * (math.sqrt(1 + (j + 1) * math.pi) / scale[j])
     return keys
-
-
-def plus_plus_seeds(
-    sample: SeedingSample, rows: Array, n_components: int, rng: np.random.Generator
-) -> NDArray[np.intp]:
-    """Indices of greedy k-means++ seeds among ``rows``, the sample's rows in the units that distance is measured in.
-
-    Each seed is drawn with probability proportional to weight times squared distance to the seeds before it; of a few candidates the
-    one that lowers the total most is kept. Source: Arthur and Vassilvitskii (2007).
-    """
-    seeds = sample.draw(rng, sample.weights, 1)
-    nearest = squared_distances(rows, rows[seeds])[0]
-    n_candidates = 2 + int(math.log(n_components))
-    while len(seeds) < n_components:
-        mass = sample.weights * nearest
-        candidates = sample.draw(rng, mass if mass.sum() > 0 else sample.weights, n_candidates)
-        lowered = np.minimum(squared_distances(rows, rows[candidates]), nearest)
-        best = int((lowered @ sample.weights).argmin())
-        seeds, nearest = np.append(seeds, candidates[best]), lowered[best]
-    return seeds
 
 
 def squared_distances(rows: Array, centres: Array) -> Array:

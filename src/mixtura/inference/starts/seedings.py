@@ -11,20 +11,29 @@ from dataclasses import replace
 
 import numpy as np
 
-from mixtura.data.array import ArraySource
 from mixtura.ground.errors import CollapseError
 from mixtura.ground.linalg import Array
-from mixtura.inference.climb.loop import Run, climb
 from mixtura.inference.rules.collapse import Collapsed, rounding_variances
 from mixtura.inference.rules.em import ExpectationMaximization
-from mixtura.inference.rules.stopping import Stopping
-from mixtura.inference.starts.sample import SeedingSample, plus_plus_seeds, squared_distances
+from mixtura.inference.starts.kmeans import different, nearest, plus_plus
+from mixtura.inference.starts.kmeans import kmeans as k_means
+from mixtura.inference.starts.sample import SeedingSample
 from mixtura.model.covariance import CovarianceStructure, InverseWishartPenalty, covariance_structure
 from mixtura.model.mixture import Mixture
 from mixtura.model.moments import Moments
-from mixtura.sweep import accumulate, hard
+from mixtura.sweep import Sweep, accumulate
 
-KMEANS_MAX_ITER = 300
+LEAST_ROWS = 1000
+ROWS_PER_CLUSTER = 50
+ROWS_PER_NUMBER = 5
+"""k-means looks at so many rows of the sample, of each cluster and for each number that says where it is: of fewer, in many columns, it
+finds clusters that are none."""
+MOST_WORK = 2 * 10**7
+"""Distances in a round of k-means for a single fit: of very many components it has fewer starts."""
+MOST_RACING = 64
+"""Columns beyond which the likelihood of a start under whole matrices costs as much as the climb that it is to save."""
+TINY = 1e-10
+"""Of a column's variance: the floor of those variances that say which start goes on instead."""
 RANDOM_ROWS_PER_MEAN = 2
 REMEDY = (
     "Try fewer components, remove constant and redundant columns, or declare a floor (reg_covar) or a prior (covariance_prior) "
@@ -39,9 +48,9 @@ def kmeans_plus_plus(
     sample: SeedingSample, n_components: int, algorithm: ExpectationMaximization, rng: np.random.Generator, n: int
 ) -> list[Mixture]:
     """k-means++ seeds; every row goes to its nearest seed."""
-    rows = sample.scaled(sample.rows, algorithm.structure.scales_by_feature)
-    seedings = (rows[plus_plus_seeds(sample, rows, n_components, rng)] for _ in range(n))
-    return [from_partition(sample, nearest_centre(rows, seeds), algorithm) for seeds in seedings]
+    by_feature, diagonal = algorithm.structure.scales_by_feature, algorithm.structure.diagonal
+    seeds = plus_plus(sample.scaled(sample.rows, by_feature), sample.weights, n_components, n, rng)
+    return from_stack(_moments_about(sample, seeds, by_feature, diagonal), algorithm)
 
 
 def kmeans(
@@ -59,44 +68,75 @@ def kmeans_starts(
     candidates: Sequence[tuple[int, ExpectationMaximization]],
     rng: np.random.Generator,
     n: int,
+    *,
+    distinct: bool = False,
 ) -> list[list[Mixture] | CollapseError]:
-    """``n`` starts by k-means for each of several candidates, side by side; candidates of one size share their partitions."""
-    wanted = sorted({(a.structure.scales_by_feature, k, i) for k, a in candidates for i in range(n)})
-    matrices = not all(algorithm.structure.diagonal for _, algorithm in candidates)
-    partitions: dict[tuple[bool, int, int], Moments] = {}
-    for scaling in dict.fromkeys(key[0] for key in wanted):
-        rows = sample.scaled(sample.rows, scaling)
-        keys = [key for key in wanted if key[0] is scaling]
-        seedings = [rows[plus_plus_seeds(sample, rows, k, rng)] for _, k, _ in keys]
-        for key, seeds, run in zip(keys, seedings, lloyd(ArraySource(rows, sample.weights), seedings), strict=True):
-            partition = nearest_centre(rows, run.mixture.means)
-            if not partition.any(axis=0).all():  # a cluster lost its last row: the seeds own at least themselves
-                partition = nearest_centre(rows, seeds)
-            partitions[key] = accumulate(sample.source, partition, key[1], diagonal=not matrices)
+    """``n`` starts by k-means for each of several candidates, side by side; candidates of one size share their partitions.
+
+    Parameters
+    ----------
+    sample : SeedingSample
+    candidates : sequence of (int, ExpectationMaximization)
+    rng : Generator
+    n : int
+        For one component one will do.
+    distinct : bool
+        Whether partitions that are all but the same are to count as one.
+    """
+    kinds = sorted({(a.structure.scales_by_feature, k) for k, a in candidates})
+    diagonal = all(algorithm.structure.diagonal for _, algorithm in candidates)
+    by_kind: dict[tuple[bool, int], list[Moments]] = {}
+    for by_feature, k in kinds:
+        fewer = sample.thinned(max(LEAST_ROWS, ROWS_PER_CLUSTER * k, ROWS_PER_NUMBER * k * sample.rows.shape[1]))
+        rows = sample.scaled(fewer.rows, by_feature)
+        n_starts = max(1, min(n, MOST_WORK // (len(rows) * k))) if distinct else n
+        centres = k_means(rows, fewer.weights, k, n_starts if k > 1 else 1, rng)
+        if distinct and len(centres) > 1:
+            centres = centres[different(nearest(rows, centres), fewer.weights, k)]
+            if rows.shape[1] > MOST_RACING and not diagonal:
+                centres = centres[[_likeliest(sample, centres, by_feature)]]
+        by_kind[by_feature, k] = _moments_about(sample, centres, by_feature, diagonal)
     starts: list[list[Mixture] | CollapseError] = []
     for k, algorithm in candidates:
-        moments = [partitions[algorithm.structure.scales_by_feature, k, i] for i in range(n)]
+        moments = by_kind[algorithm.structure.scales_by_feature, k]
         if algorithm.structure.diagonal:
             moments = [m.diagonals() for m in moments]
         try:
-            starts.append([from_moments(m, algorithm) for m in moments])
+            starts.append(from_stack(moments, algorithm))
         except CollapseError as error:
             starts.append(error)
     return starts
+
+
+def _likeliest(sample: SeedingSample, centres: Array, by_feature: bool) -> int:
+    """Which of several partitions makes the sample likeliest, as far as variances alone say."""
+    variances = np.where(sample.variances > 0, sample.variances, 1.0)
+    algorithm = ExpectationMaximization(covariance_structure("diag"), TINY * variances)
+    with Sweep(sample.source) as sweep:
+        starts = from_stack(_moments_about(sample, centres, by_feature, diagonal=True), algorithm)
+        return int(np.argmax([swept.log_normaliser for swept in sweep([start.scorer for start in starts])]))
+
+
+def _moments_about(sample: SeedingSample, centres: Array, by_feature: bool, diagonal: bool) -> list[Moments]:
+    """Moments of the rows nearest to each centre, for several sets ``(S, K, D)`` of centres in scaled units."""
+    labels = nearest(sample.scaled(sample.rows, by_feature), centres)
+    return [accumulate(sample.source, one, centres.shape[1], diagonal=diagonal) for one in labels]
 
 
 def random_rows(
     sample: SeedingSample, n_components: int, algorithm: ExpectationMaximization, rng: np.random.Generator, n: int
 ) -> list[Mixture]:
     """Means at random rows, equal weights, and the covariances of the rows nearest to each."""
-    rows = sample.scaled(sample.rows, algorithm.structure.scales_by_feature)
+    by_feature, diagonal = algorithm.structure.scales_by_feature, algorithm.structure.diagonal
     weights = np.full(n_components, 1 / n_components)
-    starts = []
-    for _ in range(n):
-        drawn = sample.draw(rng, sample.weights, n_components)
-        near = from_partition(sample, nearest_centre(rows, rows[drawn]), algorithm)
-        starts.append(Mixture(weights, sample.rows[drawn], near.covariances, algorithm.structure))
-    return starts
+    drawn = [sample.rows[sample.draw(rng, sample.weights, n_components)] for _ in range(n)]
+    near = from_stack(
+        _moments_about(sample, sample.scaled(np.stack(drawn), by_feature), by_feature, diagonal), algorithm
+    )
+    return [
+        Mixture(weights, means, start.covariances, algorithm.structure)
+        for means, start in zip(drawn, near, strict=True)
+    ]
 
 
 def random_responsibilities(
@@ -127,56 +167,35 @@ SEEDINGS: dict[str, Seeding] = {
 
 def near_centres(sample: SeedingSample, centres: Array, algorithm: ExpectationMaximization) -> Mixture:
     """A start from given means: weights and covariances of the rows nearest to each."""
-    by_feature = algorithm.structure.scales_by_feature
-    rows, targets = (sample.scaled(points, by_feature) for points in (sample.rows, centres))
-    return from_partition(sample, nearest_centre(rows, targets), algorithm)
-
-
-def nearest_centre(rows: Array, centres: Array) -> Array:
-    """Hard responsibilities ``(N, K)`` of the nearest centre; exact ties are shared."""
-    shares = -squared_distances(rows, centres)
-    hard(shares)
-    return shares.T
-
-
-def lloyd(source: ArraySource, centres: list[Array]) -> list[Run]:
-    """k-means from each of several sets of centres: EM with hard assignment, equal weights and one shared round covariance.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from mixtura.data.array import ArraySource
-    >>> from mixtura.inference.starts.seedings import lloyd
-    >>> rows = np.array([[0.0], [1.0], [10.0], [11.0], [12.0]])
-    >>> (run,) = lloyd(ArraySource(rows), [rows[[0, 1]]])
-    >>> run.mixture.means[:, 0].tolist()
-    [0.5, 11.0]
-    """
-    algorithm = ExpectationMaximization(covariance_structure("tied_spherical"), assignment=hard, equal_weights=True)
-    starts = [Mixture(np.full(len(c), 1 / len(c)), c, 1.0, algorithm.structure) for c in centres]
-    return climb(source, starts, algorithm, Stopping(0.0, KMEANS_MAX_ITER, source.total_weight))
+    by_feature, diagonal = algorithm.structure.scales_by_feature, algorithm.structure.diagonal
+    (start,) = from_stack(
+        _moments_about(sample, sample.scaled(centres[None], by_feature), by_feature, diagonal), algorithm
+    )
+    return start
 
 
 def from_partition(sample: SeedingSample, responsibilities: Array, algorithm: ExpectationMaximization) -> Mixture:
     """The M-step on the sample under the user's prior, or else under a weak penalty around the scatter within the partition."""
     diagonal = algorithm.structure.diagonal
-    return from_moments(
-        accumulate(sample.source, responsibilities, responsibilities.shape[1], diagonal=diagonal), algorithm
-    )
+    moments = accumulate(sample.source, responsibilities, responsibilities.shape[1], diagonal=diagonal)
+    (start,) = from_stack([moments], algorithm)
+    return start
 
 
-def from_moments(moments: Moments, algorithm: ExpectationMaximization) -> Mixture:
-    """The same from the moments of the partition."""
-    structure, n_features = algorithm.structure, moments.first.shape[1]
-    penalty = None
+def from_stack(stack: Sequence[Moments], algorithm: ExpectationMaximization) -> list[Mixture]:
+    """The same from the moments of several partitions, under one penalty."""
+    structure, penalty = algorithm.structure, None
     if algorithm.prior is None:
-        within = moments.scatter().sum(axis=0) / moments.count.sum()
-        scale = single_gaussian(within, moments.means(), structure, algorithm.floor)
-        penalty = InverseWishartPenalty(scale, n_features + 2)
-    try:
-        return algorithm.maximise(moments, penalty)
-    except Collapsed as collapsed:
-        raise CollapseError(f"no component can be started: {collapsed}. {REMEDY}") from collapsed
+        together = Moments.stacked(stack)
+        within = together.scatter().sum(axis=0) / together.count.sum()
+        scale = single_gaussian(within, together.means(), structure, algorithm.floor)
+        penalty = InverseWishartPenalty(scale, together.first.shape[1] + 2)
+    starts = []
+    for start in algorithm.maximise_stack(stack, penalty):
+        if isinstance(start, Collapsed):
+            raise CollapseError(f"no component can be started: {start}. {REMEDY}") from start
+        starts.append(start)
+    return starts
 
 
 def single_gaussian(covariance: Array, means: Array, structure: CovarianceStructure, floor: Array | float) -> Array:

@@ -14,6 +14,7 @@ from mixtura.ground.linalg import (
     precision_factors,
     raise_eigenvalues,
     traces_of_ratios,
+    triangular_inverses,
     well_conditioned,
 )
 from mixtura.ground.special import digamma, gamma_draws, log_gamma_excess, trigamma
@@ -205,7 +206,7 @@ class _MatrixBlocks(SharedBlocks):
         chi_squares = 2 * gamma_draws(_half_degrees(degrees, n_features)[:, ::-1], rng)
         diagonal = np.arange(n_features)
         upper[:, diagonal, diagonal] = np.sqrt(chi_squares)
-        return np.linalg.cholesky(scales) @ np.linalg.inv(upper).swapaxes(-1, -2)
+        return np.linalg.cholesky(scales) @ triangular_inverses(upper).swapaxes(-1, -2)
 
 
 def _unbounded(scatter: Array, counts: Array, penalty: InverseWishartPenalty | None) -> Array:
