@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from bench.report import Table
 from bench.topics import (
+    defaults,
     imports,
     mcmc,
     memory,
@@ -14,12 +15,11 @@ from bench.topics import (
     streams,
     threads,
     variational,
-    whole_fit,
 )
 
 TOPICS: dict[str, Callable[[bool], list[Table]]] = {
     "passes": passes.tables,
-    "whole-fit": whole_fit.tables,
+    "defaults": defaults.tables,
     "restarts": restarts.tables,
     "search": search.tables,
     "solvers": solvers.tables,

@@ -65,7 +65,7 @@ class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, LearnsFromBatches,
         ``"V"`` (``spherical``) and ``"E"`` (``tied_spherical``).
     tol : float, default=1e-3
         Log-likelihood per row. A fit counts as converged when no more than ``tol`` is estimated (Aitken) to be still to come, where
-        scikit-learn looks at the last step only; within ``max_iter`` it goes on until a ten-thousandth of ``tol`` is.
+        scikit-learn looks at the last step only; within ``max_iter`` it goes on until a hundredth of ``tol`` is.
     reg_covar : "auto" or float, default="auto"
         Floor: no component's variance, in any direction, falls below it. Covariances above it are not touched (scikit-learn adds it
         to every diagonal). "auto" is a floor of its own for each column, in that column's unit: a ten-millionth of its variance, or the

@@ -129,17 +129,26 @@ def raise_eigenvalues(matrices: Array, floor: Array | float) -> Array:
     if not low.any():
         return matrices
     raised = matrices.copy()
-    raised[low] = np.stack([_at_least_one(matrix) for matrix in scaled[low]]) * outer(units)[low]
+    if n_features < LEAST_LOW_RANK:
+        raised[low] = _at_least_one(scaled[low]) * outer(units)[low]
+    else:
+        raised[low] = np.stack([_low_rank_at_least_one(matrix) for matrix in scaled[low]]) * outer(units)[low]
     return raised
 
 
-def _at_least_one(matrix: Array) -> Array:
-    """A symmetric matrix, its eigenvalues below one raised to that."""
+def _at_least_one(matrices: Array) -> Array:
+    """Symmetric matrices ``(..., D, D)``, their eigenvalues below one raised to that."""
+    eigenvalues, vectors = np.linalg.eigh(matrices)
+    raised = (vectors * np.maximum(eigenvalues, 1.0)[..., None, :]) @ vectors.swapaxes(-1, -2)
+    symmetric: Array = 0.5 * (raised + raised.swapaxes(-1, -2))
+    return symmetric
+
+
+def _low_rank_at_least_one(matrix: Array) -> Array:
+    """The same of one that may be of low rank."""
     factor = _thin_factor(matrix)
     if factor is None:
-        eigenvalues, vectors = np.linalg.eigh(matrix)
-        raised = (vectors * np.maximum(eigenvalues, 1.0)) @ vectors.T
-        return 0.5 * (raised + raised.T)
+        return _at_least_one(matrix)
     # The eigenvectors of L Lᵀ are L times those of Lᵀ L: all others belong to zero.
     eigenvalues, vectors = np.linalg.eigh(factor.T @ factor)
     large = eigenvalues > 1
@@ -152,8 +161,6 @@ def _at_least_one(matrix: Array) -> Array:
 def _thin_factor(matrix: Array) -> Array | None:
     """``L``, ``(D, r)``, with ``L Lᵀ`` a positive semi-definite matrix to rounding, if its rank ``r`` is low: Cholesky's, with pivots."""
     n_features = len(matrix)
-    if n_features < LEAST_LOW_RANK:
-        return None
     from scipy.linalg.lapack import dpstrf
 
     rounding = 8 * n_features * EPS * float(np.diagonal(matrix).max())

@@ -137,7 +137,7 @@ class FeatureKernel(Kernel):
         # overflow, so the peak of each row need not be sought.
         self.ceilings = np.maximum.reduceat(self.scorer.constants, self.starts)
         exact = coefficients(self.scorer, pivot)
-        exact[:, -len(pivot) - 1] -= np.repeat(self.ceilings, self.sizes)
+        exact[:, -len(pivot) - 1] -= self.ceilings if len(self.sizes) == 1 else np.repeat(self.ceilings, self.sizes)
         self.coefficients = exact.astype(dtype, copy=False)
         self.rounded_off = None if self.coefficients is exact else exact - self.coefficients
 

@@ -119,7 +119,10 @@ class Sweep:
                 kernel.members, sums, kernel.starts, kernel.sizes, strict=True
             ):
                 swept[member.place] = Swept(log_normaliser, moments[start : start + size])
-        return [_with_the_dead(swept.get(i), scorer) for i, scorer in enumerate(scorers)]
+        return [
+            swept[i] if member.scorer is scorer else _with_the_dead(swept.get(i), scorer)
+            for i, (member, scorer) in enumerate(zip(members, scorers, strict=True))
+        ]
 
     def along(self, scorers: Sequence[Scorer], directions: Sequence[Scorer]) -> list[Moments]:
         """Derivatives of the moments, about the same origin, when each scorer moves in its direction: one visit, two products of scores.
@@ -165,9 +168,11 @@ class Sweep:
     def _fit(self, members: list[Member], dtype: np.dtype) -> list[bool]:
         """Which mixtures keep enough digits as features."""
         stack = Scorer.stacked([member.scorer for member in members])
+        lost, most = cancellation(stack, self._pivot, self._variances, dtype), LARGEST_CANCELLATION[dtype]
+        if lost.max() <= most:
+            return [True] * len(members)
         starts = [0, *running_sums(len(member.scorer.constants) for member in members[:-1])]
-        worst = np.maximum.reduceat(cancellation(stack, self._pivot, self._variances, dtype), starts)
-        return (worst <= LARGEST_CANCELLATION[dtype]).tolist()
+        return (np.maximum.reduceat(lost, starts) <= most).tolist()
 
     def _totals(self, kernels: list[Kernel]) -> list[list[Array]]:
         """Totals over all rows, strip by strip; strips follow from the data and the mixtures, never from the number of threads."""
@@ -245,8 +250,6 @@ def _of_the_living(place: int, scorer: Scorer, assignment: Assignment) -> Member
 def _with_the_dead(swept: Swept | None, scorer: Scorer) -> Swept:
     """Moments of all components, those without weight among them; where none has any, no row has a density."""
     living = scorer.constants > -np.inf
-    if swept is not None and living.all():
-        return swept
     count, first, origin = np.zeros(len(living)), np.zeros(scorer.centres.shape), scorer.centres.copy()
     second = np.zeros(scorer.whitening.shape)
     if swept is None:
@@ -259,9 +262,10 @@ def _with_the_dead(swept: Swept | None, scorer: Scorer) -> Swept:
 
 def without_traces(moments: Moments, centres: Array, trace: float = TRACE) -> Moments:
     """Moments in which a component that has no rows but for traces has none, about its own centre: so that is where it stays."""
-    lost = moments.count <= trace * moments.count.max(initial=0.0)
-    if not lost.any():
+    least, most = moments.count.min(), moments.count.max()
+    if least > trace * most:
         return moments
+    lost = moments.count <= trace * most
     kept = ~lost
     second = moments.second * kept.reshape(-1, *[1] * (moments.second.ndim - 1))
     origin = np.where(lost[:, None], centres, moments.origin)

@@ -98,16 +98,22 @@ def held_components(
     shape, structure = mixture.means.shape, mixture.structure
     precisions, variances = mixture.scorer.precision_diagonals, structure.variances(mixture.covariances, *shape)
     # tr F Σ⁻¹ is at least one where a direction is at the floor: most mixtures need no second look.
-    by_floor = (precisions * floor).sum(axis=1) * AT_THE_FLOOR >= 1
-    if not (by_floor | ((precisions * variances).sum(axis=1) * _rounding(shape[1]) >= 1)).any():
+    suspected = (precisions * floor).sum(axis=1) * AT_THE_FLOOR >= 1
+    suspected |= (precisions * variances).sum(axis=1) * _rounding(shape[1]) >= 1
+    if not suspected.any():
         return ()
     own = structure.maximise(moments.scatter(), moments.count, 0.0, None)
     least = np.broadcast_to(np.asarray(collapsed, dtype=float), shape)
-    return flat_components(structure, own, moments.count, least, mixture.covariances)
+    return flat_components(structure, own, moments.count, least, mixture.covariances, suspected)
 
 
 def flat_components(
-    structure: CovarianceStructure, own: Array, counts: Array, least: Array, covariances: Array | None = None
+    structure: CovarianceStructure,
+    own: Array,
+    counts: Array,
+    least: Array,
+    covariances: Array | None = None,
+    suspected: NDArray[np.bool_] | None = None,
 ) -> tuple[Collapse, ...]:
     """A collapse for every component with a direction whose variance is no more than ``least`` or than rounding leaves.
 
@@ -121,16 +127,25 @@ def flat_components(
         Variance of each feature that counts as none.
     covariances : array, optional
         Those that something holds up, for their condition numbers.
+    suspected : (K,) bool array, optional
+        The others are known to have none.
     """
     n_components, n_features = least.shape
     if not structure.scales_by_feature:
         least = np.repeat(least.mean(axis=1, keepdims=True), n_features, axis=1)
     constant = structure.variances(own, *least.shape) <= least * AT_THE_FLOOR
     flat = constant.sum(axis=1)
+    examined = counts > 0 if suspected is None else suspected & (counts > 0)
     if not structure.diagonal:
         matrices = structure.matrices(own, *least.shape)
-        flat = np.array([_flat_directions(*parts) for parts in zip(matrices, constant, least, strict=True)])
-    spectra = _spectra(structure, own if covariances is None else covariances, least)
+        for k in np.flatnonzero(examined):
+            flat[k] = _flat_directions(matrices[k], constant[k], least[k])
+    found = np.flatnonzero(examined & (flat > 0))
+    if not len(found):
+        return ()
+    spectra = dict(
+        zip(found, _spectra(structure, own if covariances is None else covariances, least, found), strict=True)
+    )
     # A covariance that is shared stands for all rows.
     standing = np.full(n_components, counts.sum()) if structure.shared else counts
     too_few = max(n_features + 1.0, LEAST_SHARE * float(counts.sum()) / n_components)
@@ -142,18 +157,18 @@ def flat_components(
             _cause(int(flat[k]), np.flatnonzero(constant[k]), n_features),
             bool(standing[k] <= too_few or constant[k].sum() < flat[k]),
         )
-        for k in np.flatnonzero((flat > 0) & (counts > 0))
+        for k in found
     )
 
 
-def _spectra(structure: CovarianceStructure, covariances: Array, least: Array) -> Array:
-    """Eigenvalues of each component in units of what counts as no variance, or of its own variances where nothing does, ``(K, D)``."""
-    variances = structure.variances(covariances, *least.shape)
-    units = np.where(least > 0, least, np.where(variances > 0, variances, 1.0))
+def _spectra(structure: CovarianceStructure, covariances: Array, least: Array, components: NDArray[np.intp]) -> Array:
+    """Eigenvalues of components in units of what counts as no variance, or of their own variances where nothing does, one row for each."""
+    variances = structure.variances(covariances, *least.shape)[components]
+    units = np.where(least[components] > 0, least[components], np.where(variances > 0, variances, 1.0))
     if structure.diagonal:
         return np.sort(variances / units, axis=1)
     roots = np.sqrt(units)
-    scaled: Array = structure.matrices(covariances, *least.shape) / (roots[:, :, None] * roots[:, None, :])
+    scaled: Array = structure.matrices(covariances, *least.shape)[components] / (roots[:, :, None] * roots[:, None, :])
     return np.linalg.eigvalsh(scaled)
 
 

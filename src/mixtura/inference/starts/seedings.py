@@ -30,6 +30,8 @@ ROWS_PER_NUMBER = 5
 finds clusters that are none."""
 MOST_WORK = 2 * 10**7
 """Distances in a round of k-means for a single fit: of very many components it has fewer starts."""
+LEAST_FILLED = 2
+"""Times as many rows as fill the covariances of all components, from which starts are compared."""
 MOST_RACING = 64
 """Columns beyond which the likelihood of a start under whole matrices costs as much as the climb that it is to save."""
 TINY = 1e-10
@@ -89,7 +91,8 @@ def kmeans_starts(
     for by_feature, k in kinds:
         fewer = sample.thinned(max(LEAST_ROWS, ROWS_PER_CLUSTER * k, ROWS_PER_NUMBER * k * sample.rows.shape[1]))
         rows = sample.scaled(fewer.rows, by_feature)
-        n_starts = max(1, min(n, MOST_WORK // (len(rows) * k))) if distinct else n
+        alike = [a.structure for j, a in candidates if (a.structure.scales_by_feature, j) == (by_feature, k)]
+        n_starts = max(n_worth(sample, k, structure, n) for structure in alike) if distinct else n
         centres = k_means(rows, fewer.weights, k, n_starts if k > 1 else 1, rng)
         if distinct and len(centres) > 1:
             centres = centres[different(nearest(rows, centres), fewer.weights, k)]
@@ -99,6 +102,8 @@ def kmeans_starts(
     starts: list[list[Mixture] | CollapseError] = []
     for k, algorithm in candidates:
         moments = by_kind[algorithm.structure.scales_by_feature, k]
+        if distinct:
+            moments = moments[: n_worth(sample, k, algorithm.structure, n)]
         if algorithm.structure.diagonal:
             moments = [m.diagonals() for m in moments]
         try:
@@ -106,6 +111,20 @@ def kmeans_starts(
         except CollapseError as error:
             starts.append(error)
     return starts
+
+
+def n_worth(sample: SeedingSample, n_components: int, structure: CovarianceStructure, n: int) -> int:
+    """How many of ``n`` starts are worth a look for a single fit.
+
+    One where components have hardly more rows than it takes to fill a covariance: whichever start fits best there only fits the most
+    spikes. Fewer of very many components, where each takes long.
+    """
+    n_rows, n_features = sample.rows.shape
+    to_fill = 0 if structure.shared else 2 if structure.diagonal else n_features + 1
+    if n_rows < LEAST_FILLED * n_components * to_fill:
+        return 1
+    looked_at = min(n_rows, max(LEAST_ROWS, ROWS_PER_CLUSTER * n_components))
+    return max(1, min(n, MOST_WORK // (looked_at * n_components)))
 
 
 def _likeliest(sample: SeedingSample, centres: Array, by_feature: bool) -> int:
