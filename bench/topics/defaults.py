@@ -28,11 +28,11 @@ MEDIAN, MOST = Target(1.0, at_least=False), Target(2.0, at_least=False)
 
 EVERYDAY = (
     "Six data sets that come with scikit-learn, standardised, 70 % of the rows of each of five splits, and a 14-dimensional funnel; "
-    "K = 2, 5, 10, 20, 50; four structures. Nothing else is set, in either library. *Time* is mixtura's over scikit-learn's, the two fitted "
-    "in turn in one process: its median, the 95th percentile and the largest. *Lower* is how often the training log-likelihood is more than "
-    f"{ALIKE:g} a row below scikit-learn's, *worse* and *better* how often the held-out one differs by more than {CLEAR:g} a row. Where there "
-    "are hardly more rows than it takes to fill the covariances, scikit-learn's 1e-6 on every variance lets components go further towards "
-    "rows that coincide after rounding than mixtura's floor does, and the training log-likelihood with them."
+    "K = 2, 5, 10, 20, 50; four structures. Nothing else is set, in either library. *Time* is mixtura's over scikit-learn's, the two "
+    "fitted in turn in one process: its median, the 95th percentile and the largest. *Lower* is how often the training log-likelihood "
+    f"is more than {ALIKE:g} a row below scikit-learn's, *worse* and *better* how often the held-out one differs by more than {CLEAR:g} "
+    "a row. Where there are hardly more rows than it takes to fill the covariances, scikit-learn's 1e-6 on every variance lets components "
+    "go further towards rows that coincide after rounding than mixtura's floor does, and the training log-likelihood with them."
 )
 GROWTH = "Spherical clusters six to nine standard deviations apart, full covariances, nothing else set; one fit of each, in turn."
 
