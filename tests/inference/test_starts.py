@@ -93,7 +93,7 @@ def test_several_runs_of_kmeans_are_as_good_as_a_librarys(iris, faithful, diabet
             labels = nearest(rows, found)
             ours = [np.square(rows - one[own]).sum() for one, own in zip(found, labels, strict=True)]
             theirs = [KMeans(k, n_init=1, random_state=seed).fit(rows).inertia_ for seed in range(20)]
-            assert np.mean(ours) < 1.05 * np.mean(theirs)
+            assert np.median(ours) < 1.05 * np.median(theirs)
             assert min(ours) < 1.05 * min(theirs)
 
 

@@ -331,6 +331,7 @@ def accumulate(
     return Moments(count, first, second, means)
 
 
+@single_threaded_blas()
 def _of_groups(source: ArraySource, labels: NDArray[np.intp], n_components: int, diagonal: bool) -> Moments:
     """Moments where each row belongs to one component, from the rows of each."""
     order = np.argsort(labels, kind="stable")

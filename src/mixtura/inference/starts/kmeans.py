@@ -1,7 +1,8 @@
 """k-means from k-means++ seeds, several starts side by side.
 
 It is EM with hard assignment, equal weights and one round covariance (``GaussianMixture`` fits that too, with all that a fit is); here it
-is what starts need of it: few rounds, on few rows, for many sets of centres in one product.
+is what starts need of it: few rounds, on few rows, for many sets of centres in one product. BLAS is held to one thread, so that the same
+rows have the same starts to the last bit.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixtura.ground.linalg import Array
+from mixtura.sweep.threads import single_threaded_blas
 
 MOST_ROUNDS = 30
 LEAST_GAIN = 1e-3
@@ -35,15 +37,20 @@ def kmeans(rows: Array, weights: Array, n_clusters: int, n_starts: int, rng: np.
     """
     seeds = plus_plus(rows, weights, n_clusters, n_starts, rng)
     centres = lloyd(rows, weights, seeds)
-    counts, _, _ = _round(rows, weights, centres)
-    emptied = ~counts.all(axis=1)
-    centres[emptied] = seeds[emptied]  # which own at least themselves
-    return centres
+    owned = [np.bincount(own, minlength=n_clusters).all() for own in nearest(rows, centres)]
+    # Seeds own at least themselves.
+    return np.where(np.array(owned)[:, None, None], centres, seeds)
 
 
+@single_threaded_blas()
 def nearest(rows: Array, centres: Array) -> NDArray[np.intp]:
     """Labels ``(S, m)``: of several sets of centres, the nearest to each row; of centres just as near the first."""
-    return np.stack([_squared_distances(rows, one).argmin(axis=0) for one in centres])
+    labels = np.empty((len(centres), len(rows)), dtype=np.intp)
+    size = max(1, BLOCK // centres.shape[1])
+    for own, one in zip(labels, centres, strict=True):
+        for first in range(0, len(rows), size):
+            own[first : first + size] = _squared_distances(rows[first : first + size], one).argmin(axis=0)
+    return labels
 
 
 def different(labels: NDArray[np.intp], weights: Array, n_clusters: int) -> list[int]:
@@ -74,6 +81,7 @@ def different(labels: NDArray[np.intp], weights: Array, n_clusters: int) -> list
     return kept
 
 
+@single_threaded_blas()
 def plus_plus(rows: Array, weights: Array, n_clusters: int, n_starts: int, rng: np.random.Generator) -> Array:
     """Several sets of greedy k-means++ seeds, ``(S, K, D)``.
 
@@ -99,6 +107,7 @@ def plus_plus(rows: Array, weights: Array, n_clusters: int, n_starts: int, rng: 
     return seeds
 
 
+@single_threaded_blas()
 def lloyd(
     rows: Array, weights: Array, centres: Array, most_rounds: int = MOST_ROUNDS, gain: float = LEAST_GAIN
 ) -> Array:

@@ -144,9 +144,9 @@ def race(sample: SeedingSample, pools: Sequence[Pool]) -> list[Shortlist]:
     return [f.shortlist() for f in fields]
 
 
-def pool_size(n_components: int, n_init: int, least: int = 1) -> int:
+def pool_size(n_components: int, n_init: int) -> int:
     """How many starts to draw for so many restarts: for one component one will do."""
-    return 1 if n_components == 1 else max(least, 2 * n_init if n_init > 1 else 1)
+    return 1 if n_components == 1 or n_init == 1 else 2 * n_init
 
 
 def _stage(sample: SeedingSample, fields: Sequence[tuple[_Field, int]], n_iterations: int, width: float) -> None:
