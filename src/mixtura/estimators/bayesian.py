@@ -29,7 +29,7 @@ from mixtura.ground.linalg import Array
 from mixtura.ground.random import RandomState, as_generator
 from mixtura.inference.climb.loop import Observer
 from mixtura.inference.rules.em import ExpectationMaximization
-from mixtura.inference.rules.stopping import Stopping
+from mixtura.inference.rules.stopping import FINE_SHARE, Stopping
 from mixtura.inference.rules.variational import CoordinateAscent
 from mixtura.inference.starts.plan import Beginning, Case, Earlier, fit_one
 from mixtura.inference.starts.sample import SeedingSample, seeding_sample
@@ -239,7 +239,7 @@ class BayesianGaussianMixture(LearnsFromBatches, BaseEstimator):
             source,
             sample,
             case,
-            Stopping(float(self.tol), self.max_iter, source.total_weight),
+            Stopping(float(self.tol), self.max_iter, source.total_weight, FINE_SHARE),
             rng,
             n_init=self.n_init,
             beginning=self._beginning(source, kept, n_rows, earlier),

@@ -27,8 +27,8 @@ from mixtura.model.laws.log_densities import ConjugatePrior, LogPrior, SemiConju
 from mixtura.model.laws.semi_conjugate import SemiConjugateComponents
 from mixtura.model.mixture import Mixture
 
-OF_OPEN = 3
-"""Sweeps for each draw of an open number of components."""
+OF_KNOWN, OF_OPEN = 4, 3
+"""Sweeps for each draw of a known number of components, of which every fourth has moves, and of an open one, where all have."""
 WEAKLY_INFORMATIVE = "weakly-informative"
 DIRICHLET_PROCESS = "dirichlet-process"
 
@@ -177,7 +177,8 @@ class Gibbs(Settings):
     Parameters
     ----------
     thin : int, optional
-        Sweeps for each draw that is kept: by default one, or three where the number of components is open. ``n_tune`` counts sweeps.
+        Sweeps for each draw that is kept: by default four, or three where the number of components is open and a sweep has more moves.
+        ``n_tune`` counts sweeps.
 
     Examples
     --------
@@ -205,7 +206,7 @@ class Gibbs(Settings):
                 what.rng,
                 n_draws=what.n_draws,
                 n_warmup=what.n_tune,
-                thin=self.thin or (1 if known else OF_OPEN),
+                thin=self.thin or (OF_KNOWN if known else OF_OPEN),
                 keep_labels=False,
                 progress=progress,
             )

@@ -14,7 +14,7 @@ import numpy as np
 from mixtura.data.array import ArraySource
 from mixtura.ground.linalg import Array
 from mixtura.inference.climb.loop import climb
-from mixtura.inference.rules.stopping import Stopping
+from mixtura.inference.rules.stopping import FINE_SHARE, Stopping
 from mixtura.inference.rules.variational import CoordinateAscent
 from mixtura.inference.starts.kmeans import nearest
 from mixtura.inference.starts.moves import proposed
@@ -51,7 +51,7 @@ def optima(known: Sequence[Posterior], source: ArraySource, rng: np.random.Gener
     with Sweep(few) as sweep:
         moved = [m for swept in sweep([belief.scorer for belief in known]) for m in proposed(swept.moments, algorithm)]
     starts = [algorithm.maximise(moments) for moments in moved] + about_random_rows(sample, few, algorithm, rng)
-    stopping = Stopping(TOL, MOST_PASSES, source.total_weight)
+    stopping = Stopping(TOL, MOST_PASSES, source.total_weight, FINE_SHARE)
     climbed = sorted(climb(few, starts, algorithm, stopping), key=lambda run: -run.bounds[-1])
     found = distinct([*known, *(run.mixture for run in climbed)], sample.rows[:COMPARED_ROWS])
     finished = climb(source, found[:MOST_OPTIMA], algorithm, stopping)

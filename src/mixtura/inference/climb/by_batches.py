@@ -25,7 +25,7 @@ from mixtura.data.array import ArraySource
 from mixtura.ground.errors import DataError
 from mixtura.inference.climb.climber import Algorithm
 from mixtura.inference.climb.loop import Run
-from mixtura.inference.rules.stopping import SHARE_OF_TOL, Stop, Stopping, remaining_gain
+from mixtura.inference.rules.stopping import Stop, Stopping, remaining_gain
 from mixtura.model.moments import Moments
 from mixtura.sweep import Sweep
 
@@ -174,7 +174,7 @@ def learn_all(
             if watch is not None:
                 watch(len(losses), loss)
         means.append(float(np.mean(losses[n_before:])))
-    share_of_tol = min(1.0, SHARE_OF_TOL * (len(losses) / len(means)) ** 2)
+    share_of_tol = min(1.0, stopping.share * (len(losses) / len(means)) ** 2)
     finished = _finish(source, stream.leading, algorithm, stopping, len(means), share_of_tol)
     read = f"after {len(losses)} batches, {len(means)} reads of the data, and {len(finished.bounds)} more of all rows at once"
     reason, _, remaining = finished.stop.sentence.partition(":")

@@ -54,14 +54,14 @@ class QuasiNewton:
     steadiness: float | None = None
 
     def takes_over(self, climber: Climber) -> bool:
-        if remaining_gain(climber.trail) <= climber.stopping.goal:
+        if _has_arrived(climber):
             return True
         if self.steadiness is None:
             return len(climber.trail) >= self.least_passes
         return is_slow(climber.trail, climber.stopping.goal, self.steadiness)
 
     def steps(self, climber: Climber) -> Steps:
-        if remaining_gain(climber.trail) <= climber.stopping.goal:
+        if _has_arrived(climber):
             return (yield from _last_stride(climber))
         about = climber.coordinates()
         u = np.zeros(about.size)
@@ -96,6 +96,11 @@ class QuasiNewton:
             if extent(about, u) > REBASE:
                 about, u, pairs = climber.coordinates(), np.zeros(about.size), []
                 gradient = climber.gradient(about, u)
+
+
+def _has_arrived(climber: Climber) -> bool:
+    """Whether EM has little more to gain, and more than rounding."""
+    return 0 < remaining_gain(climber.trail) <= climber.stopping.goal
 
 
 def _last_stride(climber: Climber) -> Steps:

@@ -23,8 +23,9 @@ from mixtura.ground.linalg import EPS
 from mixtura.model.scorer import Scorer
 
 SHARE_OF_TOL = 1e-2
-MOST_ROWS = 1e4
-"""Of which ``tol`` is a gain each: information criteria are compared in nats, however many rows there are."""
+FINE_SHARE = 1e-4
+"""The same for bounds on an evidence, whose ``tol`` scikit-learn means in nats and not in nats a row; and after a pilot, where a climb
+begins so near its end that its first bounds say little of how slow the rest is."""
 ROUNDING = (1e-6, 1e-2)
 """Share of the bound, and nats a row, that rounding may take from it in one step. In float64 that is some 1e-11 of the bound, but float32
 data were seen to lose 8e-8; the score of a row in a component that is all but singular to working precision is known to some 1e-2."""
@@ -77,16 +78,19 @@ class Stopping:
     max_iter : int
     total_weight : float
         ``Σ_n w_n``, which turns gain per row into gain.
+    share : float
+        Of ``tol``: what is to be left of it.
     """
 
     tol: float
     max_iter: int
     total_weight: float
+    share: float = SHARE_OF_TOL
 
     @property
     def goal(self) -> float:
         """The gain still to come at which a run stops."""
-        return self.tol * SHARE_OF_TOL * min(self.total_weight, MOST_ROWS)
+        return self.tol * self.share * self.total_weight
 
     def __call__(self, bounds: Sequence[float], n_passes: int, scorer: Scorer | None = None) -> Stop | None:
         """Whether to stop after these bounds (the start's first, then one after each step) and so many reads of the data.

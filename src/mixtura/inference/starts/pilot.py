@@ -7,6 +7,7 @@ work to find. Only the best run of the pilot goes on; the others wait in case it
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -56,7 +57,7 @@ def fly(
         For all rows; its tolerance is per row.
     solver : Solver
     """
-    rule = Stopping(stopping.tol, stopping.max_iter, pilot.total_weight)
+    rule = replace(stopping, total_weight=pilot.total_weight)
     entries = [(i, start) for i, shortlist in enumerate(shortlists) for start in shortlist.starts]
     starts, climbing = [start.mixture for _, start in entries], [algorithms[i] for i, _ in entries]
     runs = climb(pilot, starts, climbing, rule, solver=solver)

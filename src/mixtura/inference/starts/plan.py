@@ -20,7 +20,7 @@ from mixtura.inference.climb.loop import Observer, Progress
 from mixtura.inference.rules.collapse import Collapsed
 from mixtura.inference.rules.em import ExpectationMaximization, above_floor
 from mixtura.inference.rules.penalty import Checked, check_gradient
-from mixtura.inference.rules.stopping import Stopping
+from mixtura.inference.rules.stopping import FINE_SHARE, Stopping
 from mixtura.inference.starts.pilot import fly, pilot_source
 from mixtura.inference.starts.race import SHORT_RUNS, Pool, Shortlist, Start, pool_size, race
 from mixtura.inference.starts.restarts import Restarts, finish
@@ -169,6 +169,7 @@ def fit_all(
         rows = pilot_source(source, max(shortlist.starts[0].mixture.n_parameters for shortlist in shortlists))
         if rows is not None:
             shortlists = fly(rows, shortlists, algorithms, stopping, pilot)
+            stopping = replace(stopping, share=min(stopping.share, FINE_SHARE))
     ended = iter(ascend(source, shortlists, algorithms, stopping, observe, progress) if going else ())
     return [next(ended) if isinstance(one, Shortlist) else one for one in begun]
 
