@@ -31,6 +31,8 @@ CAUTION = 0.1
 """The gain that curvature pairs promise must be this much below the goal."""
 UNSEEN = 10.0
 """By how much both estimates may be too small where an ascent has been along few directions yet."""
+WORTH_A_STRIDE = 0.01
+"""Share of the goal that must be still to come for a last step to follow."""
 FLAT = 0.003
 """Whitened curvature of directions that nobody has been along, until flatter ones are seen: one minus EM's rate of convergence there."""
 FLATTEST = 1e-4
@@ -99,8 +101,9 @@ class QuasiNewton:
 
 
 def _has_arrived(climber: Climber) -> bool:
-    """Whether EM has little more to gain, and more than rounding."""
-    return 0 < remaining_gain(climber.trail) <= climber.stopping.goal
+    """Whether EM has little more to gain, and yet more than two reads of the data are worth."""
+    goal = climber.stopping.goal
+    return WORTH_A_STRIDE * goal < remaining_gain(climber.trail) <= goal
 
 
 def _last_stride(climber: Climber) -> Steps:
