@@ -24,8 +24,8 @@ from mixtura.model.scorer import Scorer
 
 SHARE_OF_TOL = 1e-2
 FINE_SHARE = 1e-4
-"""The same for bounds on an evidence, whose ``tol`` scikit-learn means in nats and not in nats a row; and after a pilot, where a climb
-begins so near its end that its first bounds say little of how slow the rest is."""
+"""The same for bounds on an evidence, whose ``tol`` scikit-learn means in nats and not in nats a row; and of so many rows that a
+hundredth of ``tol`` for each is many nats."""
 ROUNDING = (1e-6, 1e-2)
 """Share of the bound, and nats a row, that rounding may take from it in one step. In float64 that is some 1e-11 of the bound, but float32
 data were seen to lose 8e-8; the score of a row in a component that is all but singular to working precision is known to some 1e-2."""

@@ -17,7 +17,7 @@ from mixtura.inference.climb.loop import Run, climb
 from mixtura.inference.rules.stopping import Stopping
 from mixtura.inference.starts.race import Shortlist, Start, places
 
-LEAST_ROWS = 200_000
+LARGE = 200_000
 """Rows from which a pilot pays."""
 ROWS_PER_PARAMETER = 50
 LEAST_SAMPLE = 20_000
@@ -33,7 +33,7 @@ def pilot_source(source: ArraySource, n_parameters: int) -> ArraySource | None:
     n_parameters : int
     """
     size = max(LEAST_SAMPLE, ROWS_PER_PARAMETER * n_parameters)
-    if source.n_rows < LEAST_ROWS or size > LARGEST_SHARE * source.n_rows:
+    if source.n_rows < LARGE or size > LARGEST_SHARE * source.n_rows:
         return None
     chosen = np.unique(np.random.default_rng(size).integers(0, source.n_rows, size))
     return ArraySource(source.rows[chosen], None if source.weights is None else source.weights[chosen])

@@ -21,7 +21,7 @@ from mixtura.inference.rules.collapse import Collapsed
 from mixtura.inference.rules.em import ExpectationMaximization, above_floor
 from mixtura.inference.rules.penalty import Checked, check_gradient
 from mixtura.inference.rules.stopping import FINE_SHARE, Stopping
-from mixtura.inference.starts.pilot import fly, pilot_source
+from mixtura.inference.starts.pilot import LARGE, fly, pilot_source
 from mixtura.inference.starts.race import SHORT_RUNS, Pool, Shortlist, Start, pool_size, race
 from mixtura.inference.starts.restarts import Restarts, finish
 from mixtura.inference.starts.sample import SeedingSample
@@ -160,6 +160,8 @@ def fit_all(
         The error where a case could not be begun, or none of its runs could go on to its end.
     """
     begun = begin_all(source, sample, cases, beginning, n_init, rng)
+    if source.n_rows >= LARGE:
+        stopping = replace(stopping, share=min(stopping.share, FINE_SHARE))
     going = [(case, one) for case, one in zip(cases, begun, strict=True) if isinstance(one, Shortlist)]
     for case, shortlist in going:
         if isinstance(case.algorithm.penalty, Checked):
@@ -169,7 +171,6 @@ def fit_all(
         rows = pilot_source(source, max(shortlist.starts[0].mixture.n_parameters for shortlist in shortlists))
         if rows is not None:
             shortlists = fly(rows, shortlists, algorithms, stopping, pilot)
-            stopping = replace(stopping, share=min(stopping.share, FINE_SHARE))
     ended = iter(ascend(source, shortlists, algorithms, stopping, observe, progress) if going else ())
     return [next(ended) if isinstance(one, Shortlist) else one for one in begun]
 
