@@ -61,7 +61,8 @@ def test_a_search_has_a_pilot_as_a_fit_has():
     X, _ = mx.Mixture([0.5, 0.5], [[0.0], [2.0]], [1.0, 1.0], "spherical").sample(210_000, random_state=0)
     reads = {}
     for pilot in (True, False):
-        found = mx.GaussianMixtureSearch([1, 2], n_init=1, pilot=pilot, random_state=0).fit(X)
+        settings = {"n_init": 1, "pilot": pilot, "init_params": "random_from_data", "random_state": 0}
+        found = mx.GaussianMixtureSearch([1, 2], **settings).fit(X)
         reads[pilot] = found.best_estimator_.n_passes_
         assert found.best_params_["n_components"] == 2
     assert reads[True] < reads[False]
