@@ -78,7 +78,7 @@ def assert_moved(here, there, X, Y, units, origin):
 def test_of_a_point(way, structure, name):
     X = DATA[name]
     Y, units, origin = moved(X, structure.scales_by_feature, len(way) + len(name))
-    make = {"n_components": 3, "covariance_type": structure.name, "tol": 1e-8, "max_iter": 2000, "random_state": 1}
+    make = {"n_components": 3, "covariance_type": structure.name, "tol": 1e-9, "max_iter": 2000, "random_state": 1}
     make |= POINTS[way]
     here, there = mx.GaussianMixture(**make).fit(X), mx.GaussianMixture(**make).fit(Y)
     assert_moved(here, there, X, Y, units, origin)
