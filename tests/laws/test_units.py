@@ -36,7 +36,8 @@ DATA = {
     "a constant column": np.c_[clouds()[:, :2], np.full(220, 7.3)],
 }
 POINTS = {
-    **{solver: {"solver": solver} for solver in ("auto", "em", "lbfgs", "gem", "gradient", "newton")},
+    **{solver: {"solver": solver} for solver in ("auto", "em", "lbfgs", "gem", "newton")},
+    "gradient": {"solver": "gradient", "tol": 1e-9},  # whose steps are of different lengths
     **{kind: {"init_params": kind} for kind in ("k-means++", "random", "random_from_data")},
     "restarts": {"n_init": 4},
     "prior": {"covariance_prior": "empirical"},
@@ -78,7 +79,7 @@ def assert_moved(here, there, X, Y, units, origin):
 def test_of_a_point(way, structure, name):
     X = DATA[name]
     Y, units, origin = moved(X, structure.scales_by_feature, len(way) + len(name))
-    make = {"n_components": 3, "covariance_type": structure.name, "tol": 1e-9, "max_iter": 2000, "random_state": 1}
+    make = {"n_components": 3, "covariance_type": structure.name, "tol": 1e-7, "max_iter": 2000, "random_state": 1}
     make |= POINTS[way]
     here, there = mx.GaussianMixture(**make).fit(X), mx.GaussianMixture(**make).fit(Y)
     assert_moved(here, there, X, Y, units, origin)
