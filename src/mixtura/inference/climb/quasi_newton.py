@@ -112,14 +112,13 @@ def _last_stride(climber: Climber) -> Steps:
     In these coordinates a step of EM is the gradient. Steps shrink by a factor ``a``, and the gains by steps by ``a²``; so ``1/(1 − a)``
     steps are left.
     """
-    remaining, gains = remaining_gain(climber.trail), np.diff(climber.trail[-3:])
-    if len(gains) == 2 and 0 < gains[1] < gains[0]:
-        about = climber.coordinates()
-        u = np.zeros(about.size)
-        gradient = climber.gradient(about, u)
-        step = within(about, gradient / (1 - float(np.sqrt(gains[1] / gains[0]))))
-        yield from backtrack(climber, about, u, gradient, step, 1)
-        yield from last_step(climber)
+    remaining, (before, gain) = remaining_gain(climber.trail), np.diff(climber.trail[-3:])
+    about = climber.coordinates()
+    u = np.zeros(about.size)
+    gradient = climber.gradient(about, u)
+    step = within(about, gradient / (1 - float(np.sqrt(gain / before))))
+    yield from backtrack(climber, about, u, gradient, step, 1)
+    yield from last_step(climber)
     climber.stop = Stop.at_top(remaining)
 
 

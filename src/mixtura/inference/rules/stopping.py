@@ -5,9 +5,9 @@ with ``a = (ℓ₂ − ℓ₁)/(ℓ₁ − ℓ₀)``, ``ℓ_∞ − ℓ₂ ≈ (
 extensions", section 4.9.
 
 ``tol`` keeps scikit-learn's unit, log-likelihood per row, and its promise. There, a last step below ``tol`` stops the fit, though a slow
-ascent may still have a hundred such steps ahead. Here the fit goes on until a thousandth of ``tol`` is still to come (1e-6 nats a row by
-default, and of more than a hundred thousand rows a tenth of a nat in all), as long as ``max_iter`` allows; it counts as converged when no
-more than ``tol`` is. Information criteria are compared to such digits.
+ascent may still have a hundred such steps ahead. Here the fit goes on until a hundredth of ``tol`` is still to come (1e-5 nats a row by
+default; a ten-thousandth of very many rows, and of bounds on an evidence), as long as ``max_iter`` allows; it counts as converged when no
+more than ``tol`` is.
 
 No step of these algorithms lowers the bound. One that does by more than rounding is a fault of the program: it ends the run, and is said.
 """
