@@ -42,7 +42,7 @@ def test_the_best_of_the_short_runs_goes_on(faithful):
     sample = seeding_sample(ArraySource(faithful), 2)
     entered = pool(sample, 2, 6)
     (shortlist,) = race(sample, [entered])
-    ((mixture, times, _),) = shortlist.starts
+    ((mixture, times, *_),) = shortlist.starts
     assert times == len(entered.starts) - shortlist.n_collapsed - sum(s.times for s in shortlist.reserves)
     assert mixture.log_likelihood(faithful) == pytest.approx(-1130.264, abs=1e-2)
 

@@ -60,3 +60,9 @@ def test_a_fall_beyond_rounding_is_a_fault():
             stop = rule(bounds, 2)
         assert (stop.reason, stop.converged) == ("fell", False)
         assert f"the bound fell by {bounds[-2] - bounds[-1]:.2g} nats" in stop.sentence
+
+
+def test_what_is_left_grows_with_the_rows_up_to_a_thousand_times_the_tolerance():
+    few, many, very_many = (Stopping(1e-3, 100, float(n)).goal for n in (1000, 100_000, 10**8))
+    assert few == pytest.approx(1e-3 * SHARE_OF_TOL * 1000)
+    assert many == very_many == pytest.approx(1.0)

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import numpy as np
 
 from mixtura.ground.linalg import Array
+from mixtura.inference.climb.curvature import Curvature
 from mixtura.inference.rules.collapse import Collapsed
 from mixtura.inference.rules.penalty import Penalty
 from mixtura.inference.rules.stopping import Stop, Stopping
@@ -104,6 +105,8 @@ class Climber:
     stop : Stop or None
     history : tuple of float
         Bounds of an earlier climb that ended where this one begins.
+    curvature : Curvature or None
+        What has been learnt of the bound: before it begins, by a climb on part of the data; once it has ended, by this one.
     """
 
     algorithm: Algorithm
@@ -115,6 +118,7 @@ class Climber:
     n_passes: int = 0
     stop: Stop | None = None
     history: tuple[float, ...] = ()
+    curvature: Curvature | None = None
 
     @property
     def trail(self) -> Sequence[float]:

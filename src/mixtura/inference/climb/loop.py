@@ -15,6 +15,7 @@ import numpy as np
 
 from mixtura.data.array import ArraySource
 from mixtura.inference.climb.climber import PLAIN_EM, Algorithm, Answer, Climber, Direction, Solver, Steps
+from mixtura.inference.climb.curvature import Curvature
 from mixtura.inference.rules.collapse import Collapse, Collapsed, held_components
 from mixtura.inference.rules.stopping import BY_CALLBACK, Stop, Stopping
 from mixtura.model.moments import Moments
@@ -51,6 +52,8 @@ class Run:
         Reads by all runs that climbed side by side with it; those that they shared count once.
     losses : tuple of float
         Of an ascent by batches: the negative bound per row that each batch gave before it was learnt from.
+    curvature : Curvature or None
+        What a solver has learnt of the bound on the way.
     """
 
     start: Any
@@ -64,6 +67,7 @@ class Run:
     history: tuple[float, ...] = ()
     n_passes_together: int = 0
     losses: tuple[float, ...] = ()
+    curvature: Curvature | None = None
 
     @property
     def failed(self) -> bool:
@@ -129,6 +133,7 @@ def climb(
     progress: Progress | None = None,
     solver: Solver = PLAIN_EM,
     histories: Sequence[tuple[float, ...]] | None = None,
+    curvatures: Sequence[Curvature | None] | None = None,
 ) -> list[Run]:
     """Climb from every start, reading the data once per round for all of them.
 
@@ -145,6 +150,8 @@ def climb(
         What takes over from EM.
     histories : sequence of tuple of float, optional
         Bounds of an earlier climb, of the same data or of others, that ended at each start.
+    curvatures : sequence of Curvature or None, optional
+        What a climb on part of the data has learnt about each start.
 
     Returns
     -------
@@ -153,9 +160,10 @@ def climb(
     """
     each = algorithms if isinstance(algorithms, Sequence) else repeat(algorithms, len(starts))
     before = [()] * len(starts) if histories is None else histories
+    learnt = [None] * len(starts) if curvatures is None else curvatures
     ropes = [
-        _Rope(Climber(algorithm, stopping, start, history=history), start, solver)
-        for start, algorithm, history in zip(starts, each, before, strict=True)
+        _Rope(Climber(algorithm, stopping, start, history=history, curvature=curvature), start, solver)
+        for start, algorithm, history, curvature in zip(starts, each, before, learnt, strict=True)
     ]
     n_passes = 0
     with Sweep(source) as sweep:
@@ -183,6 +191,7 @@ def _run(rope: _Rope, n_passes_together: int) -> Run:
         moments=climber.moments,
         history=climber.history,
         n_passes_together=n_passes_together,
+        curvature=climber.curvature,
     )
 
 

@@ -19,24 +19,16 @@ import numpy as np
 
 from mixtura.ground.linalg import Array
 from mixtura.inference.climb.climber import Climber, Steps, last_step
+from mixtura.inference.climb.curvature import Curvature
 from mixtura.inference.climb.steps import backtrack, extent, within
 from mixtura.inference.rules.stopping import LEAST_PASSES, Stop, is_slow, remaining_gain
+from mixtura.model.coordinates import Coordinates
 
-MEMORY = 40
-"""Curvature pairs kept."""
 REBASE = 0.4
 """Once a log weight, a mean in units of its spread, or a log spread has changed by so much, coordinates are taken about the new place."""
 MOST_TRIALS = 6
-CAUTION = 0.1
-"""The gain that curvature pairs promise must be this much below the goal."""
-UNSEEN = 10.0
-"""By how much both estimates may be too small where an ascent has been along few directions yet."""
 WORTH_A_STRIDE = 0.01
 """Share of the goal that must be still to come for a last step to follow."""
-FLAT = 0.003
-"""Whitened curvature of directions that nobody has been along, until flatter ones are seen: one minus EM's rate of convergence there."""
-FLATTEST = 1e-4
-"""With less, the ascent would not end: what is flatter than that is as good as flat."""
 
 
 @dataclass(frozen=True)
@@ -49,55 +41,68 @@ class QuasiNewton:
         EM passes before it takes over.
     steadiness : float or None
         If given, it waits until EM's rate of convergence is as steady as that, and slow.
+    surveys : bool
+        Whether it leaves behind what it has learnt of the curvature, for a climb on more of the data.
     """
 
     refines: ClassVar[bool] = True
     least_passes: int = LEAST_PASSES
     steadiness: float | None = None
+    surveys: bool = False
 
     def takes_over(self, climber: Climber) -> bool:
-        if _has_arrived(climber):
+        if climber.curvature is not None or _has_arrived(climber):
             return True
         if self.steadiness is None:
             return len(climber.trail) >= self.least_passes
         return is_slow(climber.trail, climber.stopping.goal, self.steadiness)
 
     def steps(self, climber: Climber) -> Steps:
-        if _has_arrived(climber):
+        if climber.curvature is None and _has_arrived(climber):
             return (yield from _last_stride(climber))
-        about = climber.coordinates()
-        u = np.zeros(about.size)
+        curvature, about, u = _begun(climber)
         gradient = climber.gradient(about, u)
-        pairs: list[tuple[Array, Array]] = []
-        flat = FLAT
         while True:
-            direction = _ascent_direction(gradient, pairs)
+            direction, remaining = curvature.ascent(gradient)
             if not gradient @ direction > 0:
-                pairs.clear()
-                direction = gradient
-            slopes = gradient @ direction / CAUTION, gradient @ _newton_step(gradient, pairs, 1 / flat)
-            if stop := climber.stopping.at(0.5 * UNSEEN * float(max(slopes)), climber.n_passes):
+                curvature = curvature.without_pairs()
+                direction, remaining = curvature.ascent(gradient)
+            if stop := climber.stopping.at(remaining, climber.n_passes):
                 yield from last_step(climber)
-                climber.stop = stop
+                climber.curvature, climber.stop = curvature if self.surveys else None, stop
                 return
             step = within(about, direction)
             share = yield from backtrack(climber, about, u, gradient, step, MOST_TRIALS)
             if not share:
-                if not pairs:
+                if not curvature.n_pairs:
                     return  # not even along the gradient: nothing left but rounding, or the edge of the possible
-                pairs.clear()
+                curvature = curvature.without_pairs()
                 continue
             step = share * step
             new_gradient = climber.gradient(about, u + step)
-            change = gradient - new_gradient
-            if step @ change > 1e-10 * np.linalg.norm(step) * np.linalg.norm(change):
-                pairs[: len(pairs) + 1 - MEMORY] = []
-                pairs.append((step, change))
-                flat = max(FLATTEST, min(flat, float(step @ change / (step @ step))))
+            curvature = curvature.with_pair(step, gradient - new_gradient)
             u, gradient = u + step, new_gradient
             if extent(about, u) > REBASE:
-                about, u, pairs = climber.coordinates(), np.zeros(about.size), []
+                curvature, about, u = _afresh(climber)
                 gradient = climber.gradient(about, u)
+
+
+def _begun(climber: Climber) -> tuple[Curvature, Coordinates, Array]:
+    """Where the climber is, in coordinates in which curvature is known from part of the data, or else in its own."""
+    learnt, climber.curvature = climber.curvature, None
+    if learnt is None or climber.moments is None:
+        return _afresh(climber)
+    learnt = learnt.on_all(float(climber.moments.count.sum()))
+    about = learnt.coordinates
+    u = about.vector(climber.mixture)
+    return (learnt, about, u) if extent(about, u) <= REBASE else _afresh(climber)
+
+
+def _afresh(climber: Climber) -> tuple[Curvature, Coordinates, Array]:
+    assert climber.moments is not None
+    curvature = Curvature(climber.mixture, climber.moments.count)
+    about = curvature.coordinates
+    return curvature, about, np.zeros(about.size)
 
 
 def _has_arrived(climber: Climber) -> bool:
@@ -120,24 +125,3 @@ def _last_stride(climber: Climber) -> Steps:
     yield from backtrack(climber, about, u, gradient, step, 1)
     yield from last_step(climber)
     climber.stop = Stop.at_top(remaining)
-
-
-def _ascent_direction(gradient: Array, pairs: list[tuple[Array, Array]]) -> Array:
-    """A step to the top, elsewhere as curved as along the last pair."""
-    if not pairs:
-        return gradient
-    step, change = pairs[-1]
-    return _newton_step(gradient, pairs, float((step @ change) / (change @ change)))
-
-
-def _newton_step(gradient: Array, pairs: list[tuple[Array, Array]], elsewhere: float) -> Array:
-    """The inverse of the curvature learnt so far, and so much where nothing is known, times the gradient (two-loop recursion)."""
-    q, weights = gradient.copy(), []
-    for step, change in reversed(pairs):
-        weight = (step @ q) / (step @ change)
-        weights.append(weight)
-        q -= weight * change
-    q *= elsewhere
-    for (step, change), weight in zip(pairs, reversed(weights), strict=True):
-        q += (weight - (change @ q) / (step @ change)) * step
-    return q

@@ -5,9 +5,9 @@ with ``a = (ℓ₂ − ℓ₁)/(ℓ₁ − ℓ₀)``, ``ℓ_∞ − ℓ₂ ≈ (
 extensions", section 4.9.
 
 ``tol`` keeps scikit-learn's unit, log-likelihood per row, and its promise. There, a last step below ``tol`` stops the fit, though a slow
-ascent may still have a hundred such steps ahead. Here the fit goes on until a hundredth of ``tol`` is still to come (1e-5 nats a row by
-default; a ten-thousandth of very many rows, and of bounds on an evidence), as long as ``max_iter`` allows; it counts as converged when no
-more than ``tol`` is.
+ascent may still have a hundred such steps ahead. Here the fit goes on until a hundredth of ``tol`` is still to come (by default 1e-5 nats a
+row, but no more than one nat in all; a hundredth of that for bounds on an evidence), as long as ``max_iter`` allows; it counts as converged
+when no more than ``tol`` is.
 
 No step of these algorithms lowers the bound. One that does by more than rounding is a fault of the program: it ends the run, and is said.
 """
@@ -24,16 +24,17 @@ from mixtura.model.scorer import Scorer
 
 SHARE_OF_TOL = 1e-2
 FINE_SHARE = 1e-4
-"""The same for bounds on an evidence, whose ``tol`` scikit-learn means in nats and not in nats a row; and of so many rows that a
-hundredth of ``tol`` for each is many nats."""
+"""The same for bounds on an evidence, whose ``tol`` scikit-learn means in nats and not in nats a row."""
 ROUNDING = (1e-6, 1e-2)
 """Share of the bound, and nats a row, that rounding may take from it in one step. In float64 that is some 1e-11 of the bound, but float32
 data were seen to lose 8e-8; the score of a row in a component that is all but singular to working precision is known to some 1e-2."""
 LARGEST_BLOW_UP = 1e9
 """Of rounding: beyond it, squared distances are known to so few digits that bounds may fall."""
+LARGEST_GOAL = 1000.0
+"""Times ``tol``, in nats over all rows: no more is left of however many rows. By default it is one nat."""
 LEAST_PASSES = 10
 """Passes of EM before anything else may take over."""
-PATIENCE = 25
+PATIENCE = 10
 """Further passes that EM may take before it counts as slow."""
 
 
@@ -90,7 +91,7 @@ class Stopping:
     @property
     def goal(self) -> float:
         """The gain still to come at which a run stops."""
-        return self.tol * self.share * self.total_weight
+        return self.tol * min(self.share * self.total_weight, LARGEST_GOAL)
 
     def __call__(self, bounds: Sequence[float], n_passes: int, scorer: Scorer | None = None) -> Stop | None:
         """Whether to stop after these bounds (the start's first, then one after each step) and so many reads of the data.

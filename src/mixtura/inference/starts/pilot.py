@@ -1,7 +1,8 @@
 """Pilot, then polish: large data are climbed on a subsample first, and read in full only for the last steps.
 
 The maximum on ``m`` of ``N`` rows is within the statistical error of ``m`` rows of the maximum on all of them, and costs ``m/N`` of the
-work to find. Only the best run of the pilot goes on; the others wait in case it collapses.
+work to find. Only the best run of the pilot goes on; the others wait in case it collapses. It takes along what the pilot has learnt about
+the curvature of the likelihood, so that a quasi-Newton solver begins on all rows where it would otherwise arrive after many reads.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from mixtura.data.array import ArraySource
 from mixtura.inference.climb.climber import Algorithm, Solver
 from mixtura.inference.climb.loop import Run, climb
+from mixtura.inference.climb.quasi_newton import QuasiNewton
 from mixtura.inference.rules.stopping import Stopping
 from mixtura.inference.starts.race import Shortlist, Start, places
 
@@ -22,6 +24,8 @@ LARGE = 200_000
 ROWS_PER_PARAMETER = 50
 LEAST_SAMPLE = 20_000
 LARGEST_SHARE = 0.1
+SURVEYOR, SURVEYED = QuasiNewton(least_passes=1, surveys=True), 1e-6
+"""What looks around at the top of the pilot, and how much of the gain it leaves there beside what is to be left on all rows."""
 
 
 def pilot_source(source: ArraySource, n_parameters: int) -> ArraySource | None:
@@ -64,7 +68,26 @@ def fly(
     landed: list[list[tuple[Run, Start]]] = [[] for _ in shortlists]
     for (i, start), run in zip(entries, runs, strict=True):
         landed[i].append((run, start))
-    return [_behind(_leading(pairs, 2 * rule.goal), s) for pairs, s in zip(landed, shortlists, strict=True)]
+    leading = [_leading(pairs, 2 * rule.goal) for pairs in landed]
+    firsts = [starts[0] for starts in leading]
+    if isinstance(solver, QuasiNewton) and all(algorithm.penalty is None for algorithm in algorithms):
+        firsts = _surveyed(pilot, firsts, algorithms, rule)
+    return [
+        shortlist._replace(starts=[first], reserves=[*others[1:], *shortlist.reserves])
+        for first, others, shortlist in zip(firsts, leading, shortlists, strict=True)
+    ]
+
+
+def _surveyed(
+    pilot: ArraySource, starts: Sequence[Start], algorithms: Sequence[Algorithm], rule: Stopping
+) -> list[Start]:
+    """The same starts with the curvature about them, which an ascent to more digits than anybody needs learns."""
+    rule = replace(rule, share=rule.share * SURVEYED)
+    runs = climb(pilot, [start.mixture for start in starts], algorithms, rule, solver=SURVEYOR)
+    return [
+        start if run.failed or run.is_spiked else start._replace(mixture=run.mixture, curvature=run.curvature)
+        for start, run in zip(starts, runs, strict=True)
+    ]
 
 
 def _leading(pairs: Sequence[tuple[Run, Start]], width: float) -> list[Start]:
@@ -76,7 +99,3 @@ def _leading(pairs: Sequence[tuple[Run, Start]], width: float) -> list[Start]:
             (run, start), times = place[0], sum(start.times for _, start in place)
             leading.append(start._replace(mixture=start.mixture if run.failed else run.mixture, times=times))
     return leading
-
-
-def _behind(leading: Sequence[Start], shortlist: Shortlist) -> Shortlist:
-    return shortlist._replace(starts=[leading[0]], reserves=[*leading[1:], *shortlist.reserves])

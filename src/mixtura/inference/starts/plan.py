@@ -20,8 +20,8 @@ from mixtura.inference.climb.loop import Observer, Progress
 from mixtura.inference.rules.collapse import Collapsed
 from mixtura.inference.rules.em import ExpectationMaximization, above_floor
 from mixtura.inference.rules.penalty import Checked, check_gradient
-from mixtura.inference.rules.stopping import FINE_SHARE, Stopping
-from mixtura.inference.starts.pilot import LARGE, fly, pilot_source
+from mixtura.inference.rules.stopping import Stopping
+from mixtura.inference.starts.pilot import fly, pilot_source
 from mixtura.inference.starts.race import SHORT_RUNS, Pool, Shortlist, Start, pool_size, race
 from mixtura.inference.starts.restarts import Restarts, finish
 from mixtura.inference.starts.sample import SeedingSample
@@ -160,8 +160,6 @@ def fit_all(
         The error where a case could not be begun, or none of its runs could go on to its end.
     """
     begun = begin_all(source, sample, cases, beginning, n_init, rng)
-    if source.n_rows >= LARGE:
-        stopping = replace(stopping, share=min(stopping.share, FINE_SHARE))
     going = [(case, one) for case, one in zip(cases, begun, strict=True) if isinstance(one, Shortlist)]
     for case, shortlist in going:
         if isinstance(case.algorithm.penalty, Checked):

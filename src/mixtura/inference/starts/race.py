@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mixtura.inference.climb.climber import Algorithm
+from mixtura.inference.climb.curvature import Curvature
 from mixtura.inference.climb.loop import climb
 from mixtura.inference.rules.collapse import Collapsed
 from mixtura.inference.rules.stopping import Stopping
@@ -41,11 +42,15 @@ class Pool(NamedTuple):
 
 
 class Start(NamedTuple):
-    """A mixture to climb from, how many restarts have come to it, and the bounds of the climb that it goes on from, if it does."""
+    """A mixture to climb from, and how many restarts have come to it.
+
+    If it goes on from another climb, also the bounds of that one, and what it has learnt of their curvature.
+    """
 
     mixture: Any
     times: int = 1
     history: tuple[float, ...] = ()
+    curvature: Curvature | None = None
 
 
 class Shortlist(NamedTuple):

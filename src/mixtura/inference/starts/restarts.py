@@ -103,8 +103,8 @@ def finish(
     for following in ([shortlist.reserves for shortlist in shortlists], [()] * len(shortlists)):
         entries = [(i, start) for i, starts in enumerate(waiting) for start in starts]
         mixtures, climbing = [start.mixture for _, start in entries], [algorithms[i] for i, _ in entries]
-        histories = [start.history for _, start in entries]
-        climbed = climb(source, mixtures, climbing, stopping, observe, progress, solver, histories)
+        histories, curvatures = [start.history for _, start in entries], [start.curvature for _, start in entries]
+        climbed = climb(source, mixtures, climbing, stopping, observe, progress, solver, histories, curvatures)
         n_passes += max((run.n_passes_together for run in climbed), default=0)
         for (i, start), run in zip(entries, climbed, strict=True):
             runs[i].append((run, start.times))
