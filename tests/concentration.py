@@ -16,10 +16,7 @@ from numpy.typing import NDArray
 import mixtura as mx
 from mixtura.data.array import ArraySource
 from mixtura.inference.rules.variational import CoordinateAscent
-from mixtura.model.covariance import covariance_structure
-from mixtura.model.covariance.structure import SharedBlocks
 from mixtura.model.laws.conjugate import NormalInverseWishart
-from mixtura.model.laws.weights import StickBreaking
 from mixtura.sweep import Sweep, accumulate
 
 CONCENTRATIONS = [10.0**power for power in range(-3, 6)]
@@ -73,16 +70,14 @@ def compared(case: Case) -> Bounds:
         ours, without_moves = (
             mx.BayesianGaussianMixture(**settings, solver=mx.Cavi(moves=moves)).fit(X) for moves in (True, False)
         )
-    return Bounds(ours.lower_bound_, without_moves.lower_bound_, bound_of(theirs.predict_proba(X), X, prior, alpha))
+    their_bound = bound_of(theirs.predict_proba(X), X, ours.algorithm_)
+    return Bounds(ours.lower_bound_, without_moves.lower_bound_, their_bound)
 
 
-def bound_of(shares: NDArray[np.float64], X: NDArray[np.float64], prior: NormalInverseWishart, alpha: float) -> float:
-    """The bound of a Dirichlet-process mixture of full covariances after the update from these responsibilities, and a pass."""
-    structure, n_components = covariance_structure("full"), shares.shape[1]
-    assert isinstance(structure, SharedBlocks)
-    sticks = StickBreaking(alpha, np.zeros((0, 2)), np.arange(n_components))
-    algorithm, source = CoordinateAscent(structure, prior, sticks), ArraySource(X)
-    belief = algorithm.maximise(accumulate(source, shares, n_components, diagonal=False))
+def bound_of(shares: NDArray[np.float64], X: NDArray[np.float64], algorithm: CoordinateAscent) -> float:
+    """The bound after the update from these responsibilities, and a pass."""
+    source = ArraySource(X)
+    belief = algorithm.maximise(accumulate(source, shares, shares.shape[1], diagonal=algorithm.structure.diagonal))
     with Sweep(source) as sweep:
         (swept,) = sweep([belief.scorer])
     return swept.log_normaliser + algorithm.log_prior(belief)

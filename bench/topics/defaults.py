@@ -1,9 +1,9 @@
-"""Fits with nothing set but their size, beside scikit-learn's: on everyday data, and as rows, columns and components grow."""
+"""Fits with nothing set but their size, beside scikit-learn's: everyday data, in both classes, and ever more rows, columns, components."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -34,7 +34,21 @@ EVERYDAY = (
     "a row. Where there are hardly more rows than it takes to fill the covariances, scikit-learn's 1e-6 on every variance lets components "
     "go further towards rows that coincide after rounding than mixtura's floor does, and the training log-likelihood with them."
 )
+VARIATIONAL = (
+    "`BayesianGaussianMixture` on the same six data sets and splits; K = 5 and 20, full and diagonal. Nothing else is set; the default "
+    "prior is the same. *No lower* is how often mixtura's bound on the evidence is at least that of scikit-learn's posterior, whose "
+    "responsibilities are put into the same formula, to a millionth."
+)
+VARIATIONAL_SIZES, VARIATIONAL_STRUCTURES = (5, 20), ("full", "diag")
+VARIATIONAL_MEDIAN, VARIATIONAL_SHARE = Target(1.5, at_least=False), Target(0.95, form="{:.0%}")
 GROWTH = "Spherical clusters six to nine standard deviations apart, full covariances, nothing else set; one fit of each, in turn."
+
+
+class Posteriors(NamedTuple):
+    """Of one setting: times, mixtura's first, and whether its bound is no lower."""
+
+    seconds: tuple[float, float]
+    at_least: bool
 
 
 class Found(NamedTuple):
@@ -46,9 +60,10 @@ class Found(NamedTuple):
 
 
 def tables(quick: bool) -> list[Table]:
-    """Everyday data, and growth."""
+    """Everyday data, by both classes, and growth."""
     return [
         Table("Default fits of everyday data", EVERYDAY, list(_everyday(quick))),
+        Table("Default variational fits", VARIATIONAL, list(_variational(quick))),
         Table("Default fits as data grow", GROWTH, list(_growth(quick))),
     ]
 
@@ -69,7 +84,7 @@ def _everyday(quick: bool) -> Iterator[Row]:
         yield {"data": "all: 95 %", **MOST.cells(high)}
 
 
-def _ratios(found: list[Found]) -> list[float]:
+def _ratios(found: Sequence[Found | Posteriors]) -> list[float]:
     return [one.seconds[0] / one.seconds[1] for one in found]
 
 
@@ -88,44 +103,103 @@ def _summary(found: list[Found]) -> Row:
 
 def compared(name: str, quick: bool) -> list[Found]:
     """All settings of one data set."""
+    return [
+        _in_turn(k, structure, split, training, held_out)
+        for split, training, held_out in _splits(name, quick)
+        for k in (SIZES[:2] if quick else SIZES)
+        for structure in (STRUCTURES[:1] if name.startswith("funnel") else STRUCTURES)
+        if k <= len(training) // 2
+    ]
+
+
+def _splits(name: str, quick: bool) -> Iterator[tuple[int, Array, Array]]:
+    """Training and held-out rows, standardised together."""
     from sklearn.model_selection import train_test_split
 
     rows, is_funnel = DATA[name](), name.startswith("funnel")
     rows = (rows - rows.mean(axis=0)) / rows.std(axis=0)
-    found = []
     for split in range(1 if quick or is_funnel else SPLITS):
-        training, held_out = train_test_split(rows, test_size=0.5 if is_funnel else 0.3, random_state=split)
-        for k in SIZES[:2] if quick else SIZES:
-            for structure in STRUCTURES[:1] if is_funnel else STRUCTURES:
-                if k <= len(training) // 2:
-                    found.append(_in_turn(k, structure, split, training, held_out))
-    return found
+        yield split, *train_test_split(rows, test_size=0.5 if is_funnel else 0.3, random_state=split)
 
 
 def _in_turn(k: int, structure: str, seed: int, training: Array, held_out: Array) -> Found:
-    kinds = _kinds()
-    times, scores = [np.inf] * 2, [(np.nan, np.nan)] * 2
+    models, times = _timed(_kinds()[:2], k, structure, seed, training)
+    training_scores, held_out_scores = ([model.score(rows) for model in models] for rows in (training, held_out))
+    return Found(times, tuple(training_scores), tuple(held_out_scores))
+
+
+def _timed(
+    kinds: Sequence[Any], k: int, structure: str, seed: int, training: Array
+) -> tuple[list[Any], tuple[float, float]]:
+    """Fits by either library, and the seconds that each took."""
+    times, models = [np.inf] * 2, [None] * 2
     for _ in range(2 if len(training) < SMALL else 1):
         for which in (0, 1) if (seed + k) % 2 else (1, 0):
             begun = time.perf_counter()
-            model = kinds[which](k, covariance_type=structure, random_state=seed).fit(training)
+            models[which] = kinds[which](n_components=k, covariance_type=structure, random_state=seed).fit(training)
             times[which] = min(times[which], time.perf_counter() - begun)
-            scores[which] = model.score(training), model.score(held_out)
-    (ours, theirs), (our_scores, their_scores) = times, scores
-    return Found((ours, theirs), (our_scores[0], their_scores[0]), (our_scores[1], their_scores[1]))
+    return models, (times[0], times[1])
+
+
+def _variational(quick: bool) -> Iterator[Row]:
+    together: list[Posteriors] = []
+    for name in [name for name in DATA if not name.startswith("funnel")]:
+        try:
+            found: list[Posteriors] = alone(Task(compared_posteriors, (name, quick)))
+        except Failure as failure:
+            yield {"data": name, "note": f"failed: {failure}"}
+            continue
+        together += found
+        yield {"data": name, **_of_posteriors(found)}
+    if together:
+        yield {
+            "data": "all: median",
+            **_of_posteriors(together),
+            **VARIATIONAL_MEDIAN.cells(np.median(_ratios(together))),
+        }
+        yield {"data": "all: no lower", **VARIATIONAL_SHARE.cells(np.mean([one.at_least for one in together]))}
+
+
+def _of_posteriors(found: list[Posteriors]) -> Row:
+    middle, high, largest = np.quantile(_ratios(found), (0.5, 0.95, 1))
+    return {
+        "settings": str(len(found)),
+        "time": f"{middle:.2f}, {high:.2f}, {largest:.1f}",
+        "no lower": f"{np.mean([one.at_least for one in found]):.0%}",
+    }
+
+
+def compared_posteriors(name: str, quick: bool) -> list[Posteriors]:
+    """All variational settings of one data set."""
+    return [
+        _posteriors_in_turn(k, structure, split, training)
+        for split, training, _ in _splits(name, quick)
+        for k in (VARIATIONAL_SIZES[:1] if quick else VARIATIONAL_SIZES)
+        for structure in VARIATIONAL_STRUCTURES
+    ]
+
+
+def _posteriors_in_turn(k: int, structure: str, seed: int, training: Array) -> Posteriors:
+    from tests.concentration import SAME, bound_of
+
+    (ours, theirs), times = _timed(_kinds()[2:], k, structure, seed, training)
+    their_bound = bound_of(theirs.predict_proba(training), training, ours.algorithm_)
+    return Posteriors(times, bool(ours.lower_bound_ >= their_bound - SAME * abs(their_bound)))
 
 
 @cache
-def _kinds() -> tuple[Any, Any]:
-    """The class of mixtura and that of scikit-learn, each of which has fitted something."""
-    from sklearn.mixture import GaussianMixture as Theirs
+def _kinds() -> tuple[Any, Any, Any, Any]:
+    """Both classes of mixtura and scikit-learn in turn, each of which has fitted something."""
+    import sklearn.mixture
 
-    from mixtura import GaussianMixture as Ours
+    import mixtura
 
+    libraries = mixtura, sklearn.mixture
+    kinds = [getattr(one, name) for name in ("GaussianMixture", "BayesianGaussianMixture") for one in libraries]
     rows = np.random.default_rng(0).normal(size=(200, 3))
-    for kind in (Ours, Theirs):
-        kind(2, random_state=0).fit(rows)
-    return Ours, Theirs
+    for kind in kinds:
+        kind(n_components=2, random_state=0).fit(rows)
+    return tuple(kinds)
 
 
 GROWING = (

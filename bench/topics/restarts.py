@@ -135,14 +135,18 @@ def _climb_all(rows: np.ndarray, structure: str, n_components: int) -> Result:
     from mixtura.inference.climb.loop import climb
     from mixtura.inference.rules.em import ExpectationMaximization
     from mixtura.inference.rules.stopping import Stopping
+    from mixtura.inference.starts.floor import default_floor
     from mixtura.inference.starts.sample import seeding_sample
     from mixtura.inference.starts.seedings import SEEDINGS
     from mixtura.model.covariance import covariance_structure
 
     defaults = GaussianMixture()
-    algorithm = ExpectationMaximization(covariance_structure(structure), floor=defaults.reg_covar)
     source = ArraySource(rows)
     sample = seeding_sample(source, n_components)
+    floor = default_floor(sample, source.magnitude, float(np.finfo(rows.dtype).eps))
+    algorithm = ExpectationMaximization(
+        covariance_structure(structure), floor=floor.variances, collapsed=floor.collapsed
+    )
     starts = SEEDINGS["kmeans"](sample, n_components, algorithm, np.random.default_rng(0), N_INIT)
     stopping = Stopping(defaults.tol, MAX_ITER, source.total_weight)
     runs = [climb(source, [start], algorithm, stopping)[0] for start in starts]
