@@ -8,12 +8,15 @@ import pytest
 import mixtura as mx
 from mixtura.data.array import ArraySource
 from mixtura.inference.climb.certificate import flattest
+from mixtura.inference.climb.climber import Answer, Climber, Direction
 from mixtura.inference.climb.loop import climb
+from mixtura.inference.climb.newton import Newton
 from mixtura.inference.climb.solvers import SOLVERS
 from mixtura.inference.rules.em import ExpectationMaximization
 from mixtura.inference.rules.stopping import Stopping
 from mixtura.inference.starts.pilot import pilot_source
 from mixtura.model.covariance import STRUCTURES
+from mixtura.sweep import Sweep
 
 SMOOTH = [name for name in SOLVERS if name != "em"]
 every_solver = pytest.mark.parametrize("solver", SOLVERS)
@@ -232,6 +235,56 @@ def test_the_largest_curvature_is_that_of_the_whole_hessian(n_components):
         assert found == pytest.approx(flattest(many.mixture_, ArraySource(X))[0], rel=2e-2, abs=1e-3)
     finally:
         certificate.MOST_AT_ONCE = largest
+
+
+class HandsBack:
+    """Tries the mixture it is at once more, and gives up."""
+
+    refines = False
+
+    def takes_over(self, climber):
+        return True
+
+    def steps(self, climber):
+        yield climber.mixture
+
+
+def test_em_takes_a_step_with_what_a_solver_hands_back(faithful):
+    source, algorithm = ArraySource(faithful), ExpectationMaximization(STRUCTURES[0])
+    start = mx.Mixture([0.5, 0.5], [[2.0, 55.0], [4.3, 80.0]], [np.diag([0.1, 30.0])] * 2, "full")
+    rule = Stopping(1e-3, 200, source.total_weight)
+    (alone,), (beside,) = (
+        climb(source, [start], algorithm, rule),
+        climb(source, [start], algorithm, rule, solver=HandsBack()),
+    )
+    assert beside.bounds == alone.bounds
+    assert beside.n_passes == 2 * alone.n_passes - 1
+
+
+def test_newton_ends_where_a_step_gains_no_more_than_rounding(faithful):
+    """At a maximum whose gradient rounding keeps above zero, and where the bound of a trial comes out lower, it used to try for ever."""
+    source, algorithm = ArraySource(faithful), ExpectationMaximization(STRUCTURES[0])
+    top = mx.GaussianMixture(2, solver="newton", random_state=0).fit(faithful).mixture_
+    away = mx.Mixture(top.weights, top.means * (1 + 1e-9), top.covariances, "full")
+    climber = Climber(algorithm, Stopping(1e-3, 200, source.total_weight), away)
+    with Sweep(source) as sweep:
+        (swept,) = sweep([away.scorer])
+        climber.accept(away, Answer(swept.log_normaliser, swept.moments))
+        steps = Newton().steps(climber)
+        request = next(steps)
+        for _ in range(100):
+            if isinstance(request, Direction):
+                (answer,) = sweep.along([request.mixture.scorer], [request.scorer])
+            else:
+                (swept,) = sweep([request.scorer])
+                answer = Answer(swept.log_normaliser - 1e-8, swept.moments)
+            try:
+                request = steps.send(answer)
+            except StopIteration:
+                break
+    assert climber.stop is not None
+    assert climber.stop.converged
+    assert "rounding" in climber.stop.sentence
 
 
 def test_a_pilot_saves_reads_and_loses_nothing():

@@ -214,8 +214,8 @@ def _advance(sweep: Sweep, active: list[tuple[int, _Rope]], observe: Observer | 
         climber, algorithm = rope.climber, rope.climber.algorithm
         climber.n_passes += 1
         answer = Answer(log_normaliser + algorithm.log_prior(trial), moments)
-        n_accepted = len(climber.bounds)
-        if rope.steps is None:
+        n_accepted, by_solver = len(climber.bounds), rope.steps is not None
+        if not by_solver:
             climber.accept(trial, answer)
             climber.stop = stop = climber.stopping(climber.trail, climber.n_passes, trial.scorer)
             if stop is not None and stop.reason == "converged" and rope.solver.refines:
@@ -230,8 +230,8 @@ def _advance(sweep: Sweep, active: list[tuple[int, _Rope]], observe: Observer | 
                 climber.stop = BY_CALLBACK
         if climber.stop is not None:
             rope.collapses = _held_at_floor(climber)
-        elif rope.steps is None and not _hand_over(rope):
-            if climber.stop is None:
+        elif rope.steps is None and (by_solver or not _hand_over(rope)):
+            if climber.stop is None:  # EM's turn, also after a solver that has handed it back
                 going.setdefault(algorithm, []).append(rope)
             else:  # it saw at once that there was nothing to do
                 rope.collapses = _held_at_floor(climber)

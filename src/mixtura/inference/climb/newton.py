@@ -78,7 +78,12 @@ class Newton:
                     climber.accept(trial, answer)
                     break
                 radius = length / 4
-                if promised <= noise or climber.n_passes > climber.stopping.max_iter:
+                if promised <= noise:
+                    climber.stop = Stop(
+                        "converged", True, promised, "converged: a step would gain no more than rounding"
+                    )
+                    return
+                if climber.n_passes > climber.stopping.max_iter:
                     climber.stop = climber.stopping(climber.trail, climber.n_passes)
                     return
 
