@@ -117,7 +117,7 @@ def test_the_observed_information_is_minus_the_slope_of_the_gradient(structure):
     slopes = [(gradient(step * e) - gradient(-step * e)) / (2 * step) for e in np.eye(about.size)]
     np.testing.assert_allclose(found.observed, -np.array(slopes), rtol=1e-6, atol=1e-7)
     np.testing.assert_allclose(found.gradient, gradient(np.zeros(about.size)), rtol=1e-12)
-    np.testing.assert_allclose(found.observed @ found.gauge, 0, atol=1e-10)
+    np.testing.assert_allclose(found.observed @ found.coordinates.gauge, 0, atol=1e-10)
 
 
 @every_structure

@@ -103,6 +103,13 @@ class Coordinates:
         n_features = self._shape[1]
         return np.concatenate([self._scale, np.repeat(self._scale, n_features), self._block_scale.ravel()])
 
+    @cached_property
+    def gauge(self) -> Array:
+        """The direction, of length one, that changes nothing: all log weights grow together."""
+        gauge = np.zeros(self.size)
+        gauge[: self._ends[0]] = self._scale
+        return gauge / np.linalg.norm(gauge)
+
     # ---- there and back --------------------------------------------------------------------------------------------------------
 
     def mixture(self, u: Array | Place) -> Mixture:

@@ -38,15 +38,12 @@ class Information(NamedTuple):
     gradient : (p,) array
         Of the log-likelihood.
     observed : (p, p) array
-        ``J``, minus the Hessian. The weights sum to one, so ``J g = 0`` in one direction ``g``.
-    gauge : (p,) array
-        That direction, of length one: all ``log π_k`` grow together.
+        ``J``, minus the Hessian. The weights sum to one, so ``J g = 0`` along ``coordinates.gauge``.
     """
 
     coordinates: Coordinates
     gradient: Array
     observed: Array
-    gauge: Array
 
     def inverse_root(self) -> Array:
         """``C`` with ``C Cᵀ = (J + g gᵀ)⁻¹``: the inverse of ``J`` on the complement of ``g``, and one on ``g``, where nothing moves.
@@ -56,7 +53,8 @@ class Information(NamedTuple):
         InvalidParameterError
             If the mixture is not at a maximum of the likelihood.
         """
-        eigenvalues, vectors = np.linalg.eigh(self.observed + np.outer(self.gauge, self.gauge))
+        gauge = self.coordinates.gauge
+        eigenvalues, vectors = np.linalg.eigh(self.observed + np.outer(gauge, gauge))
         if not eigenvalues[0] > LEAST_EIGENVALUE:
             raise InvalidParameterError(
                 "the mixture is not at a maximum of the likelihood of these rows: the information about its parameters has the "
@@ -103,10 +101,8 @@ def information(mixture: Mixture, source: ArraySource) -> Information:
     about = Coordinates(mixture, counts)
     origin, unchanged = np.zeros(about.size), swept.moments * 0.0
     complete = np.array([-about.hessian_times(origin, v, swept.moments, unchanged) for v in np.eye(about.size)])
-    gauge = np.zeros(about.size)
-    gauge[: len(counts)] = np.sqrt(counts / counts.sum())
     gradient = about.gradient(origin, swept.moments)
-    return Information(about, gradient, 0.5 * (complete + complete.T) - _missing(about, source), gauge)
+    return Information(about, gradient, 0.5 * (complete + complete.T) - _missing(about, source))
 
 
 def _missing(about: Coordinates, source: ArraySource) -> Array:

@@ -124,8 +124,7 @@ def flattest(mixture: Mixture, source: ArraySource, penalty: Penalty | None = No
         (swept,) = sweep([mixture.scorer])
         about = Coordinates(mixture, swept.moments.count)
         origin = np.zeros(about.size)
-        gauge = np.concatenate([about.unit[: mixture.n_components], np.zeros(about.size - mixture.n_components)])
-        gauge /= np.linalg.norm(gauge)
+        gauge = about.gauge
 
         def products(directions: Array) -> Array:
             tangents = [about.tangent(origin, v) for v in directions]

@@ -72,17 +72,18 @@ class Newton:
                 answer: Answer = yield trial
                 gain, length = answer.bound - climber.bounds[-1], float(np.linalg.norm(step))
                 noise = 16 * EPS * abs(answer.bound)
+                if promised <= noise:  # the bound has no digits left to tell by; the gradient has
+                    if np.linalg.norm(about.gradient(step, answer.moments)) < 0.5 * size:
+                        climber.accept(trial, answer)
+                        break
+                    climber.stop = Stop("converged", True, 0.0, f"converged: the gradient, {size:.1g}, is rounding")
+                    return
                 if gain >= 0.1 * promised - noise:
                     if gain >= 0.75 * promised:
                         radius = max(radius, 2 * length)
                     climber.accept(trial, answer)
                     break
                 radius = length / 4
-                if promised <= noise:
-                    climber.stop = Stop(
-                        "converged", True, promised, "converged: a step would gain no more than rounding"
-                    )
-                    return
                 if climber.n_passes > climber.stopping.max_iter:
                     climber.stop = climber.stopping(climber.trail, climber.n_passes)
                     return
@@ -93,8 +94,8 @@ def _conjugate_gradients(
 ) -> Generator[Direction, Any, tuple[Array, float]]:
     """The step to the top of the quadratic model within the radius, and the gain that the model promises."""
     assert climber.moments is not None
-    origin = np.zeros(about.size)
-    step, residual = origin.copy(), gradient.copy()
+    origin, gauge = np.zeros(about.size), about.gauge
+    step, residual = origin.copy(), gradient - (gradient @ gauge) * gauge
     direction, promised = residual.copy(), 0.0
     size = float(np.linalg.norm(gradient))
     target = min(FORCING, size) * size
@@ -103,6 +104,7 @@ def _conjugate_gradients(
         fall = -about.hessian_times(
             origin, direction, climber.moments, change
         )  # minus the Hessian, positive at a maximum
+        fall -= (fall @ gauge) * gauge  # there is nothing along it but rounding
         curvature, slope = float(direction @ fall), float(residual @ direction)
         length = slope / curvature if curvature > 0 else np.inf
         if not np.isfinite(length) or np.linalg.norm(step + length * direction) >= radius:
