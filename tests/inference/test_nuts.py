@@ -338,3 +338,11 @@ def test_without_nutpie_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "nutpie", None)
     with pytest.raises(MissingExtraError, match=r'pip install "mixtura\[mcmc\]"'):
         drawn(NORMAL, [NORMAL_MODE], TUTORIAL)
+
+
+@pytest.mark.parametrize(("gave_up_at", "is_tuned"), [(None, True), (40, False), (41, False), (43, False), (44, True)])
+def test_a_chain_that_ends_with_hardly_a_draw_is_known_by_those_of_its_adaptation(gave_up_at, is_tuned):
+    """One draw was all that was left of a chain, of which no diagnostic can be computed."""
+    chain = object.__new__(nuts._Chain)
+    chain.n_tune, chain.gave_up_at = 40, gave_up_at
+    assert chain.is_tuned is is_tuned

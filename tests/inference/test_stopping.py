@@ -62,7 +62,13 @@ def test_a_fall_beyond_rounding_is_a_fault():
         assert f"the bound fell by {bounds[-2] - bounds[-1]:.2g} nats" in stop.sentence
 
 
-def test_what_is_left_grows_with_the_rows_up_to_a_thousand_times_the_tolerance():
-    few, many, very_many = (Stopping(1e-3, 100, float(n)).goal for n in (1000, 100_000, 10**8))
+def test_what_is_left_grows_with_the_rows_up_to_a_nat():
+    few, many, very_many = (Stopping(1e-3, 100, float(n)).of(n).goal for n in (1000, 100_000, 10**8))
     assert few == pytest.approx(1e-3 * SHARE_OF_TOL * 1000)
     assert many == very_many == pytest.approx(1.0)
+
+
+@given(st.integers(1, 10**9), st.floats(1e-6, 1e6))
+def test_what_is_left_of_a_nat_a_row_does_not_depend_on_what_weights_are_counted_in(n_rows, weight):
+    in_rows, in_others = (Stopping(1e-3, 100, n_rows * w).of(n_rows).goal for w in (1.0, weight))
+    assert in_others == pytest.approx(weight * in_rows)

@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import kstest
 
 from chance import deviations, kolmogorov, share_limits
+from forms import KERNELS, choose
 from mixtura.data.array import ArraySource
 from mixtura.model.covariance import STRUCTURES, covariance_structure
 from mixtura.model.mixture import Mixture
@@ -13,12 +14,7 @@ from mixtura.sweep.assign import uniforms
 from mixtura.sweep.kernels import FeatureKernel, WhitenedKernel
 
 KEY = np.array([12345, 7], np.uint64)
-both_kernels = pytest.mark.parametrize("kernel", [FeatureKernel, WhitenedKernel], ids=["features", "whitened"])
-
-
-def choose(monkeypatch, kernel):
-    limit = np.inf if kernel is FeatureKernel else -1.0
-    monkeypatch.setattr(passes, "LARGEST_CANCELLATION", dict.fromkeys(passes.LARGEST_CANCELLATION, limit))
+every_kernel = pytest.mark.parametrize("kernel", KERNELS)
 
 
 def mixture_of(name="full", n_components=4, n_features=2):
@@ -45,7 +41,7 @@ def assert_frequencies(labels, probabilities):
     assert ((low <= probabilities) & (probabilities <= high)).all()
 
 
-@both_kernels
+@every_kernel
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_labels_have_the_posterior_probabilities(monkeypatch, kernel, dtype, seed):
     choose(monkeypatch, kernel)
@@ -56,7 +52,7 @@ def test_labels_have_the_posterior_probabilities(monkeypatch, kernel, dtype, see
 
 
 @pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s: s.name)
-@both_kernels
+@every_kernel
 def test_moments_are_those_of_the_labels_and_the_bound_is_the_log_likelihood(monkeypatch, structure, kernel):
     choose(monkeypatch, kernel)
     mixture = mixture_of(structure.name)
@@ -70,13 +66,14 @@ def test_moments_are_those_of_the_labels_and_the_bound_is_the_log_likelihood(mon
     assert swept.log_normaliser == pytest.approx(mixture.log_likelihood(rows), rel=1e-12)
 
 
-@both_kernels
+@every_kernel
 def test_any_cut_into_blocks_and_any_number_of_threads_gives_the_same_labels(monkeypatch, kernel):
     choose(monkeypatch, kernel)
     mixture, rows = mixture_of(), np.random.default_rng(3).normal(size=(10_001, 2))
     whole, _ = drawn(rows, mixture)
     for size in (97, 1000, 9999):
-        monkeypatch.setattr(kernel, "block_rows", lambda self, size=size: size)
+        for form in (FeatureKernel, WhitenedKernel):
+            monkeypatch.setattr(form, "block_rows", lambda self, size=size: size)
         np.testing.assert_array_equal(drawn(rows, mixture)[0], whole)
     monkeypatch.setattr(passes, "LEAST_SHARED", 1)
     monkeypatch.setattr(passes, "LEAST_THREADED", 1)

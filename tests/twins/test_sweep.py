@@ -5,6 +5,7 @@ import pytest
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
+from forms import KERNELS, choose
 from mixtura.data.array import ArraySource
 from mixtura.model.covariance import STRUCTURES, covariance_structure
 from mixtura.model.mixture import Mixture
@@ -14,7 +15,7 @@ from mixtura.sweep.kernels import FeatureKernel, WhitenedKernel
 NAMES = [s.name for s in STRUCTURES]
 every_structure = pytest.mark.parametrize("name", NAMES)
 both_assignments = pytest.mark.parametrize("assignment", [soft, hard], ids=["soft", "hard"])
-both_kernels = pytest.mark.parametrize("kernel", [FeatureKernel, WhitenedKernel], ids=["features", "whitened"])
+every_kernel = pytest.mark.parametrize("kernel", KERNELS)
 weighted = pytest.mark.parametrize("weighted", [False, True], ids=["unweighted", "weighted"])
 
 
@@ -35,12 +36,6 @@ def sweep(source, *mixtures, assignment=soft):
     """One pass for each mixture given, as a list."""
     with Sweep(source) as visit:
         return visit([mixture.scorer for mixture in mixtures], assignment)
-
-
-def choose(monkeypatch, kernel):
-    """Have every pass use this kernel."""
-    limit = np.inf if kernel is FeatureKernel else -1.0
-    monkeypatch.setattr(passes, "LARGEST_CANCELLATION", dict.fromkeys(passes.LARGEST_CANCELLATION, limit))
 
 
 def by_rows(mixture, rows, weights, assignment):
@@ -95,7 +90,7 @@ def assert_same_bits(found, expected):
 @every_structure
 @weighted
 @both_assignments
-@both_kernels
+@every_kernel
 @pytest.mark.parametrize("shape", [(1, 1), (3, 1), (1, 3), (4, 2)], ids=str)
 def test_a_pass_is_the_loop_over_rows_and_components(monkeypatch, name, weighted, assignment, kernel, shape):
     choose(monkeypatch, kernel)
@@ -110,7 +105,7 @@ def test_a_pass_is_the_loop_over_rows_and_components(monkeypatch, name, weighted
 @every_structure
 @weighted
 @both_assignments
-@both_kernels
+@every_kernel
 def test_a_stack_of_mixtures_equals_each_alone(monkeypatch, name, weighted, assignment, kernel):
     choose(monkeypatch, kernel)
     mixtures = [random_mixture(name, k, 3, seed=k) for k in (2, 1, 5, 2)]
@@ -140,14 +135,15 @@ def test_a_stack_may_mix_forms_and_answers_in_the_order_asked():
 @every_structure
 @weighted
 @both_assignments
-@both_kernels
+@every_kernel
 def test_any_cut_into_blocks_gives_the_same_answer(monkeypatch, name, weighted, assignment, kernel):
     choose(monkeypatch, kernel)
     mixture, (rows, weights) = random_mixture(name, 3, 2), random_rows(101, 2)
     source = ArraySource(rows, weights if weighted else None)
 
     def swept(size):
-        monkeypatch.setattr(kernel, "block_rows", lambda self: size)
+        for form in (FeatureKernel, WhitenedKernel):
+            monkeypatch.setattr(form, "block_rows", lambda self: size)
         return sweep(source, mixture, assignment=assignment)[0]
 
     whole = swept(101)
@@ -155,7 +151,7 @@ def test_any_cut_into_blocks_gives_the_same_answer(monkeypatch, name, weighted, 
         assert_equal_passes(swept(size), whole)
 
 
-@both_kernels
+@every_kernel
 @pytest.mark.parametrize("name", ["full", "spherical"])
 def test_any_number_of_threads_gives_the_same_bits(monkeypatch, kernel, name):
     choose(monkeypatch, kernel)
@@ -170,7 +166,7 @@ def test_any_number_of_threads_gives_the_same_bits(monkeypatch, kernel, name):
 
 
 @both_assignments
-@both_kernels
+@every_kernel
 def test_diagonal_factors_equal_full_matrices_with_zeros(monkeypatch, assignment, kernel):
     choose(monkeypatch, kernel)
     diagonal = random_mixture("diag", 4, 3)
@@ -186,13 +182,14 @@ def test_diagonal_factors_equal_full_matrices_with_zeros(monkeypatch, assignment
 
 @every_structure
 @both_assignments
-def test_the_two_kernels_agree(monkeypatch, name, assignment):
+def test_all_kernels_agree(monkeypatch, name, assignment):
     mixture, (rows, weights) = random_mixture(name, 4, 3), random_rows(200, 3)
     answers = []
-    for kernel in (FeatureKernel, WhitenedKernel):
+    for kernel in KERNELS:
         choose(monkeypatch, kernel)
         answers += sweep(ArraySource(rows, weights), mixture, assignment=assignment)
-    assert_equal_passes(*answers, rtol=1e-11)
+    for other in answers[1:]:
+        assert_equal_passes(answers[0], other, rtol=1e-11)
 
 
 @every_structure
@@ -226,7 +223,7 @@ def test_the_log_normaliser_is_the_log_likelihood(name):
 
 
 @every_structure
-@both_kernels
+@every_kernel
 def test_whole_weights_equal_repeated_rows(monkeypatch, name, kernel):
     choose(monkeypatch, kernel)
     mixture, (rows, _) = random_mixture(name, 3, 2), random_rows(60, 2)
@@ -237,7 +234,7 @@ def test_whole_weights_equal_repeated_rows(monkeypatch, name, kernel):
 
 
 @every_structure
-@both_kernels
+@every_kernel
 def test_the_order_of_rows_and_of_components_does_not_matter(monkeypatch, name, kernel):
     choose(monkeypatch, kernel)
     mixture, (rows, weights), rng = random_mixture(name, 4, 2), random_rows(80, 2), np.random.default_rng(3)
@@ -260,7 +257,7 @@ LAYOUTS = {
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("name", ["full", "tied_spherical"])
-@both_kernels
+@every_kernel
 def test_how_the_rows_lie_in_memory_does_not_matter(monkeypatch, layout, name, kernel):
     choose(monkeypatch, kernel)
     mixture, (rows, weights), laid = random_mixture(name, 3, 2), random_rows(150, 2), LAYOUTS[layout]
@@ -324,7 +321,7 @@ def test_double_precision_at_any_scale_whose_squares_it_can_hold(name, scale):
     )
 
 
-@both_kernels
+@every_kernel
 def test_the_source_and_the_scorer_are_left_as_they_were(monkeypatch, kernel):
     choose(monkeypatch, kernel)
     mixture, (rows, weights) = random_mixture("full", 3, 2), random_rows(100, 2)
@@ -365,7 +362,7 @@ def test_a_row_so_far_away_that_every_density_is_zero_leaves_the_others_alone(as
     assert np.isfinite(swept.moments.second).all()
 
 
-@both_kernels
+@every_kernel
 def test_second_moments_are_exactly_symmetric(monkeypatch, kernel):
     choose(monkeypatch, kernel)
     mixture, (rows, weights) = random_mixture("full", 3, 4), random_rows(500, 4)

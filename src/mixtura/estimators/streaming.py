@@ -28,6 +28,8 @@ from mixtura.model.mixture import Mixture
 
 GROWTH = 1.25
 """The first rows are fitted anew whenever there are so many times more of them: in all that costs what five last fits do."""
+ROUNDING = 1e-9
+"""Of sums of weights: in another unit, what has grown by just so much still has."""
 
 
 class Gathered(NamedTuple):
@@ -156,7 +158,7 @@ class LearnsFromBatches(FittedMixture):
         most = rows_to_begin(self.n_components, rows.n_features)
         enough = rows.n_rows >= most and len(np.unique(rows.rows[: 2 * most], axis=0)) >= most
         fitted_weight, belief, earlier = gathered.fitted_weight, gathered.belief, gathered.earlier
-        has_grown = rows.total_weight >= GROWTH * fitted_weight
+        has_grown = rows.total_weight >= (1 - ROUNDING) * GROWTH * fitted_weight
         if enough or (has_grown and rows.n_rows >= max(2, self.n_components)):
             if belief is not None and not isinstance(self.init_params, str):  # labels were those of the first batch
                 earlier = Earlier(belief, ())

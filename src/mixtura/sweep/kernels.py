@@ -15,9 +15,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from itertools import accumulate, chain
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mixtura.ground.linalg import Array, triangular_inverses
 from mixtura.model.moments import Moments
@@ -28,12 +29,16 @@ from mixtura.sweep.scratch import Scratch
 
 CACHE = 800_000
 """Numbers in a block's working arrays: they stay in a third-level cache, and calls are long enough that threads seldom wait."""
+LOWEST = -40.0
+"""Where a component's constant is so far below the largest, rows in it are sought from their own peak at once."""
 LEAST_BLOCK = 256
 MOST_BLOCK = 2**15
 
 
 def cancellation(scorer: Scorer, pivot: Array, variances: Array, dtype: np.dtype) -> Array:
-    """Size of the terms that cancel in each component's features, relative to the score, ``(M,)``; infinite if ``dtype`` cannot hold them.
+    """Size of the terms that cancel in each component's features, relative to the score, by columns: ``(M, D)``.
+
+    Infinite for components that ``dtype`` cannot hold.
 
     Parameters
     ----------
@@ -45,19 +50,24 @@ def cancellation(scorer: Scorer, pivot: Array, variances: Array, dtype: np.dtype
     representable = float(np.finfo(dtype).max) ** 0.75
     with np.errstate(over="ignore"):
         precisions, squares = scorer.precision_diagonals, variances + (scorer.centres - pivot) ** 2
-        terms = np.einsum("md,md->m", precisions, squares)
+        terms = precisions * squares
     if max(precisions.max(), squares.max()) <= representable:
         return terms
     within_range = np.maximum(precisions.max(axis=1), squares.max(axis=1)) <= representable
-    return np.where(within_range, terms, np.inf)
+    return np.where(within_range[:, None], terms, np.inf)
 
 
 class Member(NamedTuple):
-    """One mixture of a stack: its place in the caller's list, its scorer, and how it shares rows among its components."""
+    """One mixture of a stack: its place in the caller's list, its scorer, and how it shares rows among its components.
+
+    If some of it is mended, also where features would lose digits: in which columns of components ``(K, D)``, or in which components
+    ``(K,)`` of matrices.
+    """
 
     place: int
     scorer: Scorer
     assignment: Assignment
+    lost: NDArray[np.bool_] | None = None
 
 
 class Batch(NamedTuple):
@@ -136,8 +146,11 @@ class FeatureKernel(Kernel):
         # No log joint exceeds its component's constant. Relative to the largest of a mixture's constants, exponentials cannot
         # overflow, so the peak of each row need not be sought.
         self.ceilings = np.maximum.reduceat(self.scorer.constants, self.starts)
-        exact = coefficients(self.scorer, pivot)
-        exact[:, -len(pivot) - 1] -= self.ceilings if len(self.sizes) == 1 else np.repeat(self.ceilings, self.sizes)
+        ceilings = self.ceilings if len(self.sizes) == 1 else np.repeat(self.ceilings, self.sizes)
+        self.bounded_constants = self.scorer.constants - ceilings
+        self.is_bounded = self.bounded_constants.min() > LOWEST
+        exact = coefficients(self.through_features(), pivot)
+        exact[:, -len(pivot) - 1] -= ceilings
         self.coefficients = exact.astype(dtype, copy=False)
         self.rounded_off = None if self.coefficients is exact else exact - self.coefficients
 
@@ -156,17 +169,34 @@ class FeatureKernel(Kernel):
     def add(self, block: Array, weights: Array | None, scratch: Scratch, totals: list[Array]) -> None:
         phi = block[-self.coefficients.shape[1] :]
         scores = scratch.array("scores", (len(self.coefficients), phi.shape[1]), self.dtype)
-        np.matmul(self.coefficients, phi, out=scores)
+        residuals = self.residuals(phi, scratch)
+        self.score(phi, residuals, slice(0, len(scores)), scores)
         for batch in self.batches:
             shares = scores[batch.components].reshape(*batch.shape, -1)
-            row_normalisers = batch.assignment.share_bounded(shares)
+            row_normalisers = batch.assignment.share_bounded(shares) if self.is_bounded else batch.assignment(shares)
             if row_normalisers is None:  # some row is far from every component: once more, from its own peak
-                np.matmul(self.coefficients[batch.components], phi, out=scores[batch.components])
+                self.score(phi, residuals, batch.components, scores)
                 row_normalisers = batch.assignment(shares)
             totals[0][batch.members] += weighted_sums(row_normalisers, weights)
         if weights is not None:
             scores *= weights.astype(self.dtype, copy=False)
         totals[1] += np.matmul(scores, phi.T)
+        self.add_apart(scores, residuals, totals)
+
+    def through_features(self) -> Scorer:
+        """What of the scorer comes through features: all of it, unless some of it is mended."""
+        return self.scorer
+
+    def residuals(self, phi: Array, scratch: Scratch) -> Array | None:
+        """Whitened residuals of what does not."""
+        return None
+
+    def score(self, phi: Array, residuals: Any, components: slice, scores: Array) -> None:
+        """Write the log joints of some components, relative to their ceilings."""
+        np.matmul(self.coefficients[components], phi, out=scores[components])
+
+    def add_apart(self, shares: Array, residuals: Any, totals: list[Array]) -> None:
+        """Add what does not come through features to the totals."""
 
     def moments(self, totals: list[Array]) -> Moments:
         return as_moments(totals[1], self.pivot, self.diagonal)
@@ -210,10 +240,7 @@ class WhitenedKernel(Kernel):
         centres, whitening = self.scorer.centres, self.scorer.whitening
         if self.diagonal:
             return Moments(count, first, second, centres)
-        unwhitening = triangular_inverses(whitening)
-        first = np.matmul(first[:, None, :], unwhitening)[:, 0]
-        second = unwhitening.swapaxes(1, 2) @ second @ unwhitening
-        return Moments(count, first, 0.5 * (second + second.swapaxes(1, 2)), centres)
+        return unwhitened(count, first, second, centres, whitening)
 
     def log_normalisers(self, totals: list[Array], total_weight: float) -> Array:
         return totals[0]
@@ -235,6 +262,14 @@ def _batches(members: Sequence[Member]) -> Iterator[Batch]:
         assignment = group[0].assignment.of([member.place for member in group])
         yield Batch(slice(first, last), slice(start, stop), (n_mixtures, size), assignment)
         first, start = last, stop
+
+
+def unwhitened(count: Array, first: Array, second: Array, centres: Array, whitening: Array) -> Moments:
+    """Moments of residuals from those of whitened ones."""
+    unwhitening = triangular_inverses(whitening)
+    first = np.matmul(first[:, None, :], unwhitening)[:, 0]
+    second = unwhitening.swapaxes(1, 2) @ second @ unwhitening
+    return Moments(count, first, 0.5 * (second + second.swapaxes(1, 2)), centres)
 
 
 def zero_totals(shape: tuple[int, ...], diagonal: bool) -> list[Array]:

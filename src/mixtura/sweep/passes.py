@@ -32,6 +32,7 @@ from mixtura.sweep.kernels import (
     cancellation,
     zero_totals,
 )
+from mixtura.sweep.mended import mended, mended_kernel
 from mixtura.sweep.scratch import Scratch
 from mixtura.sweep.tangents import TangentFeatureKernel, TangentWhitenedKernel
 from mixtura.sweep.threads import hold_own_blas, n_threads, single_threaded_blas
@@ -135,7 +136,7 @@ class Sweep:
         """
         members = [Member(i, scorer, soft) for i, scorer in enumerate(scorers)]
         kernels: list[Kernel] = []
-        for kernel in self._kernels(members, float64=True):
+        for kernel in self._kernels(members, tangents=True):
             if isinstance(kernel, FeatureKernel):
                 kernels.append(TangentFeatureKernel(kernel.members, directions, self._pivot))
             else:
@@ -147,32 +148,41 @@ class Sweep:
                 changes[member.place] = moments[start : start + size]
         return [changes[i] for i in range(len(scorers))]
 
-    def _kernels(self, members: list[Member], float64: bool = False) -> list[Kernel]:
-        """Mixtures of one form to a kernel: features in the precision of the rows (or in float64), else in float64, else none."""
+    def _kernels(self, members: list[Member], tangents: bool = False) -> list[Kernel]:
+        """Mixtures of one form to a kernel: features in the precision of the rows, else in float64, else mended, else none.
+
+        For tangents there are only features in float64, or none.
+        """
         double = np.dtype(np.float64)
-        precisions = dict.fromkeys((double if float64 else self.source.rows.dtype, double))
+        precisions = dict.fromkeys((double if tangents else self.source.rows.dtype, double))
         kernels: list[Kernel] = []
         for diagonal in (False, True):
             left = [member for member in members if member.scorer.diagonal is diagonal]
             served = diagonal or len(self._pivot) <= MOST_FEATURES
             for dtype in precisions if served and left else ():
-                fits = self._fit(left, dtype)
+                terms, most = self._cancelling(left, dtype), LARGEST_CANCELLATION[dtype]
+                fits = [bool(lost.sum(axis=1).max() <= most) for lost in terms]
                 if chosen := list(compress(left, fits)):
                     kernels.append(FeatureKernel(chosen, self._pivot, dtype))
-                if not (left := [member for member, fit in zip(left, fits, strict=True) if not fit]):
+                    left = [member for member, fit in zip(left, fits, strict=True) if not fit]
+                    terms = [lost for lost, fit in zip(terms, fits, strict=True) if not fit]
+                if not left:
                     break
+            if left and served and not tangents:
+                pairs = [(mended(member, lost, most), member) for member, lost in zip(left, terms, strict=True)]
+                if chosen := [found for found, _ in pairs if found is not None]:
+                    kernels.append(mended_kernel(chosen, self._pivot))
+                left = [member for found, member in pairs if found is None]
             if left:
                 kernels.append(WhitenedKernel(left))
         return kernels
 
-    def _fit(self, members: list[Member], dtype: np.dtype) -> list[bool]:
-        """Which mixtures keep enough digits as features."""
+    def _cancelling(self, members: list[Member], dtype: np.dtype) -> list[Array]:
+        """How much of each mixture's scores would cancel in features, ``(K, D)``."""
         stack = Scorer.stacked([member.scorer for member in members])
-        lost, most = cancellation(stack, self._pivot, self._variances, dtype), LARGEST_CANCELLATION[dtype]
-        if lost.max() <= most:
-            return [True] * len(members)
-        starts = [0, *running_sums(len(member.scorer.constants) for member in members[:-1])]
-        return (np.maximum.reduceat(lost, starts) <= most).tolist()
+        terms = cancellation(stack, self._pivot, self._variances, dtype)
+        ends = list(running_sums(len(member.scorer.constants) for member in members[:-1]))
+        return [terms[start:end] for start, end in zip([0, *ends], [*ends, len(terms)], strict=True)]
 
     def _totals(self, kernels: list[Kernel]) -> list[list[Array]]:
         """Totals over all rows, strip by strip; strips follow from the data and the mixtures, never from the number of threads."""

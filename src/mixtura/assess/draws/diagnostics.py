@@ -30,6 +30,8 @@ from mixtura.model.draws import Draws
 from mixtura.model.rows import evenly_spaced
 from mixtura.sweep import Sweep
 
+ROUNDING = 1e-12
+"""Of a log-likelihood: by so much that of the same draw may change with its place among others."""
 LARGEST_R_HAT = 1.01
 FAR_R_HAT = 1.1
 """Above this chains are not slow but in different places."""
@@ -251,7 +253,8 @@ def _stuck(
     accepted: Sequence[float] | None,
 ) -> Iterator[tuple[str, str]]:
     """What shows that chains do not move, though they may agree, and what to try."""
-    still = (np.diff(log_likelihoods, axis=1) == 0).mean(axis=1)
+    steps, digits = np.diff(log_likelihoods, axis=1), ROUNDING * np.abs(log_likelihoods[:, 1:])
+    still = (np.abs(steps) <= digits).mean(axis=1)
     if still.max() > MOST_STILL:
         chain = int(still.argmax())
         yield f"chain {chain} stands still in {still[chain]:.0%} of its draws", "start the chains elsewhere"

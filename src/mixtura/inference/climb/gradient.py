@@ -16,7 +16,7 @@ from typing import ClassVar
 import numpy as np
 
 from mixtura.ground.linalg import Array
-from mixtura.inference.climb.climber import NOTHING_TO_GAIN, Answer, Climber, Steps
+from mixtura.inference.climb.climber import NOTHING_TO_GAIN, Answer, Climber, Steps, is_sound
 from mixtura.inference.climb.steps import backtrack, within
 from mixtura.model.coordinates import Coordinates
 from mixtura.model.mixture import Mixture
@@ -78,8 +78,10 @@ def ascend(
 ) -> Generator[Mixture, Answer, Array | None]:
     """A step along the gradient of at most so many of its lengths, or ``None``.
 
-    Where shorter and shorter steps bring nothing, that is the end; where they are all on their way to collapse, EM is to go on.
+    Where shorter and shorter steps bring nothing, that is the end; where a step as long as EM's is on its way to collapse, EM is to go on.
     """
+    if not is_sound(about.mixture(u + within(about, gradient)), climber.algorithm.floor):
+        return None
     step = within(about, length * gradient)
     share = yield from backtrack(climber, about, u, gradient, step, MOST_TRIALS)
     if share:

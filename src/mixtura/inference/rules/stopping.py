@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mixtura.ground.linalg import EPS
 from mixtura.model.scorer import Scorer
@@ -30,8 +30,8 @@ ROUNDING = (1e-6, 1e-2)
 data were seen to lose 8e-8; the score of a row in a component that is all but singular to working precision is known to some 1e-2."""
 LARGEST_BLOW_UP = 1e9
 """Of rounding: beyond it, squared distances are known to so few digits that bounds may fall."""
-LARGEST_GOAL = 1000.0
-"""Times ``tol``, in nats over all rows: no more is left of however many rows. By default it is one nat."""
+MANY_ROWS = 100_000
+"""Of more rows than that no more is left than of so many: by default one nat."""
 LEAST_PASSES = 10
 """Passes of EM before anything else may take over."""
 PATIENCE = 10
@@ -88,10 +88,14 @@ class Stopping:
     total_weight: float
     share: float = SHARE_OF_TOL
 
+    def of(self, n_rows: int) -> Stopping:
+        """The rule for so many rows, whatever their weights are counted in."""
+        return replace(self, share=min(self.share, SHARE_OF_TOL * MANY_ROWS / n_rows)) if n_rows > MANY_ROWS else self
+
     @property
     def goal(self) -> float:
         """The gain still to come at which a run stops."""
-        return self.tol * min(self.share * self.total_weight, LARGEST_GOAL)
+        return self.tol * self.share * self.total_weight
 
     def __call__(self, bounds: Sequence[float], n_passes: int, scorer: Scorer | None = None) -> Stop | None:
         """Whether to stop after these bounds (the start's first, then one after each step) and so many reads of the data.

@@ -36,6 +36,8 @@ PATIENCE = 0.05
 """Seconds between looks at a chain."""
 LONG, LONG_DRAWS = 500, 10
 """A chain that has needed so many gradients for each of so many draws, in the mean, is given up."""
+LEAST_DRAWS = 4
+"""Of a chain: fewer say nothing, not even of themselves."""
 FIRST_DRAWS = 50
 """Before these it is given up only where a component has become narrow: scales have yet to be learnt."""
 FORESEEN_DRAWS = 50
@@ -234,7 +236,7 @@ class _Chain:
         if self.gave_up_at is None:
             self._last.append(q)
             self._taken.append(self.n_gradients)
-            if self.n_done < self.n_all and (self._takes_too_many() or self._crawls()):
+            if LEAST_DRAWS <= self.n_done < self.n_all and (self._takes_too_many() or self._crawls()):
                 self.gave_up_at = self.n_done
                 self._allowance.first = min(self._allowance.first, self.n_gradients)
                 self._together.leave(self._number)
@@ -262,8 +264,8 @@ class _Chain:
 
     @property
     def is_tuned(self) -> bool:
-        """Whether it was not given up before it was."""
-        return self.gave_up_at is None or self.gave_up_at > self.n_tune
+        """Whether it was not given up before it was, and had some draws."""
+        return self.gave_up_at is None or self.gave_up_at >= self.n_tune + LEAST_DRAWS
 
     def begin(self) -> None:
         self._sampler = self._engine(*self._arguments)

@@ -60,7 +60,7 @@ class WholeRows:
         """Of the rows in each component, ``(K, N)``."""
         scorer = components.scorer
         if self.features is not None:
-            lost = cancellation(scorer, self.pivot, self._variances, self.features.dtype)
+            lost = cancellation(scorer, self.pivot, self._variances, self.features.dtype).sum(axis=1)
             if lost.max() <= LARGEST_CANCELLATION:
                 return coefficients(scorer, self.pivot) @ self.features
         return scorer.log_joint(scorer.whitened(scorer.residuals(self.rows)))

@@ -159,7 +159,7 @@ def fit_all(
     list of Restarts or CollapseError
         The error where a case could not be begun, or none of its runs could go on to its end.
     """
-    begun = begin_all(source, sample, cases, beginning, n_init, rng)
+    begun, stopping = begin_all(source, sample, cases, beginning, n_init, rng), stopping.of(source.n_rows)
     going = [(case, one) for case, one in zip(cases, begun, strict=True) if isinstance(one, Shortlist)]
     for case, shortlist in going:
         if isinstance(case.algorithm.penalty, Checked):
