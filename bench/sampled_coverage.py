@@ -1,8 +1,9 @@
 """How often intervals of posterior draws hold the truth: ``python -m bench.sampled_coverage [--sets N] [--sampler NAME] [--quick]``.
 
-Rows are drawn from a mixture of two overlapping components, and fitted by ``SampledGaussianMixture(2)`` with everything else at its
-default. A share of 95 % of the nominal 95 % intervals should hold the truth; over 200 sets, right intervals of one number leave
-92 to 98 % in one case in twenty.
+Each set has a truth of its own: two overlapping components, one of which holds a quarter to three quarters of the rows, two and a half to
+four and a half standard deviations apart, of spreads within a factor of one and a half. ``SampledGaussianMixture(2)`` fits its rows, with
+everything else at its default. A share of 95 % of the nominal 95 % intervals should hold the truth; over 200 sets, right intervals of
+one number leave 92 to 98 % in one case in twenty.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ import mixtura as mx
 from bench.machine import n_cores
 
 N_SETS, N_ROWS = 200, 200
-TRUTH = mx.Mixture([0.4, 0.6], [[0.0], [3.0]], [1.0, 1.44], "spherical")
-"""Means 2.7 standard deviations apart: about one row in ten is nearer to the other component."""
+SHARES, DISTANCES, LOG_RATIOS = (0.25, 0.75), (2.5, 4.5), (-0.4, 0.4)
+"""Of the truth: the first weight, the distance of the means in standard deviations, and the logarithm of the ratio of those."""
 
 
 class Held(NamedTuple):
@@ -34,9 +35,18 @@ class Held(NamedTuple):
     seconds: float
 
 
+def truth_of(seed: int) -> mx.Mixture:
+    """What the rows of a set are drawn from; the first component lies to the left."""
+    rng = np.random.default_rng((N_ROWS, seed))
+    share, distance, log_ratio = (rng.uniform(*limits) for limits in (SHARES, DISTANCES, LOG_RATIOS))
+    variances = np.exp((-log_ratio, log_ratio))
+    return mx.Mixture([share, 1 - share], [[0.0], [distance * np.sqrt(variances.mean())]], variances, "spherical")
+
+
 def held(seed: int, sampler: str) -> Held:
     """Draw a set, sample its posterior, and look whether the intervals hold the truth."""
-    rows, _ = TRUTH.sample(N_ROWS, random_state=seed)
+    truth = truth_of(seed)
+    rows, _ = truth.sample(N_ROWS, random_state=seed)
     began = time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -47,10 +57,10 @@ def held(seed: int, sampler: str) -> Held:
     except ValueError:
         return Held(None, fitted.converged_, taken)
     order = fitted.means_[:, 0].argsort()
-    truth = (TRUTH.weights, TRUTH.means, TRUTH.covariances)
+    parts = (truth.weights, truth.means, truth.covariances)
     inside = [
         np.ravel((low[order] <= true) & (true <= high[order]))
-        for low, high, true in zip(ends.lower, ends.upper, truth, strict=True)
+        for low, high, true in zip(ends.lower, ends.upper, parts, strict=True)
     ]
     return Held(np.stack(inside), fitted.converged_, taken)
 
