@@ -90,8 +90,9 @@ class QuasiNewton:
 def _begun(climber: Climber) -> tuple[Curvature, Coordinates, Array]:
     """Where the climber is, in coordinates in which curvature is known from part of the data, or else in its own."""
     learnt, climber.curvature = climber.curvature, None
-    if learnt is None or climber.moments is None:
+    if learnt is None:
         return _afresh(climber)
+    assert climber.moments is not None
     learnt = learnt.on_all(float(climber.moments.count.sum()))
     about = learnt.coordinates
     u = about.vector(climber.mixture)
