@@ -189,8 +189,10 @@ class Calls:
             sys.setprofile(None)
 
     def _called(self, frame: FrameType, event: str, _: object) -> None:
-        file = frame.f_code.co_filename
-        if event == "call" and file.startswith(self.PACKAGE) and not file.endswith(self.PUT_BACK):
+        file, name = frame.f_code.co_filename, frame.f_code.co_name
+        # A generator that is not run to its end is called once more when it is closed, and what is raised then is ignored.
+        is_ours = file.startswith(self.PACKAGE) and not file.endswith(self.PUT_BACK) and name != "<genexpr>"
+        if event == "call" and is_ours:
             self.number += 1
             if self.number == self._until:
                 sys.setprofile(None)

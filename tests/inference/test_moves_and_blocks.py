@@ -1,15 +1,17 @@
 """Updates block by block keep the bound exact; moves raise it, and nothing else is kept."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 import mixtura as mx
 from mixtura.data.array import ArraySource
-from mixtura.inference.starts.moves import merged, proposed, split, without
+from mixtura.inference.starts.moves import MOST_OF_A_KIND, merged, promising, proposed, split, without
 from mixtura.model.covariance import STRUCTURES
 from mixtura.model.moments import Moments
-from mixtura.sweep import accumulate
+from mixtura.sweep import Sweep, accumulate
 
 every_structure = pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s: s.name)
 every_weight_prior = pytest.mark.parametrize("weights", ["dirichlet_process", "dirichlet_distribution"])
@@ -148,3 +150,25 @@ def test_nothing_is_proposed_to_a_single_component():
     X = clouds(100, 1)
     algorithm = mx.BayesianGaussianMixture(1).fit(X).algorithm_
     assert proposed(accumulate(ArraySource(X), np.zeros(100, dtype=int), 1, diagonal=False), algorithm) == []
+
+
+@every_weight_prior
+@every_structure
+def test_the_most_promising_mergers_are_those_of_whole_posteriors(structure, weights):
+    X = clouds(300, 4)
+    gm = mx.BayesianGaussianMixture(
+        6, covariance_type=structure.name, weight_concentration_prior_type=weights, init_params="random_from_data",
+        solver=mx.Cavi(moves=False), max_iter=500, random_state=2,
+    ).fit(X)  # fmt: skip
+    with Sweep(ArraySource(X)) as sweep:
+        (swept,) = sweep([gm.posterior_.scorer])
+    filled = np.flatnonzero(swept.moments.count >= 1).tolist()
+
+    def bound_less_entropy(pair):
+        moments = merged(swept.moments, *pair)
+        belief = gm.algorithm_.maximise(moments)
+        return belief.scorer.expected(moments) - belief.divergence
+
+    found = promising(swept.moments, filled, gm.algorithm_)
+    worths = sorted(map(bound_less_entropy, combinations(filled, 2)), reverse=True)[:MOST_OF_A_KIND]
+    np.testing.assert_allclose([bound_less_entropy(pair) for pair in found], worths, rtol=1e-10)

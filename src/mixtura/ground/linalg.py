@@ -67,7 +67,7 @@ def log_determinants(matrices: Array) -> Array:
 def traces_of_ratios(matrices: Array, over: Array) -> Array:
     """``tr(B⁻¹ A)`` of symmetric ``A`` and positive definite ``B``, ``(G,)``, in which units do not matter either."""
     factors = precision_factors(np.linalg.cholesky(over))
-    traces: Array = np.einsum("...ji,...jk,...ki->...", factors, matrices, factors)
+    traces: Array = np.einsum("...ji,...ji->...", factors, matrices @ factors)
     return traces
 
 

@@ -97,12 +97,17 @@ class Scorer:
 
         With the responsibilities' own scorer it is the log-normaliser less their entropy.
         """
+        return float(self.expected_of_each(moments).sum())
+
+    def expected_of_each(self, moments: Moments) -> Array:
+        """The terms of ``expected``, ``(K,)``."""
         second = moments.about(self.centres).second
         if self.diagonal:
             squares = (self.whitening**2 * second).sum(axis=1)
         else:
-            squares = np.einsum("kji,kjl,kli->k", self.whitening, second, self.whitening)
-        return float((np.where(moments.count > 0, self.constants, 0.0) * moments.count - 0.5 * squares).sum())
+            squares = np.einsum("kjl,kjl->k", self.whitening, second @ self.whitening)
+        expected: Array = np.where(moments.count > 0, self.constants, 0.0) * moments.count - 0.5 * squares
+        return expected
 
     def block_rows(self) -> int:
         """Rows to a block so that the whitened residuals stay in cache."""

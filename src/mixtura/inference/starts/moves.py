@@ -9,10 +9,12 @@ models".
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mixtura.data.array import ArraySource
 from mixtura.ground.linalg import Array, outer
@@ -20,13 +22,14 @@ from mixtura.inference.climb.loop import Observer, Run, climb, joined
 from mixtura.inference.rules.stopping import Stopping
 from mixtura.inference.rules.variational import CoordinateAscent
 from mixtura.inference.starts.race import SAME_BOUND, places
+from mixtura.model.laws.weights import Dirichlet
 from mixtura.model.moments import Moments
 
-TRIAL_PASSES = 8
-"""Passes that a move has to raise the bound."""
+TRIALS = ((1, 3), (2, 1), (3, 1))
+"""Passes that moves have to raise the bound, in stages, and how many of them go on after each."""
 MOST_LEAPS = 100
 """Each raises the bound, so there is an end to them; a fit is not to wait for it for ever."""
-MOST_OF_A_KIND = 6
+MOST_OF_A_KIND = 3
 """Merges, deletions and splits that are tried at a time."""
 EMPTY = 1.0
 """A component with fewer rows is empty."""
@@ -52,16 +55,19 @@ def leap(
     stopping : Stopping
     observe : Observer, optional
     """
-    trial = replace(stopping, max_iter=TRIAL_PASSES)
+    width = SAME_BOUND * stopping.total_weight
     for _ in range(MOST_LEAPS):
         assert run.moments is not None
-        proposals = [algorithm.maximise(moments) for moments in proposed(run.moments, algorithm)]
-        if not proposals:
+        trying, spent = proposed(run.moments, algorithm), run.n_passes
+        if not trying:
             return run
-        tried = climb(source, proposals, algorithm, trial)
-        spent = run.n_passes + tried[0].n_passes_together
-        width = SAME_BOUND * stopping.total_weight
-        best = places(tried, lambda attempt: attempt.bounds[-1], width)[0][0]
+        for n_passes, n_going_on in TRIALS:
+            beliefs = [algorithm.maximise(moments) for moments in trying]
+            tried = climb(source, beliefs, algorithm, replace(stopping, max_iter=n_passes - 1))
+            spent += tried[0].n_passes_together
+            found = places(tried, lambda attempt: attempt.bounds[-1], width)[:n_going_on]
+            trying = [place[0].moments for place in found if place[0].moments is not None]
+        best = found[0][0]
         if (
             best.bounds[-1] <= run.bounds[-1] + width + run.stop.remaining
         ):  # back where it was, but for what it had left over
@@ -79,19 +85,54 @@ def proposed(moments: Moments, algorithm: CoordinateAscent) -> list[Moments]:
     """Moments after each move that is worth a try."""
     filled = np.flatnonzero(moments.count >= EMPTY).tolist()
     empty = np.flatnonzero(moments.count < EMPTY).tolist()
-    merges = [merged(moments, i, j) for i, j in combinations(filled, 2)]
-    merges.sort(key=lambda m: -_promise(m, algorithm))
+    merges = [merged(moments, i, j) for i, j in promising(moments, filled, algorithm)]
     by_count = sorted(filled, key=lambda k: moments.count[k])
     deletions = [without(moments, k) for k in by_count[:MOST_OF_A_KIND]] if len(filled) > 1 else []
     units = np.sqrt(np.diagonal(algorithm.prior.scale))
     splits = [split(moments, k, empty[0], units) for k in by_count[::-1][:MOST_OF_A_KIND]] if empty else []
-    return merges[:MOST_OF_A_KIND] + deletions + splits
+    return merges + deletions + splits
 
 
-def _promise(moments: Moments, algorithm: CoordinateAscent) -> float:
-    """The bound but for the entropy of the responsibilities."""
+def promising(moments: Moments, filled: Sequence[int], algorithm: CoordinateAscent) -> list[tuple[int, int]]:
+    """The pairs whose merger does most for the bound, but for the entropy of the responsibilities, the best first."""
+    pairs = list(combinations(filled, 2))
+    if not pairs:
+        return []
+    if algorithm.structure.shared:
+        gains = [_bound_less_entropy(merged(moments, i, j), algorithm) for i, j in pairs]
+    else:
+        kept, gone = np.array(pairs).T
+        alone = _evidences(moments, algorithm)
+        together = _evidences(_chosen(moments, kept) + _chosen(moments, gone).about(moments.origin[kept]), algorithm)
+        gains = together - alone[kept] - alone[gone] + [_of_weights(moments.count, i, j, algorithm) for i, j in pairs]
+    order = np.argsort(-np.asarray(gains), kind="stable")[:MOST_OF_A_KIND]
+    return [pairs[place] for place in order]
+
+
+def _bound_less_entropy(moments: Moments, algorithm: CoordinateAscent) -> float:
     belief = algorithm.maximise(moments)
     return belief.scorer.expected(moments) - belief.divergence
+
+
+def _evidences(moments: Moments, algorithm: CoordinateAscent) -> Array:
+    """Log densities of the rows of components that have a covariance each, means and covariances integrated out."""
+    belief = replace(algorithm, weights=Dirichlet(1.0, np.ones(len(moments.count)))).maximise(moments)
+    on_weights = moments.count * belief.weights.expected_logs
+    return belief.scorer.expected_of_each(moments) - on_weights - belief.divergences
+
+
+def _of_weights(counts: Array, kept: int, gone: int, algorithm: CoordinateAscent) -> float:
+    """Log probability of the labels once a component has those of another."""
+    after = counts.copy()
+    after[kept], after[gone] = counts[kept] + counts[gone], 0.0
+    belief = algorithm.weights.updated(after)
+    return float(after @ belief.expected_logs) - belief.divergence
+
+
+def _chosen(moments: Moments, components: NDArray[np.intp]) -> Moments:
+    return Moments(
+        moments.count[components], moments.first[components], moments.second[components], moments.origin[components]
+    )
 
 
 def merged(moments: Moments, kept: int, gone: int) -> Moments:

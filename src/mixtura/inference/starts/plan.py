@@ -214,23 +214,22 @@ def begin_all(
         if isinstance(points, CollapseError):
             pools.append(points)
         else:
-            admissible = [_with_parts(point, case, beginning) for point in points]
-            pools.append(Pool(_beliefs(case, admissible, sample), case.racer, n_init))
+            pools.append(Pool(_beliefs(case, points, beginning, sample), case.racer, n_init))
     raced = iter(race(sample, [pool for pool in pools if isinstance(pool, Pool)]))
     return [next(raced) if isinstance(pool, Pool) else pool for pool in pools]
 
 
 def _points(
     sample: SeedingSample, cases: Sequence[Case[Any]], beginning: Beginning, n_init: int, rng: np.random.Generator
-) -> list[list[Mixture] | CollapseError]:
-    """As many mixtures for each case as a race for so many restarts begins with; cases of one size share their partitions by k-means."""
+) -> list[list[Any] | CollapseError]:
+    """As many starts for each case as a race for so many restarts begins with; cases of one size share their partitions by k-means."""
     if beginning.means is not None:
         return [[near_centres(sample, beginning.means, case.finder)] for case in cases]
     if beginning.seeding == "kmeans":
-        candidates = [(case.n_components, case.finder) for case in cases]
+        candidates = [(case.n_components, case.racer) for case in cases]
         return kmeans_starts(sample, candidates, rng, max(SHORT_RUNS, 2 * n_init), distinct=n_init == 1)
     seed = SEEDINGS[beginning.seeding]
-    points: list[list[Mixture] | CollapseError] = []
+    points: list[list[Any] | CollapseError] = []
     for case in cases:
         try:
             points.append(seed(sample, case.n_components, case.finder, rng, pool_size(case.n_components, n_init)))
@@ -239,8 +238,11 @@ def _points(
     return points
 
 
-def _beliefs(case: Case[Any], points: Sequence[Mixture], sample: SeedingSample) -> Sequence[Any]:
-    """What the algorithm believes after one look at the sample through each of the points, where it believes more than a point."""
+def _beliefs(case: Case[Any], starts: Sequence[Any], beginning: Beginning, sample: SeedingSample) -> Sequence[Any]:
+    """What the algorithm begins with: where it believes more than a point, that after one look at the sample through each of them."""
+    if not isinstance(starts[0], Mixture):
+        return starts
+    points = [_with_parts(point, case, beginning) for point in starts]
     if isinstance(case.algorithm, ExpectationMaximization):
         return points
     with Sweep(sample.source) as sweep:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from mixtura.ground.errors import CollapseError
 from mixtura.ground.linalg import Array
+from mixtura.inference.climb.climber import Algorithm
 from mixtura.inference.rules.collapse import Collapsed, rounding_variances
 from mixtura.inference.rules.em import ExpectationMaximization
 from mixtura.inference.starts.kmeans import different, nearest, plus_plus
@@ -67,18 +69,19 @@ def kmeans(
 
 def kmeans_starts(
     sample: SeedingSample,
-    candidates: Sequence[tuple[int, ExpectationMaximization]],
+    candidates: Sequence[tuple[int, Algorithm]],
     rng: np.random.Generator,
     n: int,
     *,
     distinct: bool = False,
-) -> list[list[Mixture] | CollapseError]:
+) -> list[list[Any] | CollapseError]:
     """``n`` starts by k-means for each of several candidates, side by side; candidates of one size share their partitions.
 
     Parameters
     ----------
     sample : SeedingSample
-    candidates : sequence of (int, ExpectationMaximization)
+    candidates : sequence of (int, Algorithm)
+        What makes a start of the moments of a partition.
     rng : Generator
     n : int
         For one component one will do.
@@ -91,36 +94,41 @@ def kmeans_starts(
     for by_feature, k in kinds:
         fewer = sample.thinned(max(LEAST_ROWS, ROWS_PER_CLUSTER * k, ROWS_PER_NUMBER * k * sample.rows.shape[1]))
         rows = sample.scaled(fewer.rows, by_feature)
-        alike = [a.structure for j, a in candidates if (a.structure.scales_by_feature, j) == (by_feature, k)]
-        n_starts = max(n_worth(sample, k, structure, n) for structure in alike) if distinct else n
+        alike = [a for j, a in candidates if (a.structure.scales_by_feature, j) == (by_feature, k)]
+        n_starts = max(n_worth(sample, k, algorithm, n) for algorithm in alike) if distinct else n
         centres = k_means(rows, fewer.weights, k, n_starts if k > 1 else 1, rng)
         if distinct and len(centres) > 1:
             centres = centres[different(nearest(rows, centres), fewer.weights, k)]
             if rows.shape[1] > MOST_RACING and not diagonal:
                 centres = centres[[_likeliest(sample, centres, by_feature)]]
         by_kind[by_feature, k] = _moments_about(sample, centres, by_feature, diagonal)
-    starts: list[list[Mixture] | CollapseError] = []
+    starts: list[list[Any] | CollapseError] = []
     for k, algorithm in candidates:
         moments = by_kind[algorithm.structure.scales_by_feature, k]
         if distinct:
-            moments = moments[: n_worth(sample, k, algorithm.structure, n)]
+            moments = moments[: n_worth(sample, k, algorithm, n)]
         if algorithm.structure.diagonal:
             moments = [m.diagonals() for m in moments]
         try:
-            starts.append(from_stack(moments, algorithm))
+            if isinstance(algorithm, ExpectationMaximization):
+                starts.append(from_stack(moments, algorithm))
+            else:  # a posterior is one of any moments
+                starts.append(list(algorithm.maximise_stack(moments)))
         except CollapseError as error:
             starts.append(error)
     return starts
 
 
-def n_worth(sample: SeedingSample, n_components: int, structure: CovarianceStructure, n: int) -> int:
+def n_worth(sample: SeedingSample, n_components: int, algorithm: Algorithm, n: int) -> int:
     """How many of ``n`` starts are worth a look for a single fit.
 
-    One where components have hardly more rows than it takes to fill a covariance: whichever start fits best there only fits the most
-    spikes. Fewer of very many components, where each takes long.
+    One where components have hardly more rows than it takes to fill a covariance, and no prior fills it: whichever start fits best there
+    only fits the most spikes. Fewer of very many components, where each takes long.
     """
     n_rows, n_features = sample.rows.shape
-    to_fill = 0 if structure.shared else 2 if structure.diagonal else n_features + 1
+    structure = algorithm.structure
+    is_filled = structure.shared or not isinstance(algorithm, ExpectationMaximization) or algorithm.prior is not None
+    to_fill = 0 if is_filled else 2 if structure.diagonal else n_features + 1
     if n_rows < LEAST_FILLED * n_components * to_fill:
         return 1
     looked_at = min(n_rows, max(LEAST_ROWS, ROWS_PER_CLUSTER * n_components))

@@ -150,18 +150,32 @@ class Posterior:
     @cached_property
     def divergence(self) -> float:
         """Kullback–Leibler divergence from the prior: what the lower bound pays for the belief."""
-        beta_0, n_features = self.prior.mean_precision, self.n_features
+        return self.weights.divergence + float(
+            0.5 * self._divergences_of_means.sum() + self._divergences_of_blocks.sum()
+        )
+
+    @property
+    def divergences(self) -> Array:
+        """What it pays for the mean and covariance of each component, ``(K,)``, where each has a covariance of its own."""
+        return 0.5 * self._divergences_of_means + self._divergences_of_blocks
+
+    @cached_property
+    def _divergences_of_means(self) -> Array:
+        """Twice those, given the covariances."""
+        beta_0 = self.prior.mean_precision
         log_share = log_ratio(beta_0, self.mean_precisions)
         whitened = self.scorer.whitened((self.prior.mean - self.means)[:, None, :])[:, 0]
-        on_means = n_features * (np.expm1(log_share) - log_share) + beta_0 * np.square(whitened).sum(axis=1)
-        on_blocks = self.structure.wishart_divergences(
+        return self.n_features * (np.expm1(log_share) - log_share) + beta_0 * np.square(whitened).sum(axis=1)
+
+    @cached_property
+    def _divergences_of_blocks(self) -> Array:
+        return self.structure.wishart_divergences(
             self.structure.as_blocks(self.scales),
             self.degrees_of_freedom,
             self.structure.prior_block(self.prior.scale),
             self.prior.degrees_of_freedom,
-            n_features,
+            self.n_features,
         )
-        return self.weights.divergence + float(0.5 * on_means.sum() + on_blocks.sum())
 
     # ---- new data --------------------------------------------------------------------------------------------------------------
 
