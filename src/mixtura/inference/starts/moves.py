@@ -122,11 +122,10 @@ def _evidences(moments: Moments, algorithm: CoordinateAscent) -> Array:
 
 
 def _of_weights(counts: Array, kept: int, gone: int, algorithm: CoordinateAscent) -> float:
-    """Log probability of the labels once a component has those of another."""
+    """Log probability of the labels once a component has those of another, up to a constant: weights are integrated out."""
     after = counts.copy()
     after[kept], after[gone] = counts[kept] + counts[gone], 0.0
-    belief = algorithm.weights.updated(after)
-    return float(after @ belief.expected_logs) - belief.divergence
+    return algorithm.weights.updated(after).law.log_normaliser
 
 
 def _chosen(moments: Moments, components: NDArray[np.intp]) -> Moments:
