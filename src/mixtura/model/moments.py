@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mixtura.ground.linalg import EPS, Array, outer
 
@@ -86,7 +87,7 @@ class Moments:
     def __sub__(self, other: Moments) -> Moments:
         return self + other * -1.0
 
-    def __getitem__(self, components: slice) -> Moments:
+    def __getitem__(self, components: slice | NDArray[np.integer]) -> Moments:
         return Moments(self.count[components], self.first[components], self.second[components], self.origin[components])
 
     def means(self) -> Array:

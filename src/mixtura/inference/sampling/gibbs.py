@@ -26,7 +26,7 @@ from mixtura.inference.sampling.split_sites import Allocation
 from mixtura.inference.sampling.weights import PartitionPrior, Weights
 from mixtura.inference.sampling.whole_rows import WholeRows
 from mixtura.model.draws import Draws
-from mixtura.model.laws.components import ComponentPrior, Components, select
+from mixtura.model.laws.components import ComponentPrior, Components
 from mixtura.model.mixture import Mixture
 from mixtura.model.moments import Moments
 from mixtura.model.rows import evenly_spaced
@@ -168,7 +168,7 @@ class _Chain:
         filled = np.flatnonzero(moments.count)
         places = np.zeros(len(moments.count), np.int32)
         places[filled] = np.arange(len(filled))
-        return Allocation(places[self.labels], select(moments, filled), self.components[filled])
+        return Allocation(places[self.labels], moments[filled], self.components[filled])
 
     def _record(self, swept: Swept, allocation: Allocation, label_rows: NDArray[np.intp]) -> _Record:
         """The parameters, and the labels that were drawn under them; components with rows come first, as they do in the allocation."""

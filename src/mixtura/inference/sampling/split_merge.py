@@ -37,7 +37,7 @@ from mixtura.inference.sampling.affinity import Neighbours
 from mixtura.inference.sampling.split_sites import Affinities, Allocation, Flags, Sites, Stack
 from mixtura.inference.sampling.weights import PartitionPrior
 from mixtura.inference.sampling.whole_rows import Parted, WholeRows
-from mixtura.model.laws.components import ComponentPrior, Components, select
+from mixtura.model.laws.components import ComponentPrior, Components
 from mixtura.model.moments import Moments
 
 TOGETHER = 1.5
@@ -209,7 +209,7 @@ class SplitMerge:
         n, splits, (first, second) = len(sites.picked), sites.splits, sites.ends.T
         present = [allocation.components for allocation in stack.allocations]
         scale = np.concatenate([components.scale for components in present])[np.tile(sites.chains, 3)]
-        whole = select(stack.moments, first) + _times(select(stack.moments, second), (~splits).astype(np.float64))
+        whole = stack.moments[first] + _times(stack.moments[second], (~splits).astype(np.float64))
         given = Moments.stacked([halves, whole])
         made = self.components.propose(given, scale, rng)
         there = np.concatenate([~splits, ~splits, splits])
@@ -235,11 +235,11 @@ class SplitMerge:
             labels, moments, current = stack.allocations[chain]
             ends = sites.ends[p] - stack.starts[chain]
             launched, change = (
-                select(halves, np.array([p, n + p])),
+                halves[np.array([p, n + p])],
                 _Change.of(int(ends[0]), int(ends[1]), len(moments.count)),
             )
             own = launched if sites.splits[p] else _union(moments, ends)
-            given = _replaced(select(moments, change.sources), change.made, own)
+            given = _replaced(moments[change.sources], change.made, own)
             made = self.components.propose(given, current.scale, rng)
             if sites.splits[p]:
                 pair, single = (given, made, labels, change.made), (moments, current, labels, ends[:1])
@@ -335,7 +335,7 @@ def _after(rows: WholeRows, stack: Stack, sites: Sites, moves: _Moves, p: int) -
         means, roots = before.means[change.sources], before.roots[change.sources]
         means[change.made], roots[change.made] = made.means, made.roots
         made = replace(before, means=means, roots=roots)
-    return Allocation(labels, _replaced(select(moments, change.sources), change.made, own), made)
+    return Allocation(labels, _replaced(moments[change.sources], change.made, own), made)
 
 
 def _log_partition_ratios(stack: Stack, partition: PartitionPrior, sites: Sites, counts: NDArray[np.intp]) -> Array:
@@ -356,7 +356,7 @@ def _times(moments: Moments, factors: Array) -> Moments:
 
 def _union(moments: Moments, ends: NDArray[np.intp]) -> Moments:
     """Of the rows of two components together."""
-    return select(moments, ends[:1]) + select(moments, ends[1:])
+    return moments[ends[:1]] + moments[ends[1:]]
 
 
 def _replaced(moments: Moments, places: NDArray[np.integer], own: Moments) -> Moments:

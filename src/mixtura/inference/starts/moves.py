@@ -14,7 +14,6 @@ from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mixtura.data.array import ArraySource
 from mixtura.ground.linalg import Array, outer
@@ -103,7 +102,7 @@ def promising(moments: Moments, filled: Sequence[int], algorithm: CoordinateAsce
     else:
         kept, gone = np.array(pairs).T
         alone = _evidences(moments, algorithm)
-        together = _evidences(_chosen(moments, kept) + _chosen(moments, gone).about(moments.origin[kept]), algorithm)
+        together = _evidences(moments[kept] + moments[gone].about(moments.origin[kept]), algorithm)
         gains = together - alone[kept] - alone[gone] + [_of_weights(moments.count, i, j, algorithm) for i, j in pairs]
     order = np.argsort(-np.asarray(gains), kind="stable")[:MOST_OF_A_KIND]
     return [pairs[place] for place in order]
@@ -126,12 +125,6 @@ def _of_weights(counts: Array, kept: int, gone: int, algorithm: CoordinateAscent
     after = counts.copy()
     after[kept], after[gone] = counts[kept] + counts[gone], 0.0
     return algorithm.weights.updated(after).law.log_normaliser
-
-
-def _chosen(moments: Moments, components: NDArray[np.intp]) -> Moments:
-    return Moments(
-        moments.count[components], moments.first[components], moments.second[components], moments.origin[components]
-    )
 
 
 def merged(moments: Moments, kept: int, gone: int) -> Moments:

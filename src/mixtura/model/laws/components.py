@@ -258,8 +258,3 @@ def draw_prior_roots(
 ) -> Array:
     """Roots of blocks drawn from the prior."""
     return structure.draw_roots(np.repeat(scale, n_blocks, axis=0), np.full(n_blocks, degrees), n_features, rng)
-
-
-def select(moments: Moments, chosen: NDArray[np.integer]) -> Moments:
-    """The moments of some components, in this order."""
-    return Moments(moments.count[chosen], moments.first[chosen], moments.second[chosen], moments.origin[chosen])
