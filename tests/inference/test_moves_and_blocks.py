@@ -8,7 +8,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 import mixtura as mx
 from mixtura.data.array import ArraySource
-from mixtura.inference.starts.moves import MOST_OF_A_KIND, merged, promising, proposed, split, without
+from mixtura.estimators.conjugate import weight_prior
+from mixtura.inference.starts.moves import disjoint, merged, promising, proposed, split, without
 from mixtura.model.covariance import STRUCTURES
 from mixtura.model.moments import Moments
 from mixtura.sweep import Sweep, accumulate
@@ -170,5 +171,43 @@ def test_the_most_promising_mergers_are_those_of_whole_posteriors(structure, wei
         return belief.scorer.expected(moments) - belief.divergence
 
     found = promising(swept.moments, filled, gm.algorithm_)
-    worths = sorted(map(bound_less_entropy, combinations(filled, 2)), reverse=True)[:MOST_OF_A_KIND]
+    worths = sorted(map(bound_less_entropy, combinations(filled, 2)), reverse=True)
     np.testing.assert_allclose([bound_less_entropy(pair) for pair in found], worths, rtol=1e-10)
+
+
+@pytest.mark.parametrize("prior", [0.01, 1.0, 7.0])
+@pytest.mark.parametrize("process", [False, True])
+def test_evidences_of_labels_are_those_of_each_law(process, prior):
+    rng = np.random.default_rng(0)
+    weights = weight_prior(5, prior, process)
+    counts = rng.gamma(0.5, 40, size=(30, 5)) * (rng.random((30, 5)) < 0.8)
+    expected = [weights.updated(row).law.log_normaliser for row in counts]
+    np.testing.assert_allclose(weights.log_evidences(counts), expected, rtol=1e-12)
+
+
+def test_several_mergers_at_once_share_no_component():
+    pairs = [(0, 3), (3, 4), (1, 2), (0, 2), (5, 6)]
+    assert disjoint(pairs) == [(0, 3), (1, 2), (5, 6)]
+    X = clouds(400, 8)
+    gm = mx.BayesianGaussianMixture(8, init_params="random_from_data", solver=mx.Cavi(moves=False), max_iter=900).fit(X)
+    with Sweep(ArraySource(X)) as sweep:
+        (swept,) = sweep([gm.posterior_.scorer])
+    filled = int((swept.moments.count >= 1).sum())
+    after = proposed(swept.moments, gm.algorithm_)
+    assert min(int((m.count >= 1).sum()) for m in after) == filled - filled // 4
+    for moments in after:
+        gone = swept.moments.count.sum() - moments.count.sum()
+        deleted = [0.0, *np.sort(swept.moments.count[swept.moments.count >= 1])[:3]]
+        assert min(abs(gone - rows) for rows in deleted) < 1e-3
+
+
+def test_where_all_components_are_filled_two_make_room_for_the_halves_of_a_third():
+    """Three clouds begun as one, of which two components share one and the third holds two: neither a merger nor a split alone helps."""
+    X = np.concatenate([clouds(400, 1), clouds(400, 1) + np.array([0, 14]), clouds(400, 1) + np.array([14, 0])])
+    labels = np.r_[np.arange(400) % 2, np.full(800, 2)]
+    stay, go = (
+        mx.BayesianGaussianMixture(3, init_params=labels, solver=mx.Cavi(moves=m), max_iter=500).fit(X)
+        for m in (False, True)
+    )
+    assert np.sort(go.weights_) == pytest.approx([1 / 3] * 3, abs=0.01)
+    assert go.lower_bound_ > stay.lower_bound_ + 100

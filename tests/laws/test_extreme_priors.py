@@ -110,6 +110,13 @@ def wishart_divergence(scale, degrees, prior_scale, prior_degrees):
     )
 
 
+def divergence(structure, scale, degrees, prior_scale, prior_degrees):
+    """Of a block in three dimensions from its prior."""
+    scales, factors = structure.factored_scales(scale[None])
+    laws = scales, factors, np.array([degrees]), prior_scale[None], prior_degrees
+    return structure.wishart_divergences(*laws, 3)[0]
+
+
 @pytest.mark.parametrize("prior_degrees", [2 + 1e-12, 2 + 1e-3, 2.5, 1e3, 1e6, 1e9, 1e12])
 @pytest.mark.parametrize("count", [0.0, 1e-9, 0.4, 50.0, 1e6])
 def test_divergences_of_precisions_keep_their_digits(prior_degrees, count):
@@ -118,10 +125,10 @@ def test_divergences_of_precisions_keep_their_digits(prior_degrees, count):
     prior_scale, degrees = half @ half.T, prior_degrees + count
     scale = prior_scale + count * more @ more.T
     full, diag, round_ = (covariance_structure(name) for name in ("full", "diag", "spherical"))
-    at, degree = np.array([degrees]), 1e-13 * (prior_degrees + count)
+    degree = 1e-13 * (prior_degrees + count)
     # A matrix is known to rounding only, so that its log determinant costs ν₀ roundings; ψ and ψ₀ alone are told apart to the last digit.
     exact = float(wishart_divergence(scale, degrees, prior_scale, prior_degrees))
-    assert full.wishart_divergences(scale[None], at, prior_scale[None], prior_degrees, 3)[0] == pytest.approx(
+    assert divergence(full, scale, degrees, prior_scale, prior_degrees) == pytest.approx(
         exact, rel=1e-11, abs=20 * degree + 1e-12
     )
     variances, prior_variances = np.diagonal(scale), np.diagonal(prior_scale)
@@ -130,11 +137,10 @@ def test_divergences_of_precisions_keep_their_digits(prior_degrees, count):
         for a, b in zip(variances, prior_variances, strict=True)
     )
     tight = {"rel": 1e-11, "abs": 1e-11 * (1 + count)}
-    found = diag.wishart_divergences(variances[None], at, prior_variances[None], prior_degrees, 3)[0]
-    assert found == pytest.approx(exact, **tight)
-    a, b = variances[:1], prior_variances[:1]
-    exact = float(wishart_divergence(3 * a[None], 3 * degrees, 3 * b[None], 3 * prior_degrees))
-    assert round_.wishart_divergences(a, at, b, prior_degrees, 3)[0] == pytest.approx(exact, **tight)
+    assert divergence(diag, variances, degrees, prior_variances, prior_degrees) == pytest.approx(exact, **tight)
+    a, b = variances[0], prior_variances[0]
+    exact = float(wishart_divergence(np.array([[3 * a]]), 3 * degrees, np.array([[3 * b]]), 3 * prior_degrees))
+    assert divergence(round_, a, degrees, b, prior_degrees) == pytest.approx(exact, **tight)
 
 
 @pytest.mark.parametrize("degrees", [1 + 1e-12, 1 + 1e-3, 1.5, 1e4, 1e9, 1e18])

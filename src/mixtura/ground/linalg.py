@@ -177,7 +177,12 @@ def well_conditioned(matrices: Array) -> Array:
 
     Not only those in which ``cholesky`` sees it: a multiple of what this returns is not to be singular either.
     """
-    return raise_correlations(matrices, 64 * matrices.shape[-1] * EPS)
+    return raise_correlations(matrices, least_correlation(matrices))
+
+
+def least_correlation(matrices: Array) -> float:
+    """The eigenvalue of correlations from which that makes no change."""
+    return 64 * matrices.shape[-1] * EPS
 
 
 def raise_correlations(matrices: Array, floor: float) -> Array:

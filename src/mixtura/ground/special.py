@@ -1,5 +1,7 @@
 """Special functions, quantiles and draws at the ends of their ranges: with their digits where larger numbers cancel, and always finite."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import betaincinv, gammaincinv, gammaln, polygamma, stdtrit
@@ -20,8 +22,10 @@ standard deviations."""
 def log_ratio(numerator: ArrayLike, denominator: ArrayLike) -> Array:
     """``ln(x/y)`` of positive numbers: exact in relative terms where they are close, finite where their ratio is not."""
     x, y = np.asarray(numerator, dtype=np.float64), np.asarray(denominator, dtype=np.float64)
-    close = np.abs(x - y) < 0.5 * y
-    return np.where(close, np.log1p(np.where(close, x - y, 0.0) / y), np.log(x) - np.log(y))
+    difference = x - y
+    close = np.abs(difference) < 0.5 * y
+    far = np.log(x) - np.log(y)
+    return np.where(close, np.log1p(np.where(close, difference, 0.0) / y), far) if close.any() else far
 
 
 def digamma(x: ArrayLike) -> Array:
@@ -36,19 +40,43 @@ def trigamma(x: ArrayLike) -> Array:
 
 def log_gamma_rest(x: ArrayLike) -> Array:
     """``ln Γ(x) − (x ln x − x)``: what is left of it after its largest terms, about ``−½ ln x``."""
-    x = np.asarray(x, dtype=np.float64)
-    small, inverse = np.minimum(x, LARGE), 1 / np.maximum(x, LARGE)
-    series = (1 - (1 / 30 - inverse**2 / 105) * inverse**2) * inverse / 12
-    stirling = 0.5 * np.log(2 * np.pi * inverse) + series
-    return np.where(x < LARGE, gammaln(np.maximum(small, SMALLEST)) - small * np.log(small) + small, stirling)
+    return _by_size(x, _log_gamma_rest_of_small, _log_gamma_rest_of_large)
 
 
 def digamma_rest(x: ArrayLike) -> Array:
     """``ψ(x) − ln x``, the derivative of that."""
+    return _by_size(x, _digamma_rest_of_small, _digamma_rest_of_large)
+
+
+def _by_size(x: ArrayLike, of_small: Callable[[Array], Array], of_large: Callable[[Array], Array]) -> Array:
+    """One function below ``LARGE``, another from there on; neither where it is not needed."""
     x = np.asarray(x, dtype=np.float64)
-    inverse = 1 / np.maximum(x, LARGE)
-    series = -(1 + (1 - (1 / 10 - inverse**2 / 21) * inverse**2) * inverse / 6) * inverse / 2
-    return np.where(x < LARGE, digamma(np.minimum(x, LARGE)) - np.log(np.minimum(x, LARGE)), series)
+    is_small = x < LARGE
+    if is_small.all():
+        return of_small(x)
+    if not is_small.any():
+        return of_large(x)
+    return np.where(is_small, of_small(np.minimum(x, LARGE)), of_large(np.maximum(x, LARGE)))
+
+
+def _log_gamma_rest_of_small(x: Array) -> Array:
+    return gammaln(np.maximum(x, SMALLEST)) - x * np.log(x) + x
+
+
+def _log_gamma_rest_of_large(x: Array) -> Array:
+    inverse = 1 / x
+    square = inverse * inverse
+    return 0.5 * np.log(2 * np.pi * inverse) + (1 - (1 / 30 - square / 105) * square) * inverse / 12
+
+
+def _digamma_rest_of_small(x: Array) -> Array:
+    return digamma(x) - np.log(x)
+
+
+def _digamma_rest_of_large(x: Array) -> Array:
+    inverse = 1 / x
+    square = inverse * inverse
+    return -(1 + (1 - (1 / 10 - square / 21) * square) * inverse / 6) * inverse / 2
 
 
 def log_gamma_gain(x: ArrayLike, step: ArrayLike) -> Array:

@@ -11,9 +11,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import reduce
 from itertools import combinations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mixtura.data.array import ArraySource
 from mixtura.ground.linalg import Array, outer
@@ -26,10 +28,14 @@ from mixtura.model.moments import Moments
 
 TRIALS = ((1, 3), (2, 1), (3, 1))
 """Passes that moves have to raise the bound, in stages, and how many of them go on after each."""
+BETWEEN = 1.0
+"""Share of ``tol`` that may be still to come when the next moves are tried: what is left is climbed at the end."""
 MOST_LEAPS = 100
 """Each raises the bound, so there is an end to them; a fit is not to wait for it for ever."""
 MOST_OF_A_KIND = 3
 """Merges, deletions and splits that are tried at a time."""
+FEWER_AT_ONCE = 4
+"""One in so many components is merged away where several mergers are tried at once."""
 EMPTY = 1.0
 """A component with fewer rows is empty."""
 
@@ -54,58 +60,97 @@ def leap(
     stopping : Stopping
     observe : Observer, optional
     """
-    width = SAME_BOUND * stopping.total_weight
+    between, is_at_end = replace(stopping, share=max(stopping.share, BETWEEN)), True
     for _ in range(MOST_LEAPS):
         assert run.moments is not None
-        trying, spent = proposed(run.moments, algorithm), run.n_passes
-        if not trying:
-            return run
-        for n_passes, n_going_on in TRIALS:
-            beliefs = [algorithm.maximise(moments) for moments in trying]
-            tried = climb(source, beliefs, algorithm, replace(stopping, max_iter=n_passes - 1))
-            spent += tried[0].n_passes_together
-            found = places(tried, lambda attempt: attempt.bounds[-1], width)[:n_going_on]
-            trying = [place[0].moments for place in found if place[0].moments is not None]
-        best = found[0][0]
-        if (
-            best.bounds[-1] <= run.bounds[-1] + width + run.stop.remaining
-        ):  # back where it was, but for what it had left over
+        best, spent = _best_move(source, run, algorithm, stopping)
+        gain = -math.inf if best is None else best.bounds[-1] - run.bounds[-1] - _width(stopping)
+        if best is not None and gain > run.stop.remaining:
+            belief, rule, is_at_end = best.mixture, between, False
+        elif is_at_end:
             return replace(run, n_passes=spent)
-        (following,) = climb(source, [best.mixture], algorithm, stopping, observe)
+        else:
+            belief, rule, is_at_end = algorithm.maximise(run.moments), stopping, True
+        (following,) = climb(source, [belief], algorithm, rule, observe)
         if following.stop.reason == "max_iter" and not following.stop.converged:
             return replace(run, n_passes=spent + following.n_passes)
         run = joined(run, following, spent)
-        if not run.stop.converged:
+        # A move that would bring less than what was still to come, if anything, is looked at again.
+        if not run.stop.converged or (is_at_end and gain <= 0):
             return run
     return run
+
+
+def _best_move(
+    source: ArraySource, run: Run, algorithm: CoordinateAscent, stopping: Stopping
+) -> tuple[Run | None, int]:
+    """The best of all moves, a few passes on, and all reads so far."""
+    assert run.moments is not None
+    trying, best, spent = proposed(run.moments, algorithm), None, run.n_passes
+    for n_passes, n_going_on in TRIALS if trying else ():
+        beliefs = algorithm.maximise_stack(trying)
+        tried = climb(source, beliefs, algorithm, replace(stopping, max_iter=n_passes - 1))
+        spent += tried[0].n_passes_together
+        found = places(tried, lambda attempt: attempt.bounds[-1], _width(stopping))[:n_going_on]
+        best = found[0][0]
+        trying = [place[0].moments for place in found if place[0].moments is not None]
+    return best, spent
+
+
+def _width(stopping: Stopping) -> float:
+    """Bounds that differ by less are those of the same place."""
+    return SAME_BOUND * stopping.total_weight
 
 
 def proposed(moments: Moments, algorithm: CoordinateAscent) -> list[Moments]:
     """Moments after each move that is worth a try."""
     filled = np.flatnonzero(moments.count >= EMPTY).tolist()
     empty = np.flatnonzero(moments.count < EMPTY).tolist()
-    merges = [merged(moments, i, j) for i, j in promising(moments, filled, algorithm)]
+    pairs = promising(moments, filled, algorithm)
+    merges = [merged(moments, i, j) for i, j in pairs[:MOST_OF_A_KIND]]
+    several = disjoint(pairs)[: len(filled) // FEWER_AT_ONCE]
+    if len(several) > 1:
+        merges.append(reduce(lambda before, pair: merged(before, *pair), several, moments))
     by_count = sorted(filled, key=lambda k: moments.count[k])
     deletions = [without(moments, k) for k in by_count[:MOST_OF_A_KIND]] if len(filled) > 1 else []
     units = np.sqrt(np.diagonal(algorithm.prior.scale))
-    splits = [split(moments, k, empty[0], units) for k in by_count[::-1][:MOST_OF_A_KIND]] if empty else []
+    largest = by_count[::-1]
+    if empty:
+        splits = [split(moments, k, empty[0], units) for k in largest[:MOST_OF_A_KIND]]
+    else:  # two make room for the halves of a third
+        splits = [
+            split(merged(moments, i, j), next(k for k in largest if k not in (i, j)), j, units)
+            for i, j in pairs[:MOST_OF_A_KIND]
+            if len(filled) > 2
+        ]
     return merges + deletions + splits
 
 
 def promising(moments: Moments, filled: Sequence[int], algorithm: CoordinateAscent) -> list[tuple[int, int]]:
-    """The pairs whose merger does most for the bound, but for the entropy of the responsibilities, the best first."""
+    """The pairs by what their merger does for the bound, but for the entropy of the responsibilities, the best first."""
     pairs = list(combinations(filled, 2))
     if not pairs:
         return []
     if algorithm.structure.shared:
-        gains = [_bound_less_entropy(merged(moments, i, j), algorithm) for i, j in pairs]
+        gains = np.array([_bound_less_entropy(merged(moments, i, j), algorithm) for i, j in pairs])
     else:
         kept, gone = np.array(pairs).T
         alone = _evidences(moments, algorithm)
         together = _evidences(moments[kept] + moments[gone].about(moments.origin[kept]), algorithm)
-        gains = together - alone[kept] - alone[gone] + [_of_weights(moments.count, i, j, algorithm) for i, j in pairs]
-    order = np.argsort(-np.asarray(gains), kind="stable")[:MOST_OF_A_KIND]
-    return [pairs[place] for place in order]
+        of_labels = algorithm.weights.log_evidences(_counts(moments.count, kept, gone))
+        gains = together - alone[kept] - alone[gone] + of_labels
+    return [pairs[place] for place in np.argsort(-gains, kind="stable")]
+
+
+def disjoint(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The first of the pairs, and each further one that shares no component with those before."""
+    found: list[tuple[int, int]] = []
+    taken: set[int] = set()
+    for pair in pairs:
+        if taken.isdisjoint(pair):
+            found.append(pair)
+            taken.update(pair)
+    return found
 
 
 def _bound_less_entropy(moments: Moments, algorithm: CoordinateAscent) -> float:
@@ -120,11 +165,12 @@ def _evidences(moments: Moments, algorithm: CoordinateAscent) -> Array:
     return belief.scorer.expected_of_each(moments) - on_weights - belief.divergences
 
 
-def _of_weights(counts: Array, kept: int, gone: int, algorithm: CoordinateAscent) -> float:
-    """Log probability of the labels once a component has those of another, up to a constant: weights are integrated out."""
-    after = counts.copy()
-    after[kept], after[gone] = counts[kept] + counts[gone], 0.0
-    return algorithm.weights.updated(after).law.log_normaliser
+def _counts(counts: Array, kept: NDArray[np.intp], gone: NDArray[np.intp]) -> Array:
+    """Those after each merger, ``(P, K)``."""
+    after, merger = np.tile(counts, (len(kept), 1)), np.arange(len(kept))
+    after[merger, kept] += counts[gone]
+    after[merger, gone] = 0.0
+    return after
 
 
 def merged(moments: Moments, kept: int, gone: int) -> Moments:

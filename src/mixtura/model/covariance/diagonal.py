@@ -109,11 +109,14 @@ class _DiagonalBlocks(SharedBlocks):
     def block_sums(self, scatter: Array) -> Array:
         return scatter
 
-    def expected_log_determinants(self, scales: Array, degrees: Array, n_features: int) -> Array:
+    def factored_scales(self, scales: Array) -> tuple[Array, Array]:
+        return scales, 1 / np.sqrt(scales)
+
+    def expected_log_determinants(self, scales: Array, factors: Array, degrees: Array, n_features: int) -> Array:
         return (digamma(0.5 * degrees)[:, None] - np.log(0.5 * scales)).sum(axis=1)
 
     def wishart_divergences(
-        self, scales: Array, degrees: Array, prior_scale: Array, prior_degrees: float, n_features: int
+        self, scales: Array, factors: Array, degrees: Array, prior_scale: Array, prior_degrees: float, n_features: int
     ) -> Array:
         return gamma_divergence(0.5 * degrees[:, None], 0.5 * scales, 0.5 * prior_degrees, 0.5 * prior_scale).sum(
             axis=1

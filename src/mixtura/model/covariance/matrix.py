@@ -10,6 +10,7 @@ from scipy.special import multigammaln
 from mixtura.ground.linalg import (
     Array,
     cholesky,
+    least_correlation,
     log_determinants,
     precision_factors,
     raise_eigenvalues,
@@ -162,15 +163,28 @@ class _MatrixBlocks(SharedBlocks):
     def block_sums(self, scatter: Array) -> Array:
         return scatter
 
-    def expected_log_determinants(self, scales: Array, degrees: Array, n_features: int) -> Array:
-        return digamma(_half_degrees(degrees, n_features)).sum(axis=1) + n_features * LOG_2 - log_determinants(scales)
+    def factored_scales(self, scales: Array) -> tuple[Array, Array]:
+        roots, low = cholesky(scales)
+        factors = precision_factors(roots)
+        # tr C⁻¹ is no less than one over the smallest eigenvalue of the correlations C: small traces need no second look.
+        traces = (np.diagonal(scales, axis1=-2, axis2=-1) * np.square(factors).sum(axis=-1)).sum(axis=-1)
+        low |= least_correlation(scales) * traces > 1
+        if low.any():
+            scales = scales.copy()
+            scales[low] = well_conditioned(scales[low])
+            factors[low] = precision_factors(np.linalg.cholesky(scales[low]))
+        return scales, factors
+
+    def expected_log_determinants(self, scales: Array, factors: Array, degrees: Array, n_features: int) -> Array:
+        return digamma(_half_degrees(degrees, n_features)).sum(axis=1) + n_features * LOG_2 + _log_precisions(factors)
 
     def wishart_divergences(
-        self, scales: Array, degrees: Array, prior_scale: Array, prior_degrees: float, n_features: int
+        self, scales: Array, factors: Array, degrees: Array, prior_scale: Array, prior_degrees: float, n_features: int
     ) -> Array:
         shapes, prior_shapes = (_half_degrees(nu, n_features) for nu in (degrees, np.full(1, prior_degrees)))
-        shrinkage = log_determinants(scales) - log_determinants(prior_scale)
-        traces = traces_of_ratios(np.broadcast_to(prior_scale, scales.shape), scales)
+        prior_root = np.linalg.cholesky(prior_scale)
+        shrinkage = -_log_precisions(factors) - self.block_log_determinants(prior_root)
+        traces = np.square(factors.swapaxes(-1, -2) @ prior_root).sum(axis=(-2, -1))
         on_scales = 0.5 * (prior_degrees * shrinkage + degrees * (traces - n_features))
         return log_gamma_excess(prior_shapes, shapes).sum(axis=1) + on_scales
 
@@ -180,14 +194,14 @@ class _MatrixBlocks(SharedBlocks):
         return log_multivariate_student(squares, log_root, left, widening * (degrees / left))
 
     def log_wishart(self, scales: Array, degrees: Array, factors: Array, n_features: int) -> Array:
-        log_precisions = 2 * np.log(np.diagonal(factors, axis1=-2, axis2=-1)).sum(axis=1)
+        log_precisions = _log_precisions(factors)
         traces = np.tensordot(scales, self.block_precisions(factors), axes=([1, 2], [1, 2]))
         return _log_normalisers(scales, degrees, n_features)[:, None] + 0.5 * (
             np.multiply.outer(degrees, log_precisions) - traces
         )
 
     def log_wishart_of_each(self, scales: Array, degrees: Array, factors: Array, n_features: int) -> Array:
-        log_precisions = 2 * np.log(np.diagonal(factors, axis1=-2, axis2=-1)).sum(axis=1)
+        log_precisions = _log_precisions(factors)
         traces = (scales * self.block_precisions(factors)).sum(axis=(1, 2))
         return _log_normalisers(scales, degrees, n_features) + 0.5 * (degrees * log_precisions - traces)
 
@@ -215,6 +229,11 @@ def _unbounded(scatter: Array, counts: Array, penalty: InverseWishartPenalty | N
         scatter = scatter + penalty.scale
         counts = counts + penalty.degrees_of_freedom + scatter.shape[-1] + 1
     return scatter / counts[:, None, None]
+
+
+def _log_precisions(factors: Array) -> Array:
+    """Logs of the determinants of the precisions, ``(G,)``."""
+    return np.asarray(2 * np.log(np.diagonal(factors, axis1=-2, axis2=-1)).sum(axis=-1))
 
 
 def _half_degrees(degrees: Array, n_features: int) -> Array:

@@ -117,11 +117,14 @@ class _SphericalBlocks(SharedBlocks):
     def block_sums(self, scatter: Array) -> Array:
         return scatter.mean(axis=-1)
 
-    def expected_log_determinants(self, scales: Array, degrees: Array, n_features: int) -> Array:
+    def factored_scales(self, scales: Array) -> tuple[Array, Array]:
+        return scales, 1 / np.sqrt(scales)
+
+    def expected_log_determinants(self, scales: Array, factors: Array, degrees: Array, n_features: int) -> Array:
         return n_features * (digamma(0.5 * n_features * degrees) - np.log(0.5 * n_features * scales))
 
     def wishart_divergences(
-        self, scales: Array, degrees: Array, prior_scale: Array, prior_degrees: float, n_features: int
+        self, scales: Array, factors: Array, degrees: Array, prior_scale: Array, prior_degrees: float, n_features: int
     ) -> Array:
         half = 0.5 * n_features
         return gamma_divergence(half * degrees, half * scales, half * prior_degrees, half * prior_scale)

@@ -307,12 +307,16 @@ class SharedBlocks(CovarianceStructure):
         """Scatter, ``(..., G, D, D)`` or ``(..., G, D)``, as what is added to the scale of a block."""
 
     @abstractmethod
-    def expected_log_determinants(self, scales: Array, degrees: Array, n_features: int) -> Array:
-        """``E ln|Λ|``, ``(G,)``."""
+    def factored_scales(self, scales: Array) -> tuple[Array, Array]:
+        """Scales, those that are singular to working precision raised above that, and ``R`` with ``R Rᵀ = Ψ⁻¹``."""
+
+    @abstractmethod
+    def expected_log_determinants(self, scales: Array, factors: Array, degrees: Array, n_features: int) -> Array:
+        """``E ln|Λ|``, ``(G,)``; ``factors`` are those of ``scales``."""
 
     @abstractmethod
     def wishart_divergences(
-        self, scales: Array, degrees: Array, prior_scale: Array, prior_degrees: float, n_features: int
+        self, scales: Array, factors: Array, degrees: Array, prior_scale: Array, prior_degrees: float, n_features: int
     ) -> Array:
         """Kullback–Leibler divergence of each block's law from the prior's, ``(G,)``."""
 

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaincinv
 
 from mixtura.ground.errors import InvalidParameterError
-from mixtura.ground.linalg import Array, outer, read_only, well_conditioned
+from mixtura.ground.linalg import Array, outer, read_only
 from mixtura.ground.random import RandomState, as_generator
 from mixtura.ground.settings import check_integer
 from mixtura.ground.special import LARGEST, log_ratio, student_quantiles
@@ -83,9 +83,7 @@ class Posterior:
         if structure.shared:
             scatter, degrees = scatter.sum(axis=0, keepdims=True), counts.sum(keepdims=True)
         possible = np.maximum(scatter, 0.0) if moments.diagonal else _possible(scatter)
-        scales: Array = structure.prior_block(prior.scale) + structure.block_sums(possible)
-        if not moments.diagonal:
-            scales = well_conditioned(scales)
+        scales, factors = structure.factored_scales(structure.prior_block(prior.scale) + structure.block_sums(possible))
         means = prior.posterior_means(counts, moments.origin + offsets)
         posterior = cls(
             structure,
@@ -97,6 +95,7 @@ class Posterior:
             prior.degrees_of_freedom + degrees,
         )
         read_only(posterior.means, posterior.mean_precisions, posterior.scales, posterior.degrees_of_freedom)
+        posterior.__dict__["_factors"] = factors
         return posterior
 
     @property
@@ -121,28 +120,40 @@ class Posterior:
     @cached_property
     def mixture(self) -> Mixture:
         """The plug-in point: expected weights, expected means, and the inverses of expected precisions, ``Ψ/ν``."""
-        return Mixture(self.weights.expectations, self.means, self._covariances, self.structure)
-
-    @property
-    def _covariances(self) -> Array:
         blocks = self.structure.as_blocks(self.scales)
-        degrees = self.degrees_of_freedom.reshape(-1, *[1] * (blocks.ndim - 1))
-        return np.asarray(self.structure.as_natural(blocks / degrees))
+        covariances = self.structure.as_natural(blocks / self._degrees_of(blocks))
+        return Mixture(self.weights.expectations, self.means, covariances, self.structure)
 
     @cached_property
     def scorer(self) -> Scorer:
         """``E ln π_k + ½ E ln|Λ_k| − D/(2β_k) − (D/2) ln 2π − ½ ν (x − m)ᵀ Ψ⁻¹ (x − m)``, in the form that travels to the data."""
-        whitening = self.mixture.scorer.whitening
         constants = self.weights.expected_logs + 0.5 * self._per_component(self._expected_log_determinants)
         constants = constants - 0.5 * self.n_features * (LOG_2_PI + 1 / self.mean_precisions)
         constants = np.maximum(constants, LEAST_CONSTANT)
-        read_only(constants)
+        whitening = self._whitening
+        read_only(constants, whitening)
         return Scorer(constants, self.means, whitening)
+
+    @cached_property
+    def _factors(self) -> Array:
+        """``R`` with ``R Rᵀ = Ψ⁻¹`` of each block."""
+        return self.structure.factored_scales(self.structure.as_blocks(self.scales))[1]
+
+    @property
+    def _whitening(self) -> Array:
+        """Factors of ``ν Ψ⁻¹``, one per component."""
+        factors = self._factors * np.sqrt(self._degrees_of(self._factors))
+        return self._per_component(self.structure.block_whitening(factors, self.n_features))
+
+    def _degrees_of(self, blocks: Array) -> Array:
+        """Degrees of freedom, shaped to go with blocks."""
+        return self.degrees_of_freedom.reshape(-1, *[1] * (blocks.ndim - 1))
 
     @cached_property
     def _expected_log_determinants(self) -> Array:
         blocks = self.structure.as_blocks(self.scales)
-        return self.structure.expected_log_determinants(blocks, self.degrees_of_freedom, self.n_features)
+        degrees = self.degrees_of_freedom
+        return self.structure.expected_log_determinants(blocks, self._factors, degrees, self.n_features)
 
     def _per_component(self, blocks: Array) -> Array:
         return np.repeat(blocks, self.n_components, axis=0) if self.structure.shared else blocks
@@ -171,6 +182,7 @@ class Posterior:
     def _divergences_of_blocks(self) -> Array:
         return self.structure.wishart_divergences(
             self.structure.as_blocks(self.scales),
+            self._factors,
             self.degrees_of_freedom,
             self.structure.prior_block(self.prior.scale),
             self.prior.degrees_of_freedom,
@@ -212,7 +224,7 @@ class Posterior:
         X : (N, D) array-like
         """
         rows = as_rows(X, self.n_features).astype(np.float64, copy=False)
-        whitening = self.mixture.scorer.whitening
+        whitening = self._whitening
         degrees = self._per_component(self.degrees_of_freedom)
         widening = (1 + self.mean_precisions) / self.mean_precisions
         log_weights = self.weights.log_expectations

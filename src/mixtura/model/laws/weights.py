@@ -74,6 +74,9 @@ class WeightPosterior(Protocol):
     def law(self) -> GeneralisedDirichlet:
         """The density."""
 
+    def log_evidences(self, counts: Array) -> Array:
+        """Log probabilities ``(P,)`` of labels with these counts ``(P, K)``, weights integrated out, up to a constant."""
+
     def quantiles(self, probabilities: Array, n_draws: int, rng: np.random.Generator) -> Array:
         """Of each weight, ``(P, K)``: exact where they have a formula, else those of draws."""
 
@@ -136,13 +139,18 @@ class Dirichlet:
     @property
     def divergence(self) -> float:
         a = self.concentrations
-        return float(log_gamma_excess(self.prior, a).sum() - log_gamma_excess(len(a) * self.prior, a.sum()))
+        each = log_gamma_excess(np.append(np.full(len(a), self.prior), len(a) * self.prior), np.append(a, a.sum()))
+        return float(each[:-1].sum() - each[-1])
 
     @property
     def law(self) -> GeneralisedDirichlet:
         a, n_components = self.concentrations, len(self.concentrations)
         log_normaliser = float(gammaln(a).sum() - gammaln(a.sum()))
         return GeneralisedDirichlet(np.arange(n_components), a - 1, np.zeros(n_components - 1), log_normaliser)
+
+    def log_evidences(self, counts: Array) -> Array:
+        after = self.prior + counts
+        return np.asarray(gammaln(after).sum(axis=1) - gammaln(after.sum(axis=1)))
 
     def quantiles(self, probabilities: Array, n_draws: int, rng: np.random.Generator) -> Array:
         a = self.concentrations
@@ -229,8 +237,9 @@ class StickBreaking:
     @property
     def divergence(self) -> float:
         first, second = self.sticks[:-1].T
-        parts = log_gamma_excess(1.0, first) + log_gamma_excess(self.prior, second)
-        return float((parts - log_gamma_excess(1 + self.prior, first + second)).sum())
+        before = np.array([[1.0], [self.prior], [1 + self.prior]])
+        of_first, of_second, of_both = log_gamma_excess(before, np.stack([first, second, first + second]))
+        return float((of_first + of_second - of_both).sum())
 
     @property
     def law(self) -> GeneralisedDirichlet:
@@ -239,6 +248,11 @@ class StickBreaking:
         return GeneralisedDirichlet(
             self.order, np.append(first - 1, 0.0), remainders, float(betaln(first, second).sum())
         )
+
+    def log_evidences(self, counts: Array) -> Array:
+        taken = np.stack([row[best_order(row, self.prior)] for row in counts])
+        beyond = taken[:, :0:-1].cumsum(axis=1)[:, ::-1]
+        return np.asarray(betaln(1 + taken[:, :-1], self.prior + beyond).sum(axis=1))
 
     def quantiles(self, probabilities: Array, n_draws: int, rng: np.random.Generator) -> Array:
         return np.quantile(np.exp(self.draw_logs(n_draws, rng)), probabilities, axis=0)
@@ -257,8 +271,8 @@ class StickBreaking:
     def _expected_log_parts(self) -> tuple[Array, Array]:
         """``E ln v`` and ``E ln(1 − v)`` of the sticks that are broken."""
         first, second = self.sticks[:-1].T
-        total = digamma(first + second)
-        return digamma(first) - total, digamma(second) - total
+        of_first, of_second, total = digamma(np.stack([first, second, first + second]))
+        return of_first - total, of_second - total
 
     def _by_component(self, by_stick: Array) -> Array:
         values = np.empty_like(by_stick)
