@@ -202,12 +202,14 @@ def test_several_mergers_at_once_share_no_component():
 
 
 def test_where_all_components_are_filled_two_make_room_for_the_halves_of_a_third():
-    """Three clouds begun as one, of which two components share one and the third holds two: neither a merger nor a split alone helps."""
-    X = np.concatenate([clouds(400, 1), clouds(400, 1) + np.array([0, 14]), clouds(400, 1) + np.array([14, 0])])
-    labels = np.r_[np.arange(400) % 2, np.full(800, 2)]
+    """Two near clouds with a component each, two others that share one: a merger alone lowers the bound, and there is no place for a split."""
+    near, apart = np.array([0.0, 6.0]), np.array([0.0, 40.0])
+    X = np.concatenate([clouds(400, 1), clouds(400, 1) + near, clouds(400, 1) + 100, clouds(400, 1) + 100 + apart])
+    labels = np.repeat([0, 1, 2, 2], 400)
     stay, go = (
         mx.BayesianGaussianMixture(3, init_params=labels, solver=mx.Cavi(moves=m), max_iter=500).fit(X)
         for m in (False, True)
     )
-    assert np.sort(go.weights_) == pytest.approx([1 / 3] * 3, abs=0.01)
+    assert np.sort(stay.weights_) == pytest.approx([0.25, 0.25, 0.5], abs=0.01)
+    assert go.means_[go.weights_.argmax()] == pytest.approx(X[:800].mean(axis=0), abs=0.1)
     assert go.lower_bound_ > stay.lower_bound_ + 100
