@@ -202,8 +202,8 @@ def test_several_mergers_at_once_share_no_component():
 
 
 def test_where_all_components_are_filled_two_make_room_for_the_halves_of_a_third():
-    """Two near clouds with a component each, two others that share one: a merger alone lowers the bound, and there is no place for a split."""
-    near, apart = np.array([0.0, 6.0]), np.array([0.0, 40.0])
+    """Two near clouds with a component each, two others that share one: merging lowers the bound, and no place is left to split into."""
+    near, apart = np.array([0.0, 12.0]), np.array([0.0, 60.0])
     X = np.concatenate([clouds(400, 1), clouds(400, 1) + near, clouds(400, 1) + 100, clouds(400, 1) + 100 + apart])
     labels = np.repeat([0, 1, 2, 2], 400)
     stay, go = (
