@@ -306,7 +306,8 @@ class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, LearnsFromBatches,
 
     def _case(self, source: ArraySource, sample: SeedingSample) -> Case[ExpectationMaximization]:
         structure = covariance_structure(self.covariance_type, source.n_features)
-        return self._point_case(source, sample, structure, self.n_components)
+        (case,) = self._point_cases(source, sample, [structure], [self.n_components])
+        return case
 
     def _learns_by_batches(self) -> bool:
         return self.solver == self._batch_solver

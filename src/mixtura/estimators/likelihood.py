@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from mixtura.data.array import ArraySource
@@ -25,24 +27,37 @@ class ClimbsLikelihood:
     equal_weights: bool
     penalty: Any
 
-    def _point_case(
-        self, source: ArraySource, sample: SeedingSample, structure: CovarianceStructure, n_components: int
-    ) -> Case[ExpectationMaximization]:
-        """So many components of a structure, as the parameters would have them fitted."""
+    def _point_cases(
+        self,
+        source: ArraySource,
+        sample: SeedingSample,
+        structures: Sequence[CovarianceStructure],
+        sizes: Sequence[int],
+    ) -> list[Case[ExpectationMaximization]]:
+        """So many components of each structure, as the parameters would have them fitted.
+
+        Sizes share an algorithm, by which their M-steps are one stack, unless a prior depends on the size.
+        """
         floor, prior = variance_floor(self.reg_covar, source, sample), self.covariance_prior
-        if isinstance(prior, str):
-            prior = empirical_prior(source, sample, structure, n_components, floor.variances)
-        elif prior is not None and len(prior.mean) != source.n_features:
+        if prior is not None and not isinstance(prior, str) and len(prior.mean) != source.n_features:
             raise InvalidParameterError(
                 f"covariance_prior is for {len(prior.mean)} features; the data have {source.n_features}."
             )
-        algorithm = ExpectationMaximization(
-            structure,
+        common = ExpectationMaximization(
+            structures[0],
             floor=floor.variances,
-            prior=prior,
+            prior=None if isinstance(prior, str) else prior,
             assignment=ASSIGNMENTS[self.assignment],
             equal_weights=self.equal_weights,
             penalty=None if self.penalty is None else Checked(self.penalty),
             collapsed=floor.collapsed,
         )
-        return point_case(n_components, algorithm)
+        cases = []
+        for structure in structures:
+            algorithm = replace(common, structure=structure)
+            for k in sizes:
+                if isinstance(prior, str):
+                    own = empirical_prior(source, sample, structure, k, floor.variances)
+                    algorithm = replace(algorithm, prior=own)
+                cases.append(point_case(k, algorithm))
+        return cases

@@ -206,7 +206,7 @@ class GaussianMixtureSearch(ClimbsLikelihood, FittedMixture, BaseEstimator):
         structures = self._structures(rows.shape[1])
         source, _ = as_source(rows, sample_weight, max(sizes))
         sample = seeding_sample(source, max(sizes))
-        cases = [self._point_case(source, sample, structure, k) for structure in structures for k in sizes]
+        cases = self._point_cases(source, sample, structures, sizes)
         solver = solver_for(self.solver, cases[0].algorithm)
         with progress_bar("Fitting") if self.verbose else nullcontext() as progress:
             outcomes = fit_all(

@@ -57,7 +57,8 @@ class Case(Generic[A]):
 
 def point_case(n_components: int, algorithm: ExpectationMaximization) -> Case[ExpectationMaximization]:
     """A mixture that EM, or a solver in its place, climbs to."""
-    return Case(n_components, algorithm, replace(algorithm, penalty=None))
+    finder = algorithm if algorithm.penalty is None else replace(algorithm, penalty=None)
+    return Case(n_components, algorithm, finder)
 
 
 class Earlier(NamedTuple):

@@ -166,16 +166,24 @@ def _stage(sample: SeedingSample, fields: Sequence[tuple[_Field, int]], n_iterat
 def _run(sample: SeedingSample, fields: Sequence[_Field], n_iterations: int) -> None:
     """So many iterations for every contender, from the moments that it has come to where it has been looked at."""
     looked_at = bool(n_iterations) and all(c.moments is not None for f in fields for c in f.contenders)
-    if looked_at:
-        for f in fields:
-            moments = [c.moments for c in f.contenders if c.moments is not None]
-            for contender, mixture in zip(f.contenders, f.pool.algorithm.maximise_stack(moments), strict=True):
-                contender.failed = isinstance(mixture, Collapsed)
-                contender.mixture = contender.mixture if contender.failed else mixture
     entries = [(contender, f.pool.algorithm) for f in fields for contender in f.contenders]
+    if looked_at:
+        _step(entries)
     stopping = Stopping(0.0, n_iterations - looked_at, sample.source.total_weight)
     runs = climb(sample.source, [c.mixture for c, _ in entries], [algorithm for _, algorithm in entries], stopping)
     for (contender, _), run in zip(entries, runs, strict=True):
         contender.collapsed = contender.failed or run.failed or run.is_spiked
         if not contender.failed and not run.failed:
             contender.mixture, contender.bound, contender.moments = run.mixture, run.bounds[-1], run.moments
+
+
+def _step(entries: Sequence[tuple[_Contender, Algorithm]]) -> None:
+    """The M-step of every contender, those that share an algorithm in one stack."""
+    alike: dict[Algorithm, list[_Contender]] = {}
+    for contender, algorithm in entries:
+        alike.setdefault(algorithm, []).append(contender)
+    for algorithm, contenders in alike.items():
+        updated = algorithm.maximise_stack([c.moments for c in contenders if c.moments is not None])
+        for contender, mixture in zip(contenders, updated, strict=True):
+            contender.failed = isinstance(mixture, Collapsed)
+            contender.mixture = contender.mixture if contender.failed else mixture
