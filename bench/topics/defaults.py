@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from bench.fresh import Failure, Task, alone
 from bench.report import Row, Table, Target, seconds
 
 Array = NDArray[np.floating]
+T = TypeVar("T")
 
 SPLITS = 5
 SIZES = (2, 5, 10, 20, 50)
@@ -70,18 +71,29 @@ def tables(quick: bool) -> list[Table]:
 
 def _everyday(quick: bool) -> Iterator[Row]:
     together: list[Found] = []
-    for name in DATA:
-        try:
-            found: list[Found] = alone(Task(compared, (name, quick)))
-        except Failure as failure:
-            yield {"data": name, "note": f"failed: {failure}"}
-            continue
-        together += found
-        yield {"data": name, **_summary(found)}
+    yield from _each(compared, DATA, quick, _summary, together)
     if together:
         middle, high, _ = np.quantile(_ratios(together), (0.5, 0.95, 1))
         yield {"data": "all: median", **_summary(together), **MEDIAN.cells(middle)}
         yield {"data": "all: 95 %", **MOST.cells(high)}
+
+
+def _each(
+    compare: Callable[[str, bool], list[T]],
+    names: Iterable[str],
+    quick: bool,
+    summary: Callable[[list[T]], Row],
+    together: list[T],
+) -> Iterator[Row]:
+    """A row for each data set, and all settings of all of them gathered."""
+    for name in names:
+        try:
+            found: list[T] = alone(Task(compare, (name, quick)))
+        except Failure as failure:
+            yield {"data": name, "note": f"failed: {failure}"}
+            continue
+        together += found
+        yield {"data": name, **summary(found)}
 
 
 def _ratios(found: Sequence[Found | Posteriors]) -> list[float]:
@@ -143,21 +155,12 @@ def _timed(
 
 def _variational(quick: bool) -> Iterator[Row]:
     together: list[Posteriors] = []
-    for name in [name for name in DATA if not name.startswith("funnel")]:
-        try:
-            found: list[Posteriors] = alone(Task(compared_posteriors, (name, quick)))
-        except Failure as failure:
-            yield {"data": name, "note": f"failed: {failure}"}
-            continue
-        together += found
-        yield {"data": name, **_of_posteriors(found)}
+    names = [name for name in DATA if not name.startswith("funnel")]
+    yield from _each(compared_posteriors, names, quick, _of_posteriors, together)
     if together:
-        yield {
-            "data": "all: median",
-            **_of_posteriors(together),
-            **VARIATIONAL_MEDIAN.cells(np.median(_ratios(together))),
-        }
-        yield {"data": "all: no lower", **VARIATIONAL_SHARE.cells(np.mean([one.at_least for one in together]))}
+        middle, share = np.median(_ratios(together)), np.mean([one.at_least for one in together])
+        yield {"data": "all: median", **_of_posteriors(together), **VARIATIONAL_MEDIAN.cells(middle)}
+        yield {"data": "all: no lower", **VARIATIONAL_SHARE.cells(share)}
 
 
 def _of_posteriors(found: list[Posteriors]) -> Row:

@@ -114,6 +114,20 @@ def test_raised_eigenvalues_are_numpys_clipped_ones():
     np.testing.assert_array_equal(raised[2], matrices[2])
 
 
+@pytest.mark.parametrize("rank", [0, 1, 7, 20, 39])
+@pytest.mark.parametrize("floor", [1e-3, 2.0])
+def test_raised_eigenvalues_of_large_matrices_are_the_same_whatever_their_rank(rank, floor):
+    """From 32 columns on a matrix of low rank goes by its thin factor; some directions of it are below the floor, others above."""
+    rng = np.random.default_rng(rank)
+    factor = rng.normal(size=(40, rank)) * np.geomspace(0.01, 3, rank)
+    matrix = factor @ factor.T
+    values, vectors = np.linalg.eigh(matrix)
+    expected = (vectors * np.maximum(values, floor)) @ vectors.T
+    (raised,) = raise_eigenvalues(matrix[None], floor)
+    np.testing.assert_allclose(raised, expected, rtol=0, atol=1e-12 * max(floor, values.max()))
+    np.testing.assert_array_equal(raised, raised.T)
+
+
 def test_matrices_above_the_floor_are_left_bit_for_bit():
     matrices = positive_definite(3, 4)
     low = np.linalg.eigvalsh(matrices).min()
