@@ -54,7 +54,7 @@ CASES: dict[str, tuple[Callable[[], Array], int]] = {
 def half_cauchy(rows: Array, n_components: int) -> mx.IndependentPrior:
     """The prior of independent parts, with what rounding adds."""
     source = ArraySource(rows)
-    floor = default_floor(seeding_sample(source, n_components), source.magnitude, float(np.finfo(np.float64).eps))
+    floor = default_floor(seeding_sample(source, n_components), source.facts.magnitude, float(np.finfo(np.float64).eps))
     resolution = np.sqrt(floor.variances)
     return mx.IndependentPrior.from_data_moments(rows.mean(axis=0), rows.var(axis=0), n_components, resolution)
 

@@ -143,7 +143,7 @@ def _climb_all(rows: np.ndarray, structure: str, n_components: int) -> Result:
     defaults = GaussianMixture()
     source = ArraySource(rows)
     sample = seeding_sample(source, n_components)
-    floor = default_floor(sample, source.magnitude, float(np.finfo(rows.dtype).eps))
+    floor = default_floor(sample, source.facts.magnitude, float(np.finfo(rows.dtype).eps))
     algorithm = ExpectationMaximization(
         covariance_structure(structure), floor=floor.variances, collapsed=floor.collapsed
     )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mixtura import plot
     from mixtura.assess.draws.draws_file import load_draws
+    from mixtura.data.scanning import scan
     from mixtura.estimators.bayesian import BayesianGaussianMixture
     from mixtura.estimators.gaussian_mixture import GaussianMixture
     from mixtura.estimators.sampled import SampledGaussianMixture
@@ -68,6 +69,7 @@ __all__ = [
     "__version__",
     "load_draws",
     "plot",
+    "scan",
 ]
 
 _HOME = {
@@ -80,6 +82,7 @@ _HOME = {
     "Nuts": "mixtura.estimators.samplers",
     "Svi": "mixtura.inference.starts.variational_solvers",
     "Mixture": "mixtura.model.mixture",
+    "scan": "mixtura.data.scanning",
     "load_draws": "mixtura.assess.draws.draws_file",
     "NormalInverseWishart": "mixtura.model.laws.conjugate",
     "ComponentCountLaw": "mixtura.inference.sampling.finite_mixtures",

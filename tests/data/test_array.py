@@ -70,13 +70,13 @@ def test_what_a_source_says_of_itself(layout):
     assert (source.n_rows, source.n_features) == (23, 3)
     assert source.total_weight == pytest.approx(weights.sum(), rel=1e-15)
     assert ArraySource(laid).total_weight == 23
-    assert source.magnitude.dtype == np.float64
-    np.testing.assert_array_equal(source.magnitude, np.abs(laid).max(axis=0))
+    assert source.facts.magnitude.dtype == np.float64
+    np.testing.assert_array_equal(source.facts.magnitude, np.abs(laid).max(axis=0))
 
 
 def test_the_magnitude_is_of_either_sign_and_each_column():
     source = ArraySource(np.array([[-5.0, 1.0, 0.0], [2.0, 3.0, -0.0]]))
-    np.testing.assert_array_equal(source.magnitude, [5.0, 3.0, 0.0])
+    np.testing.assert_array_equal(source.facts.magnitude, [5.0, 3.0, 0.0])
 
 
 @pytest.mark.parametrize("scale", [1e-150, 1.0, 1e150])

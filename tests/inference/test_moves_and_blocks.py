@@ -55,7 +55,7 @@ def test_the_bound_of_blocks_is_the_sum_of_its_terms():
         gm.fit(X)
     source = ArraySource(X)
     algorithm, belief = gm.record_.algorithm, gm.restarts_.best.start
-    shares = np.concatenate([belief.responsibilities(part.rows) for part in source.parts(10)])
+    shares = np.concatenate([belief.responsibilities(block.rows) for block in source.blocks(10)])
     for i in range(4):
         belief = algorithm.maximise(accumulate(source, shares, 3, diagonal=False))
         shares[10 * i : 10 * i + 10] = belief.responsibilities(X[10 * i : 10 * i + 10])

@@ -114,7 +114,7 @@ def test_of_a_search(together, name):
 
 def floor_of(rows):
     source = ArraySource(np.asarray(rows, dtype=float).reshape(len(rows), -1))
-    return default_floor(seeding_sample(source, 1), source.magnitude, np.finfo(float).eps)
+    return default_floor(seeding_sample(source, 1), source.facts.magnitude, np.finfo(float).eps)
 
 
 def test_the_floor_is_a_share_of_the_variance_where_nothing_is_coarse():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import IO, Any, Self
 
@@ -106,7 +106,9 @@ class ParquetTable:
 def _as_floats(column: Any) -> Array:
     import pyarrow as pa
 
-    return column.cast(pa.float64(), safe=False).to_numpy() if pa.types.is_decimal(column.type) else column.to_numpy()
+    if pa.types.is_decimal(column.type):
+        column = column.cast(pa.float64(), safe=False)
+    return column.to_numpy(**({"zero_copy_only": False} if isinstance(column, pa.Array) else {}))
 
 
 def _index_columns(schema: Any) -> frozenset[int]:
@@ -117,3 +119,90 @@ def _index_columns(schema: Any) -> frozenset[int]:
     return frozenset(
         i for i, name in enumerate(schema.names) if name in index or re.fullmatch(r"__index_level_\d+__", name)
     )
+
+
+class ArrowColumns:
+    """Some numeric columns of an Arrow dataset, read part by part.
+
+    Parameters
+    ----------
+    dataset : pyarrow.dataset.Dataset
+    columns : sequence of str, optional
+        All by default, but for those in which pandas keeps an index.
+    weights : str, optional
+        The column of row weights.
+
+    Attributes
+    ----------
+    names : tuple of str
+    """
+
+    def __init__(self, dataset: Any, columns: Sequence[str] | None, weights: str | None) -> None:
+        import pyarrow as pa
+
+        self._dataset, self._weights = dataset, weights
+        schema, index = dataset.schema, _index_columns(dataset.schema)
+        there = [name for i, name in enumerate(schema.names) if i not in index and name != weights]
+        self.names = tuple(there if columns is None else columns)
+        wanted = (*self.names, *(() if weights is None else (weights,)))
+        if unknown := [name for name in wanted if schema.names.count(name) != 1]:
+            raise DataError(
+                f"there is no single column {unknown[0]!r}; the columns are {', '.join(map(repr, schema.names))}."
+            )
+        kinds = {name: schema.field(name).type for name in wanted}
+        tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
+        if others := [name for name, kind in kinds.items() if not any(test(kind) for test in tests)]:
+            raise DataError(
+                f"column {others[0]!r} holds {kinds[others[0]]}, no numbers. Name those that do: columns={shown_numeric(kinds, others)}."
+            )
+        single = all(kinds[name] == pa.float32() for name in self.names)
+        self._dtype = np.dtype(np.float32 if single else np.float64)
+
+    def __call__(self) -> Iterator[tuple[Array, Array | None]]:
+        """Go over all rows."""
+        import pyarrow as pa
+
+        columns = [*self.names, *(() if self._weights is None else (self._weights,))]
+        try:
+            for batch in self._dataset.scanner(columns=columns, **READING).to_batches():
+                if batch.num_rows:
+                    yield self._rows(batch), None if self._weights is None else _as_floats(batch.column(self._weights))
+        except (pa.ArrowException, OSError) as error:
+            said = " ".join(str(error).split()).rstrip(".")
+            raise DataError(f"the data cannot be read: {said[:300]}. Are all files complete?") from error
+
+    def _rows(self, batch: Any) -> Array:
+        rows = np.empty((batch.num_rows, len(self.names)), self._dtype)
+        for column, name in zip(rows.T, self.names, strict=True):
+            column[:] = _as_floats(batch.column(name))
+        return rows
+
+
+READING = {"batch_size": 2**16, "batch_readahead": 4, "fragment_readahead": 1}
+"""Rows at a time, how many such parts are read ahead, and from how many files besides the one at hand."""
+
+
+def shown_numeric(kinds: dict[str, Any], others: Sequence[str]) -> str:
+    """The columns that are left, as a user would write them, and not too many."""
+    left = [name for name in kinds if name not in others]
+    return repr(left) if len(left) <= 8 else f"[{', '.join(map(repr, left[:8]))}, …]"
+
+
+def dataset_of_files(paths: Sequence[str], kind: str) -> Any:
+    """An Arrow dataset of files of one kind, in this order."""
+    try:
+        import pyarrow.dataset as ds
+    except ImportError as error:
+        raise missing_extra("Parquet, Arrow and CSV files", "data") from error
+    import pyarrow as pa
+
+    try:
+        return ds.dataset(list(paths), format=kind)
+    except (pa.ArrowException, OSError) as error:
+        said = " ".join(str(error).split()).rstrip(".")
+        raise DataError(f"{paths[0]} cannot be read as {kind}: {said[:300]}. Is the file complete?") from error
+
+
+def is_dataset(X: Any) -> bool:
+    """Whether it is an Arrow dataset, without importing the library."""
+    return type(X).__module__.startswith("pyarrow") and hasattr(X, "scanner")

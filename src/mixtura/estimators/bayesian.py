@@ -11,16 +11,16 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from mixtura.assess.evidence.estimate import LogEvidence
 from mixtura.assess.evidence.importance import importance_sampling
 from mixtura.assess.uncertainty.linear_response import linear_response
 from mixtura.assess.uncertainty.standard_errors import StandardErrors
-from mixtura.data.array import ArraySource
+from mixtura.data.source import Source
 from mixtura.estimators.conjugate import PRIORS, conjugate_prior, weight_prior
 from mixtura.estimators.fitted import replaced_fit
-from mixtura.estimators.inputs import as_partition, as_rows, as_source, remedy_of, variance_floor
+from mixtura.estimators.inputs import as_partition, entered, remedy_of, variance_floor
 from mixtura.estimators.parameters import CLIMBS, EVERY, POSITIVE_NUMBER, REPORTS
 from mixtura.estimators.record import VariationalFit, view
 from mixtura.estimators.streaming import LearnsFromBatches
@@ -214,7 +214,7 @@ class BayesianGaussianMixture(LearnsFromBatches, BaseEstimator):
 
         Parameters
         ----------
-        X : (N, D) array-like
+        X : (N, D) array-like, or what ``mixtura.scan`` takes or returns
         y : ignored
         sample_weight : (N,) array-like, optional
 
@@ -226,13 +226,12 @@ class BayesianGaussianMixture(LearnsFromBatches, BaseEstimator):
         self._validate_params()
         earlier = self._earlier()
         with replaced_fit(self):
-            rows: Array = validate_data(self, as_rows(X), dtype=[np.float64, np.float32], ensure_min_samples=2)
-            source, kept = as_source(rows, sample_weight, self.n_components)
-            self._take(self._climb(source, kept, len(rows), earlier), rows.dtype)
+            source, kept, n_rows = entered(self, X, sample_weight, self.n_components, reset=True, least=2)
+            self._take(self._climb(source, kept, n_rows, earlier), source.dtype)
         self._warn()
         return self
 
-    def _climb(self, source: ArraySource, kept: Array | None, n_rows: int, earlier: Earlier | None) -> VariationalFit:
+    def _climb(self, source: Source, kept: Array | None, n_rows: int, earlier: Earlier | None) -> VariationalFit:
         sample, rng = seeding_sample(source, self.n_components), as_generator(self.random_state)
         case = self._case(source, sample)
         restarts = fit_one(
@@ -251,7 +250,7 @@ class BayesianGaussianMixture(LearnsFromBatches, BaseEstimator):
     def _solver(self) -> VariationalSolver:
         return SOLVERS[self.solver] if isinstance(self.solver, str) else self.solver
 
-    def _case(self, source: ArraySource, sample: SeedingSample) -> Case[CoordinateAscent]:
+    def _case(self, source: Source, sample: SeedingSample) -> Case[CoordinateAscent]:
         structure = covariance_structure(self.covariance_type, source.n_features)
         assert isinstance(structure, SharedBlocks)
         floor = variance_floor(self.reg_covar, source, sample).variances
@@ -267,7 +266,7 @@ class BayesianGaussianMixture(LearnsFromBatches, BaseEstimator):
         )
         alpha = self.weight_concentration_prior
         concentration = 1 / self.n_components if alpha is None else float(alpha)
-        if source.rows.dtype == np.float32:
+        if source.dtype == np.float32:
             _check_room(weight_concentration_prior=concentration, mean_precision_prior=prior.mean_precision)
         process = self.weight_concentration_prior_type == "dirichlet_process"
         algorithm = CoordinateAscent(structure, prior, weight_prior(self.n_components, concentration, process))
@@ -276,10 +275,10 @@ class BayesianGaussianMixture(LearnsFromBatches, BaseEstimator):
     def _learns_by_batches(self) -> bool:
         return isinstance(self._solver(), Svi)
 
-    def _stream_case(self, source: ArraySource, sample: SeedingSample, enough: bool) -> Case[CoordinateAscent]:
+    def _stream_case(self, source: Source, sample: SeedingSample, enough: bool) -> Case[CoordinateAscent]:
         return self._case(source, sample)
 
-    def _beginning(self, source: ArraySource, kept: Array | None, n_rows: int, earlier: Earlier | None) -> Beginning:
+    def _beginning(self, source: Source, kept: Array | None, n_rows: int, earlier: Earlier | None) -> Beginning:
         """Where to begin, as far as the parameters say."""
         if earlier is not None:
             return Beginning(earlier=earlier)
@@ -327,7 +326,7 @@ class BayesianGaussianMixture(LearnsFromBatches, BaseEstimator):
             If the posterior is not at a maximum of the bound for these rows.
         """
         check_is_fitted(self, "posterior_")
-        source, _ = as_source(self._rows(X), sample_weight, 1)
+        source = self._source(X, sample_weight)
         return linear_response(self.posterior_, source)
 
     def log_evidence(
@@ -359,7 +358,7 @@ class BayesianGaussianMixture(LearnsFromBatches, BaseEstimator):
             If no estimate can be trusted; the message says why, and what to try.
         """
         check_is_fitted(self, "posterior_")
-        source, _ = as_source(self._rows(X), sample_weight, 1)
+        source = self._source(X, sample_weight)
         others = [run.mixture for run in self.restarts_.runs] if hasattr(self, "restarts_") else []
         return importance_sampling([self.posterior_, *others], source, as_generator(random_state))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mixtura.data.array import ArraySource
+from mixtura.data.source import Source
 from mixtura.estimators.inputs import as_numbers, shown
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import EPS, Array, outer, raise_correlations, raise_eigenvalues
@@ -29,7 +29,7 @@ FRACTION = 0.02
 
 
 def conjugate_prior(
-    source: ArraySource,
+    source: Source,
     structure: SharedBlocks,
     prior: str | NormalInverseWishart,
     *,
@@ -74,9 +74,7 @@ def conjugate_prior(
     return NormalInverseWishart(location, precision, scale, degrees)
 
 
-def _of_data(
-    source: ArraySource, structure: SharedBlocks, moments: Moments, floor: Array | float
-) -> NormalInverseWishart:
+def _of_data(source: Source, structure: SharedBlocks, moments: Moments, floor: Array | float) -> NormalInverseWishart:
     """scikit-learn's default: about the mean, the unbiased covariance, its diagonal or the mean of that, worth as many rows as columns."""
     count = max(moments.count[0], source.n_rows, 2.0)  # weights below one are no fraction of a row
     spread = moments.scatter()[0] / moments.count[0] * (count / (count - 1))
@@ -86,19 +84,19 @@ def _of_data(
 
 
 def _weakly_informative(
-    source: ArraySource, structure: SharedBlocks, moments: Moments, floor: Array | float
+    source: Source, structure: SharedBlocks, moments: Moments, floor: Array | float
 ) -> NormalInverseWishart:
     """In the manner of Richardson and Green (1997), with ``β`` at its expectation: means of the spread of the range about its middle."""
-    squares = np.maximum((source.highest - source.lowest) ** 2, _least(source, floor) / (2 * FRACTION))
+    squares = np.maximum((source.facts.highest - source.facts.lowest) ** 2, _least(source, floor) / (2 * FRACTION))
     scale = _as_structured(structure, np.diag(2 * FRACTION * squares))
-    middle = source.lowest + 0.5 * (source.highest - source.lowest)
+    middle = source.facts.lowest + 0.5 * (source.facts.highest - source.facts.lowest)
     # A variance of a matrix or of a diagonal then has a law of shape two; a sphere counts its rows once for each column.
     degrees = source.n_features + 3.0 if len(structure.block_shape(source.n_features)) == 2 else 4.0
     return NormalInverseWishart(middle, FRACTION, scale, max(degrees, float(source.n_features)))
 
 
-def _least(source: ArraySource, floor: Array | float) -> Array:
-    return np.asarray(np.maximum(np.maximum(floor, (8 * EPS * source.magnitude) ** 2), TINY))
+def _least(source: Source, floor: Array | float) -> Array:
+    return np.asarray(np.maximum(np.maximum(floor, (8 * EPS * source.facts.magnitude) ** 2), TINY))
 
 
 def _as_structured(structure: SharedBlocks, covariance: Array) -> Array:

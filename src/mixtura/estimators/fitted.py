@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -12,17 +12,22 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Density
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from mixtura.assess.choice.criteria import criteria
-from mixtura.data.array import ArraySource
-from mixtura.estimators.inputs import as_rows, as_source, covariances_from_precisions
+from mixtura.data.scanning import as_scanned
+from mixtura.data.source import Source
+from mixtura.estimators.inputs import as_rows, covariances_from_precisions, entered
 from mixtura.estimators.record import Belief, Record
 from mixtura.ground.linalg import Array
 from mixtura.ground.random import RandomState
 from mixtura.model.covariance import CovarianceStructure, covariance_structure
 from mixtura.model.mixture import Mixture
+from mixtura.sweep import mean_log_density
 from mixtura.sweep.threads import single_threaded_blas
 
 PARTS = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_")
 """Attributes that stand for the fitted mixture, in scikit-learn's shapes."""
+
+ROWS_AT_A_TIME = 2**16
+"""Of what is scanned, labelled and scored."""
 
 
 class Known(NamedTuple):
@@ -135,9 +140,9 @@ class FittedMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         Returns
         -------
         (N,) int64 array
+            Of rows that are scanned, an iterator of such for some rows after others.
         """
-        rows = self._rows(X)
-        return self._belief.predict(rows)
+        return self._row_wise(X, lambda belief, rows: belief.predict(rows))
 
     def predict_proba(self, X: ArrayLike) -> Array:
         """Posterior probability of each component for each row (responsibilities).
@@ -149,10 +154,9 @@ class FittedMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         Returns
         -------
         (N, K) array
-            Rows sum to one.
+            Rows sum to one. Of rows that are scanned, an iterator of such for some rows after others.
         """
-        rows = self._rows(X)
-        return self._belief.responsibilities(rows).astype(rows.dtype, copy=False)
+        return self._row_wise(X, lambda belief, rows: belief.responsibilities(rows).astype(rows.dtype, copy=False))
 
     def transform(self, X: ArrayLike) -> Array:
         """The rows as responsibilities, so that the mixture can feed another estimator: the same as ``predict_proba``.
@@ -177,9 +181,9 @@ class FittedMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         Returns
         -------
         (N,) array
+            Of rows that are scanned, an iterator of such for some rows after others.
         """
-        rows = self._rows(X)
-        return self._belief.log_pdf(rows).astype(rows.dtype, copy=False)
+        return self._row_wise(X, lambda belief, rows: belief.log_pdf(rows).astype(rows.dtype, copy=False))
 
     def score(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> float:
         """Mean log density, weighted where weights are given.
@@ -194,9 +198,8 @@ class FittedMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         -------
         float
         """
-        rows = self._rows(X)
-        source, _ = as_source(rows, sample_weight, 1)
-        return float(np.average(self._belief.log_pdf(source.rows), weights=source.weights))
+        source = self._source(X, sample_weight)
+        return mean_log_density(source, self._belief.log_pdf)
 
     def bic(self, X: ArrayLike) -> float:
         """Bayesian information criterion, ``−2ℓ + p log N``: lower is better.
@@ -205,7 +208,7 @@ class FittedMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         ----------
         X : (N, D) array-like
         """
-        return criteria(self.mixture_, ArraySource(self._rows(X))).bic
+        return criteria(self.mixture_, self._source(X)).bic
 
     def aic(self, X: ArrayLike) -> float:
         """Akaike's information criterion, ``−2ℓ + 2p``: lower is better.
@@ -214,7 +217,7 @@ class FittedMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         ----------
         X : (N, D) array-like
         """
-        return criteria(self.mixture_, ArraySource(self._rows(X))).aic
+        return criteria(self.mixture_, self._source(X)).aic
 
     def icl(self, X: ArrayLike) -> float:
         """Integrated completed likelihood criterion: ``bic`` plus a price on overlap; lower is better.
@@ -223,7 +226,7 @@ class FittedMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         ----------
         X : (N, D) array-like
         """
-        return criteria(self.mixture_, ArraySource(self._rows(X))).icl
+        return criteria(self.mixture_, self._source(X)).icl
 
     def sample(self, n_samples: int = 1, random_state: RandomState = None) -> tuple[Array, NDArray[np.int64]]:
         """Draw points from the fitted mixture: first the label, then the point.
@@ -245,6 +248,20 @@ class FittedMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
     def _rows(self, X: ArrayLike) -> Array:
         check_is_fitted(self)
         return validate_data(self, as_rows(X), dtype=[np.float64, np.float32], reset=False)
+
+    def _source(self, X: Any, sample_weight: ArrayLike | None = None) -> Source:
+        """Rows like those of the fit."""
+        check_is_fitted(self)
+        return entered(self, X, sample_weight, 1, reset=False).source
+
+    def _row_wise(self, X: Any, function: Callable[[Belief, Array], NDArray[Any]]) -> Any:
+        """What a function of the belief says of each row; of rows that are scanned some at a time."""
+        check_is_fitted(self)
+        scanned, belief = as_scanned(X), self._belief
+        if scanned is None:
+            return function(belief, self._rows(X))
+        source = self._source(scanned)
+        return (function(belief, block.rows) for block in source.blocks(ROWS_AT_A_TIME))
 
     @property
     def _n_features_out(self) -> int:

@@ -12,17 +12,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import validate_data
 
 from mixtura.assess.uncertainty.standard_errors import StandardErrors, standard_errors
-from mixtura.data.array import ArraySource
+from mixtura.data.source import Source
 from mixtura.estimators.callbacks import FRAMES, CallbackSupportMixin, FitTasks, with_callbacks
 from mixtura.estimators.fitted import parts_of, replaced_fit
 from mixtura.estimators.inputs import (
     as_partition,
-    as_rows,
-    as_source,
     covariances_from_precisions,
+    entered,
     given_means,
     given_weights,
     remedy_of,
@@ -241,7 +239,8 @@ class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, LearnsFromBatches,
         Parameters
         ----------
         X : (N, D) array-like
-            NumPy array, a pandas, polars or Arrow table, or anything with an Arrow stream.
+            NumPy array, a pandas, polars or Arrow table, or anything with an Arrow stream. Or what ``mixtura.scan`` takes or returns:
+            rows that are gone over where they are.
         y : ignored
         sample_weight : (N,) array-like, optional
             Non-negative weights; an integer weight means the same as repeating the row.
@@ -273,15 +272,14 @@ class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, LearnsFromBatches,
         self._validate_params()
         earlier = self._earlier()
         with replaced_fit(self):
-            rows: Array = validate_data(self, as_rows(X), dtype=[np.float64, np.float32], ensure_min_samples=2)
-            source, kept = as_source(rows, sample_weight, self.n_components)
+            source, kept, n_rows = entered(self, X, sample_weight, self.n_components, reset=True, least=2)
             metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
-            tasks = FitTasks(self, rows, self.max_iter, metadata)
-            self._take(self._climb(source, kept, len(rows), tasks, earlier), rows.dtype)
+            tasks = FitTasks(self, X, self.max_iter, metadata)
+            self._take(self._climb(source, kept, n_rows, tasks, earlier), source.dtype)
             tasks.end()
 
     def _climb(
-        self, source: ArraySource, kept: Array | None, n_rows: int, tasks: FitTasks, earlier: Earlier | None
+        self, source: Source, kept: Array | None, n_rows: int, tasks: FitTasks, earlier: Earlier | None
     ) -> PointFit:
         sample = seeding_sample(source, self.n_components)
         case = self._case(source, sample)
@@ -304,7 +302,7 @@ class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, LearnsFromBatches,
                 print(f"Restart {i}: {run.n_iter} iterations, {run.stop.sentence}")
         return PointFit(case.algorithm, restarts, source.total_weight)
 
-    def _case(self, source: ArraySource, sample: SeedingSample) -> Case[ExpectationMaximization]:
+    def _case(self, source: Source, sample: SeedingSample) -> Case[ExpectationMaximization]:
         structure = covariance_structure(self.covariance_type, source.n_features)
         (case,) = self._point_cases(source, sample, [structure], [self.n_components])
         return case
@@ -312,7 +310,7 @@ class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, LearnsFromBatches,
     def _learns_by_batches(self) -> bool:
         return self.solver == self._batch_solver
 
-    def _stream_case(self, source: ArraySource, sample: SeedingSample, enough: bool) -> Case[ExpectationMaximization]:
+    def _stream_case(self, source: Source, sample: SeedingSample, enough: bool) -> Case[ExpectationMaximization]:
         case = self._case(source, sample)
         solver_for(self.solver, case.algorithm)
         if self.penalty is not None:
@@ -323,7 +321,7 @@ class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, LearnsFromBatches,
         prior = empirical_prior(source, sample, algorithm.structure, self.n_components, algorithm.floor)
         return point_case(self.n_components, replace(algorithm, prior=prior))
 
-    def _beginning(self, source: ArraySource, kept: Array | None, n_rows: int, earlier: Earlier | None) -> Beginning:
+    def _beginning(self, source: Source, kept: Array | None, n_rows: int, earlier: Earlier | None) -> Beginning:
         """Where to begin, as far as the parameters say."""
         if earlier is not None:
             return Beginning(earlier=earlier)
@@ -343,7 +341,7 @@ class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, LearnsFromBatches,
             return replace(beginning, seeding=self.init_params if isinstance(self.init_params, str) else "kmeans")
         return replace(beginning, partition=as_partition(self.init_params, kept, n_rows, self.n_components))
 
-    def _observer(self, tasks: FitTasks, source: ArraySource) -> Observer:
+    def _observer(self, tasks: FitTasks, source: Source) -> Observer:
         def observe(index: int, mixture: Mixture, bounds: tuple[float, ...]) -> bool:
             n_iter = len(bounds) - 1
             if self.verbose and n_iter and n_iter % self.verbose_interval == 0:
@@ -353,7 +351,7 @@ class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, LearnsFromBatches,
             named = mixture.with_feature_names(getattr(self, "feature_names_in_", None))
             per_row = [bound / source.total_weight for bound in bounds]
             reached = {"n_iter_": n_iter, "lower_bound_": per_row[-1], "lower_bounds_": per_row[1:]}
-            return tasks.iteration({**parts_of(named, source.rows.dtype), **reached})
+            return tasks.iteration({**parts_of(named, source.dtype), **reached})
 
         return observe
 
@@ -411,9 +409,8 @@ class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, LearnsFromBatches,
         >>> mx.GaussianMixture(2, random_state=0).fit(X).certificate(X).is_maximum
         True
         """
-        rows = self._rows(X)
+        source = self._source(X, sample_weight)
         check_has_gradients(self.algorithm_, "certificate")
-        source, _ = as_source(rows, sample_weight, 1)
         return certify(self.mixture_, self.stop_.remaining, source, self.algorithm_.penalty)
 
     def standard_errors(

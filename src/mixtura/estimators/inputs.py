@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.utils.validation import _check_sample_weight
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from mixtura.data.array import ArraySource
 from mixtura.data.arrow import as_table
+from mixtura.data.scanning import Scanned, as_scanned
+from mixtura.data.source import Source
 from mixtura.ground.errors import DataError, InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.inference.rules.stopping import Stop
@@ -43,6 +46,82 @@ def _dtypes(table: Any) -> Iterable[Any]:
     return [getattr(table, "dtype", None)] if kinds is None else kinds
 
 
+class Entered(NamedTuple):
+    """Rows that carry weight, which of those that were given they are (``None``: all), and how many were given."""
+
+    source: Source
+    kept: Array | None
+    n_rows: int
+
+
+def entered(
+    estimator: BaseEstimator, X: Any, sample_weight: Any, n_components: int, *, reset: bool, least: int = 1
+) -> Entered:
+    """Rows that an estimator is given, checked, in memory or to be gone over where they are.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+    X : (N, D) array-like, or what ``mixtura.scan`` takes or returns
+    sample_weight : array-like or None
+    n_components : int
+        There must be as many rows.
+    reset : bool
+        Whether the estimator learns what the columns are, or has them checked.
+    least : int
+        Rows without which nothing can be learnt.
+    """
+    source = as_scanned(X)
+    if source is None:
+        rows: Array = validate_data(
+            estimator, as_rows(X), dtype=[np.float64, np.float32], ensure_min_samples=least, reset=reset
+        )
+        return Entered(*as_source(rows, sample_weight, n_components), len(rows))
+    if sample_weight is not None:
+        raise DataError("rows that are scanned have their weights in a column: mixtura.scan(…, sample_weight='name').")
+    if isinstance(source, Scanned):
+        source.check_finite()
+    _check_columns(estimator, source, reset)
+    check_enough(source.n_rows, n_components)
+    if source.n_rows < least:
+        raise DataError(f"{least} rows are needed at least; there are {source.n_rows}.")
+    source.check_squares_representable()
+    return Entered(source, None, source.n_rows)
+
+
+def _check_columns(estimator: BaseEstimator, source: Source, reset: bool) -> None:
+    """What scikit-learn does of columns and their names in memory."""
+    if reset:
+        estimator.n_features_in_ = source.n_features
+        if source.names is not None:
+            estimator.feature_names_in_ = np.array(source.names, dtype=object)
+        return
+    name, known = type(estimator).__name__, getattr(estimator, "feature_names_in_", None)
+    if source.n_features != estimator.n_features_in_:
+        raise DataError(
+            f"X has {source.n_features} features, but {name} is expecting {estimator.n_features_in_} features as input."
+        )
+    if known is not None and source.names is not None and list(known) != list(source.names):
+        raise DataError(
+            f"the columns are {', '.join(map(repr, source.names))}; the fit is of {', '.join(map(repr, known))}. "
+            "Name them in this order: mixtura.scan(…, columns=[…])."
+        )
+
+
+def check_enough(n_rows: int, n_components: int, carrying: str = "") -> None:
+    """Raise if there are fewer rows than components."""
+    if n_rows < n_components:
+        raise DataError(
+            f"Expected n_samples >= n_components but got n_components = {n_components}, n_samples = {n_rows}{carrying}. "
+            "Ask for fewer components."
+        )
+
+
+def in_memory(source: Source) -> ArraySource:
+    """All rows at once, for what visits them one by one."""
+    return source if isinstance(source, ArraySource) else ArraySource(*source.take(np.arange(source.n_rows)))
+
+
 def as_source(X: Array, sample_weight: Any, n_components: int) -> tuple[ArraySource, Array | None]:
     """The rows that carry weight as a source of blocks, and which they are (``None``: all).
 
@@ -61,12 +140,7 @@ def as_source(X: Array, sample_weight: Any, n_components: int) -> tuple[ArraySou
             X, weights = X[kept], weights[kept]
     if isinstance(n_components, bool | np.bool_):
         raise InvalidParameterError(f"n_components must be an integer; got {n_components!r}.")
-    if len(X) < n_components:
-        carrying = "" if kept is None else " of positive weight"
-        raise DataError(
-            f"Expected n_samples >= n_components but got n_components = {n_components}, n_samples = {len(X)}{carrying}. "
-            "Ask for fewer components."
-        )
+    check_enough(len(X), n_components, "" if kept is None else " of positive weight")
     if weights is not None and not 1 / MOST_WEIGHT <= weights.sum() <= MOST_WEIGHT:
         raise DataError(
             f"sample_weight sums to {weights.sum():.3g}, too near the end of the range of numbers. Multiply it by a constant first."
@@ -152,15 +226,15 @@ def as_numbers(given: Any, name: str) -> Array:
         raise InvalidParameterError(f"{name} must be an array of real numbers; {error}.") from error
 
 
-def variance_floor(reg_covar: str | float, source: ArraySource, sample: SeedingSample) -> Floor:
+def variance_floor(reg_covar: str | float, source: Source, sample: SeedingSample) -> Floor:
     """The floor that ``reg_covar`` stands for: one for each column by default, or a number for all of them."""
-    precision = np.finfo(source.rows.dtype)
+    precision = np.finfo(source.dtype)
     if isinstance(reg_covar, str):
-        return default_floor(sample, source.magnitude, float(precision.eps))
+        return default_floor(sample, source.facts.magnitude, float(precision.eps))
     if not reg_covar:
         return Floor(0.0, 0.0)
     # A number that rounding, or the range of numbers, leaves nothing of is raised to what they do leave.
-    least = np.maximum((8 * float(precision.eps) * source.magnitude) ** 2, float(precision.tiny) ** 0.5)
+    least = np.maximum((8 * float(precision.eps) * source.facts.magnitude) ** 2, float(precision.tiny) ** 0.5)
     given = np.maximum(float(reg_covar), least)
     return Floor(given, given)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from mixtura.data.array import ArraySource
+from mixtura.data.source import Source
 from mixtura.estimators.inputs import variance_floor
 from mixtura.estimators.parameters import ASSIGNMENTS
 from mixtura.ground.errors import InvalidParameterError
@@ -29,7 +29,7 @@ class ClimbsLikelihood:
 
     def _point_cases(
         self,
-        source: ArraySource,
+        source: Source,
         sample: SeedingSample,
         structures: Sequence[CovarianceStructure],
         sizes: Sequence[int],

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from mixtura.assess.draws.coclustering import coclustering
 from mixtura.assess.draws.draws_file import draws_content, save_draws
@@ -25,7 +25,7 @@ from mixtura.assess.evidence.estimate import LogEvidence
 from mixtura.assess.evidence.mode_sampling import mode_sampling
 from mixtura.data.array import ArraySource
 from mixtura.estimators.fitted import FittedMixture, replaced_fit
-from mixtura.estimators.inputs import as_partition, as_rows, as_source, variance_floor
+from mixtura.estimators.inputs import as_partition, check_enough, entered, in_memory, variance_floor
 from mixtura.estimators.parameters import EVERY, POSITIVE_INTEGER, POSITIVE_NUMBER
 from mixtura.estimators.progress import waiting
 from mixtura.estimators.record import DrawsFit, view
@@ -201,12 +201,13 @@ class SampledGaussianMixture(FittedMixture, BaseEstimator):
         """
         self._validate_params()
         with replaced_fit(self):
-            rows: Array = validate_data(self, as_rows(X), dtype=[np.float64, np.float32], ensure_min_samples=2)
-            source, kept = as_source(rows, sample_weight, self._n_to_begin(len(rows)))
+            known = self.n_components if isinstance(self.n_components, int | np.integer) else 1
+            source, kept, n_rows = entered(self, X, sample_weight, known, reset=True, least=2)
+            check_enough(source.n_rows, self._n_to_begin(n_rows))
             sampler: Sampler = SAMPLERS[self.sampler] if isinstance(self.sampler, str) else self.sampler
-            drawn = sampler.draw(self._sampling(source, kept, len(rows)))
+            drawn = sampler.draw(self._sampling(in_memory(source), kept, n_rows))
             record = DrawsFit(drawn.chains, drawn.prior, drawn.log_prior, self.n_tune + self.n_draws)
-            self._take(record, rows.dtype)
+            self._take(record, source.dtype)
         if not self.converged_:
             warnings.warn(self.diagnostics_.verdict, ConvergenceWarning, stacklevel=2)
         return self
@@ -406,14 +407,15 @@ class SampledGaussianMixture(FittedMixture, BaseEstimator):
         UnknownEvidenceError
             If no estimate can be trusted; the message says why, and what to try.
         """
-        rows, record = self._rows(X), self.record_
+        check_is_fitted(self)
+        record = self.record_
         if record.log_prior is None:
             raise InvalidParameterError(
                 "log_evidence is that of a known number of components under a prior that is one density; give n_components a number."
             )
         if method not in ("bridge", "modes"):
             raise InvalidParameterError(f"method must be 'bridge' or 'modes'; got {method!r}.")
-        source, _ = as_source(rows, sample_weight, 1)
+        source = in_memory(self._source(X, sample_weight))
         rng, draws = as_generator(random_state), record.chains.draws
         if method == "bridge":
             return bridge_sampling(draws, source, record.log_prior, rng)

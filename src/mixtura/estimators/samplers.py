@@ -74,7 +74,7 @@ class Sampling:
 
     def weakly_informative(self) -> SemiConjugateComponents:
         """Richardson and Green's prior over the range of the data."""
-        lowest, highest = self.source.lowest, self.source.highest
+        lowest, highest = self.source.facts.lowest, self.source.facts.highest
         return SemiConjugateComponents.of_ranges(self.structure, lowest, highest, self.resolution)
 
     def progress(self) -> Any:

@@ -13,19 +13,18 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from mixtura.assess.choice.candidates import Candidate, judge_all
 from mixtura.assess.choice.criteria import CRITERIA
 from mixtura.estimators.fitted import FittedMixture, replaced_fit
 from mixtura.estimators.gaussian_mixture import GaussianMixture
-from mixtura.estimators.inputs import as_rows, as_source, remedy_of
+from mixtura.estimators.inputs import entered, remedy_of
 from mixtura.estimators.likelihood import ClimbsLikelihood
 from mixtura.estimators.parameters import CLIMBS, EVERY, LIKELIHOOD, POSITIVE_INTEGER
 from mixtura.estimators.progress import progress_bar
 from mixtura.estimators.record import Belief, PointFit
 from mixtura.ground.errors import InvalidParameterError
-from mixtura.ground.linalg import Array
 from mixtura.ground.random import RandomState, as_generator
 from mixtura.inference.climb.solvers import solver_for
 from mixtura.inference.rules.collapse import MOST_LISTED
@@ -161,7 +160,7 @@ class GaussianMixtureSearch(ClimbsLikelihood, FittedMixture, BaseEstimator):
 
         Parameters
         ----------
-        X : (N, D) array-like
+        X : (N, D) array-like, or what ``mixtura.scan`` takes or returns
         y : ignored
         sample_weight : (N,) array-like, optional
 
@@ -202,9 +201,8 @@ class GaussianMixtureSearch(ClimbsLikelihood, FittedMixture, BaseEstimator):
 
     def _search(self, X: ArrayLike, sample_weight: ArrayLike | None) -> None:
         sizes = self._sizes()
-        rows: Array = validate_data(self, as_rows(X), dtype=[np.float64, np.float32], ensure_min_samples=2)
-        structures = self._structures(rows.shape[1])
-        source, _ = as_source(rows, sample_weight, max(sizes))
+        source, _, _ = entered(self, X, sample_weight, max(sizes), reset=True, least=2)
+        structures = self._structures(source.n_features)
         sample = seeding_sample(source, max(sizes))
         cases = self._point_cases(source, sample, structures, sizes)
         solver = solver_for(self.solver, cases[0].algorithm)
@@ -232,7 +230,7 @@ class GaussianMixtureSearch(ClimbsLikelihood, FittedMixture, BaseEstimator):
             if hasattr(self, name):
                 setattr(self.best_estimator_, name, getattr(self, name))
         chosen = cases[[candidate is best for candidate in self.search_.candidates].index(True)]
-        self.best_estimator_._take(PointFit(chosen.algorithm, best.restarts, source.total_weight), rows.dtype)
+        self.best_estimator_._take(PointFit(chosen.algorithm, best.restarts, source.total_weight), source.dtype)
         self.n_iter_ = self.best_estimator_.n_iter_
         self.results_ = _table(self.search_.ranked())
 

@@ -10,6 +10,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
 
 from mixtura.data.array import ArraySource
+from mixtura.data.source import Source
 from mixtura.estimators.fitted import FittedMixture, kept_whole, replaced_fit
 from mixtura.estimators.inputs import as_rows, as_source
 from mixtura.estimators.record import StreamFit
@@ -175,7 +176,7 @@ class LearnsFromBatches(FittedMixture):
             self._stream_ = Gathered(kept_rows, fitted_weight, belief, gathered.earlier)
         if belief is not None:
             loss, _ = read(belief, batch, self._stream_algorithm_, rows.total_weight)
-            self._believe(belief, loss, rows.total_weight, batch.rows.dtype)
+            self._believe(belief, loss, rows.total_weight, batch.dtype)
 
     def _fit_first(
         self, rows: ArraySource, kept: Array | None, n_rows: int, earlier: Earlier | None, enough: bool
@@ -208,7 +209,7 @@ class LearnsFromBatches(FittedMixture):
         except Collapsed as collapsed:
             raise CollapseError(f"{collapsed}. {REMEDY}") from collapsed
         self._stream_ = stream
-        self._believe(belief, loss, stream.weight, batch.rows.dtype)
+        self._believe(belief, loss, stream.weight, batch.dtype)
 
     def _believe(self, belief: Any, loss: float, weight: float, dtype: np.dtype) -> None:
         before: StreamFit | None = vars(self).get("record_")
@@ -227,16 +228,16 @@ class LearnsFromBatches(FittedMixture):
         """Whether the solver is one that does."""
         raise NotImplementedError
 
-    def _stream_case(self, source: ArraySource, sample: SeedingSample, enough: bool) -> Case[Any]:
+    def _stream_case(self, source: Source, sample: SeedingSample, enough: bool) -> Case[Any]:
         """What a stream is fitted with, by its first rows; whether they are enough to go by says ``enough``."""
         raise NotImplementedError
 
-    def _beginning(self, source: ArraySource, kept: Array | None, n_rows: int, earlier: Earlier | None) -> Beginning:
+    def _beginning(self, source: Source, kept: Array | None, n_rows: int, earlier: Earlier | None) -> Beginning:
         """Where a fit begins."""
         raise NotImplementedError
 
 
-def _with_all_weights(start: Any, source: ArraySource) -> Any:
+def _with_all_weights(start: Any, source: Source) -> Any:
     """A start none of whose components has no weight: it would never get any."""
     if not isinstance(start, Mixture) or start.weights.all():
         return start

@@ -227,7 +227,7 @@ class Mixture:
         ----------
         X : (N, D) array-like
         """
-        return self._by_blocks(X, lambda rows: _log_joint(self._component_scorer, rows).T, self.n_components)
+        return self._by_blocks(X, lambda rows: self._component_scorer.log_joint_of(rows).T, self.n_components)
 
     def log_pdf(self, X: ArrayLike) -> Array:
         """Log density ``log Σ_k π_k N(x_n; μ_k, Σ_k)``, shape ``(N,)``.
@@ -236,7 +236,7 @@ class Mixture:
         ----------
         X : (N, D) array-like
         """
-        return self._by_blocks(X, lambda rows: normalise(_log_joint(self.scorer, rows)))
+        return self._by_blocks(X, lambda rows: normalise(self.scorer.log_joint_of(rows)))
 
     def pdf(self, X: ArrayLike) -> Array:
         """Density, shape ``(N,)``.
@@ -267,7 +267,7 @@ class Mixture:
         return labels.astype(np.int64)
 
     def _block_responsibilities(self, rows: Array) -> Array:
-        log_joint = _log_joint(self.scorer, rows)
+        log_joint = self.scorer.log_joint_of(rows)
         lost = ~np.isfinite(log_joint.max(axis=0))
         if lost.any():
             log_joint[:, lost] = np.where(self._nearest(rows[lost]), 0.0, -np.inf)
@@ -347,7 +347,7 @@ class Mixture:
         return float((r * np.where(r > 0, log_joint, 0.0)).sum())
 
     def _log_joint_rows(self, X: ArrayLike) -> Array:
-        return self._by_blocks(X, lambda rows: _log_joint(self.scorer, rows).T, self.n_components)
+        return self._by_blocks(X, lambda rows: self.scorer.log_joint_of(rows).T, self.n_components)
 
     # ---- draws, order, files ---------------------------------------------------------------------------------------------------
 
@@ -457,13 +457,6 @@ def _checked_names(names: Sequence[str] | None, n_features: int) -> tuple[str, .
                 f"feature_names must be Unicode text; {name!r} is not: it cannot be written as UTF-8."
             )
     return listed
-
-
-def _log_joint(scorer: Scorer, rows: Array) -> Array:
-    with np.errstate(over="ignore", invalid="ignore"):  # at the end of the number range, where differences overflow
-        scores = scorer.log_joint(scorer.whitened(scorer.residuals(rows)))
-    scores[np.isnan(scores)] = -np.inf
-    return scores
 
 
 def _rebuild(

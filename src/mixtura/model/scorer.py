@@ -67,6 +67,12 @@ class Scorer:
         """These of the components alone."""
         return Scorer(self.constants[components], self.centres[components], self.whitening[components])
 
+    def with_matrices(self) -> Scorer:
+        """The same with factors that are matrices."""
+        if not self.diagonal:
+            return self
+        return Scorer(self.constants, self.centres, self.whitening[:, :, None] * np.eye(self.whitening.shape[1]))
+
     @property
     def diagonal(self) -> bool:
         """Whether the factors are diagonal."""
@@ -129,6 +135,13 @@ class Scorer:
             scores = np.einsum("kbd,kbd->kb", whitened, whitened)
         scores *= -0.5
         scores += self.constants[:, None]
+        return scores
+
+    def log_joint_of(self, rows: Array) -> Array:
+        """``log ρ`` of any rows, ``(K, B)``; minus infinity at the end of the number range too, where differences overflow."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            scores = self.log_joint(self.whitened(self.residuals(rows)))
+        scores[np.isnan(scores)] = -np.inf
         return scores
 
 

@@ -1,7 +1,9 @@
 """Floor 2: passes over the data, on which scorers meet rows and moments are added up."""
 
 from mixtura.sweep.assign import Assignment, Sampled, Slices, Weighted, hard, soft
-from mixtura.sweep.passes import Sweep, Swept, accumulate, moments_of_all, without_traces
+from mixtura.sweep.given import accumulate, moments_of_all
+from mixtura.sweep.passes import Sweep, Swept, without_traces
+from mixtura.sweep.scores import classification_fits, log_likelihoods, mean_log_density
 
 __all__ = [
     "Assignment",
@@ -11,7 +13,10 @@ __all__ = [
     "Swept",
     "Weighted",
     "accumulate",
+    "classification_fits",
     "hard",
+    "log_likelihoods",
+    "mean_log_density",
     "moments_of_all",
     "soft",
     "without_traces",

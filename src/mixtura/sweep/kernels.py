@@ -112,6 +112,11 @@ class Kernel(ABC):
         return moved
 
     @property
+    def n_features(self) -> int:
+        """How many features of a row it reads."""
+        return 0
+
+    @property
     @abstractmethod
     def multiplications(self) -> int:
         """Of a row with the coefficients of all components."""
@@ -153,6 +158,10 @@ class FeatureKernel(Kernel):
         exact[:, -len(pivot) - 1] -= ceilings
         self.coefficients = exact.astype(dtype, copy=False)
         self.rounded_off = None if self.coefficients is exact else exact - self.coefficients
+
+    @property
+    def n_features(self) -> int:
+        return self.coefficients.shape[1]
 
     @property
     def multiplications(self) -> int:

@@ -9,28 +9,28 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate as running_sums
 from itertools import chain, compress, repeat
 from types import TracebackType
 from typing import NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mixtura.data.array import ArraySource
+from mixtura.data.source import Block, Mapped, Source, side_by_side
 from mixtura.ground.linalg import Array
 from mixtura.model.moments import Moments
 from mixtura.model.scorer import Scorer
 from mixtura.sweep.assign import Assignment, soft
 from mixtura.sweep.features import Features
 from mixtura.sweep.kernels import (
+    CACHE,
     FeatureKernel,
     Kernel,
     Member,
     WhitenedKernel,
-    add_block,
     cancellation,
-    zero_totals,
 )
 from mixtura.sweep.mended import mended, mended_kernel
 from mixtura.sweep.scratch import Scratch
@@ -41,12 +41,10 @@ LARGEST_CANCELLATION = {np.dtype(np.float64): 1e5, np.dtype(np.float32): 1e3}
 """Up to this many times the score may a mixture's features be: 11 digits are left in float64, 4 in float32."""
 MOST_FEATURES = 64
 """Above this dimension whitened products win over matrix features."""
-MOST_STRIPS = 64
 LEAST_THREADED = 2**16
 """Multiplications of a pass below which no BLAS uses threads by itself."""
 LEAST_SHARED = 2**22
 """Multiplications of a pass from which threads are worth waking."""
-PIVOT_ROWS = 2**16
 TRACE = 1e-32
 """A component whose rows weigh less than this beside those of another has none: in float32 ``exp(−80)`` stands for nothing at all."""
 
@@ -77,10 +75,11 @@ class Sweep:
     source : ArraySource
     """
 
-    def __init__(self, source: ArraySource) -> None:
+    def __init__(self, source: Source) -> None:
         self.source = source
-        self._pivot, self._variances = _centre_and_spread(source)
-        self._kept: dict[tuple[np.dtype, bool], Array] = {}
+        self._pivot = source.facts.pivot.astype(source.dtype).astype(np.float64)
+        self._variances = source.facts.spread_about(self._pivot)
+        self._kept: dict[tuple[int, np.dtype, bool], Array] = {}
         self._idle = [Scratch()]
         self._stack = ExitStack()
         self._threads = 0
@@ -154,7 +153,7 @@ class Sweep:
         For tangents there are only features in float64, or none.
         """
         double = np.dtype(np.float64)
-        precisions = dict.fromkeys((double if tangents else self.source.rows.dtype, double))
+        precisions = dict.fromkeys((double if tangents else self.source.dtype, double))
         kernels: list[Kernel] = []
         for diagonal in (False, True):
             left = [member for member in members if member.scorer.diagonal is diagonal]
@@ -191,62 +190,94 @@ class Sweep:
             self._threads = n_threads()
             self._stack.enter_context(single_threaded_blas())
         with np.errstate(under="ignore"):  # a share of nothing is nothing, whatever users have NumPy do
-            return self._added_up(kernels, work)
+            task = StripTotals(kernels, self._pivot, self._idle, self._kept if self._keeps(kernels) else None)
+            size = self.source.strip_rows
+            mapped = self._workers(work) if size < self.source.n_rows else map
+            return self.source.reduce(task, size, mapped).of_kernels
 
-    def _added_up(self, kernels: list[Kernel], work: int) -> list[list[Array]]:
-        n_rows, block_rows = self.source.n_rows, min(kernel.block_rows() for kernel in kernels)
-        if n_rows <= block_rows:
-            return self._single_block(kernels)
-        n_strips = min(-(-n_rows // block_rows), MOST_STRIPS)
-        strip_rows = -(-n_rows // n_strips)
-        n_blocks = -(-strip_rows // block_rows)
-        starts = range(0, n_rows, strip_rows)
-        arguments = (starts, repeat(strip_rows), repeat(-(-strip_rows // n_blocks)), repeat(kernels))
-        pool = self._workers(work)
-        strips = map(self._strip, *arguments) if pool is None else pool.map(self._strip, *arguments)
-        totals = next(strips)
-        for strip in strips:
-            for total, addend in zip(chain(*totals), chain(*strip), strict=True):
-                total += addend
-        return totals
+    def _keeps(self, kernels: list[Kernel]) -> bool:
+        """Whether the data are so few that features are kept from pass to pass."""
+        widest = max(kernel.n_features for kernel in kernels)
+        return self.source.n_rows * widest <= CACHE
 
-    def _workers(self, multiplications: int) -> ThreadPoolExecutor | None:
-        """Threads, if there are any and a pass of so much work is worth them."""
-        if self._threads > 1 and multiplications >= LEAST_SHARED and self._pool is None:
+    def _workers(self, multiplications: int) -> Mapped:
+        """How strips are worked on: by threads, if there are any and a pass of so much work is worth them."""
+        if self._threads < 2 or multiplications < LEAST_SHARED:
+            return map
+        if self._pool is None:
             self._pool = self._stack.enter_context(ThreadPoolExecutor(self._threads, initializer=hold_own_blas))
-        return self._pool if multiplications >= LEAST_SHARED else None
+        return partial(side_by_side, self._pool, 2 * self._threads)
 
-    def _strip(self, start: int, n_rows: int, block_rows: int, kernels: list[Kernel]) -> list[list[Array]]:
-        """Totals over some consecutive rows."""
-        scratch = self._idle.pop() if self._idle else Scratch()
-        rooms = {
-            dtype: Features(self._pivot, dtype, diagonal, block_rows, scratch)
-            for dtype, diagonal in _needed_features(kernels)
-        }
-        all_totals = [kernel.zeros() for kernel in kernels]
-        for position, rows, weights in self.source.blocks(block_rows, start, start + n_rows):
-            prepared: Prepared = {dtype: room.fill(rows) for dtype, room in rooms.items()}
-            prepared[None] = rows
-            for kernel, totals in zip(kernels, all_totals, strict=True):
-                kernel.at(position.start).add(prepared[kernel.form], weights, scratch, totals)
-        self._idle.append(scratch)
-        return all_totals
 
-    def _single_block(self, kernels: list[Kernel]) -> list[list[Array]]:
-        """Totals over a small data set, whose features are kept from pass to pass."""
-        rows = self.source.rows
-        prepared: Prepared = {None: rows}
-        for dtype, diagonal in _needed_features(kernels):
-            if (dtype, diagonal) not in self._kept:
-                room = Features(self._pivot, dtype, diagonal, len(rows), Scratch())
-                self._kept[dtype, diagonal] = room.fill(rows)
-            prepared[dtype] = self._kept[dtype, diagonal]
-        all_totals = []
-        for kernel in kernels:
-            totals = kernel.zeros()
-            kernel.add(prepared[kernel.form], self.source.weights, self._idle[0], totals)
-            all_totals.append(totals)
-        return all_totals
+@dataclass(frozen=True, eq=False)
+class Totals:
+    """What each of some kernels has added up."""
+
+    of_kernels: list[list[Array]]
+
+    def __iadd__(self, other: Totals) -> Self:
+        for total, addend in zip(chain(*self.of_kernels), chain(*other.of_kernels), strict=True):
+            total += addend
+        return self
+
+
+@dataclass(frozen=True, eq=False)
+class StripTotals:
+    """The task of a pass: the totals of a strip, block by block.
+
+    Attributes
+    ----------
+    kernels : list of Kernel
+    pivot : (D,) array
+    idle : list of Scratch
+        Working memory that no thread uses at the moment.
+    kept : dict or None
+        Features of blocks from earlier passes, where they are kept.
+    """
+
+    kernels: list[Kernel]
+    pivot: Array
+    idle: list[Scratch]
+    kept: dict[tuple[int, np.dtype, bool], Array] | None
+
+    def __call__(self, strip: Block) -> Totals:
+        scratch = self.idle.pop() if self.idle else Scratch()
+        totals = [kernel.zeros() for kernel in self.kernels]
+        for block, prepared in self._prepared(strip, scratch):
+            for kernel, total in zip(self.kernels, totals, strict=True):
+                kernel.at(block.position.start).add(prepared[kernel.form], block.weights, scratch, total)
+        self.idle.append(scratch)
+        return Totals(totals)
+
+    def _prepared(self, strip: Block, scratch: Scratch) -> Iterator[tuple[Block, Prepared]]:
+        """The blocks of a strip, each with its features."""
+        n_rows, needed = len(strip.rows), _needed_features(self.kernels)
+        n_blocks = -(-n_rows // min(kernel.block_rows() for kernel in self.kernels))
+        size = -(-n_rows // n_blocks)
+        if self.kept is None:
+            rooms = {form[0]: self._room(form, size, scratch) for form in needed}
+            for block in strip.cut(size):
+                prepared: Prepared = {dtype: room.fill(block.rows) for dtype, room in rooms.items()}
+                prepared[None] = block.rows
+                yield block, prepared
+            return
+        known: Prepared = {form[0]: self._kept(form, strip) for form in needed}
+        for start, block in zip(range(0, n_rows, size), (strip,) if n_blocks == 1 else strip.cut(size), strict=True):
+            prepared = {dtype: features[:, start : start + size] for dtype, features in known.items()}
+            prepared[None] = block.rows
+            yield block, prepared
+
+    def _kept(self, form: tuple[np.dtype, bool], strip: Block) -> Array:
+        """The features of a strip, from an earlier pass where there was one."""
+        assert self.kept is not None
+        key = (strip.position.start, *form)
+        if key not in self.kept:
+            self.kept[key] = self._room(form, len(strip.rows), Scratch()).fill(strip.rows)
+        return self.kept[key]
+
+    def _room(self, form: tuple[np.dtype, bool], n_rows: int, scratch: Scratch) -> Features:
+        dtype, diagonal = form
+        return Features(self.pivot, dtype, diagonal, n_rows, scratch)
 
 
 def _of_the_living(place: int, scorer: Scorer, assignment: Assignment) -> Member:
@@ -289,93 +320,3 @@ def _needed_features(kernels: list[Kernel]) -> list[tuple[np.dtype, bool]]:
         if kernel.form is not None:
             diagonal[kernel.form] = diagonal.get(kernel.form, True) and kernel.diagonal
     return list(diagonal.items())
-
-
-def _centre_and_spread(source: ArraySource) -> tuple[Array, Array]:
-    """A pivot near the mean of the data, and their mean square about it.
-
-    The pivot lies on a coarse binary grid: subtracting it is exact for rows nearby, and it does not move with the rounding of the mean, so
-    that the same rows in another order, or repeated rows instead of weights, meet the same features to the last bit.
-    """
-    step = -(-source.n_rows // PIVOT_ROWS)
-    rows = source.rows[::step].astype(np.float64, copy=False)
-    shares = np.full(len(rows), 1 / len(rows)) if source.weights is None else source.weights[::step]
-    shares = shares / shares.sum()
-    mean = shares @ rows
-    variances = shares @ np.square(rows - mean)
-    grid = np.exp2(np.floor(np.log2(np.sqrt(variances), where=variances > 0, out=np.zeros_like(mean))) - 2)
-    pivot = (np.round(mean / grid) * grid).astype(source.rows.dtype).astype(np.float64)
-    return pivot, variances + (mean - pivot) ** 2
-
-
-def accumulate(
-    source: ArraySource, responsibilities: Array | NDArray[np.integer], n_components: int, *, diagonal: bool
-) -> Moments:
-    """Moments for given responsibilities, about each component's own mean (that of all rows, if it has none): two passes, no digits lost.
-
-    Parameters
-    ----------
-    source : ArraySource
-    responsibilities : (N, K) array, or (N,) integer array of labels
-    n_components : int
-        ``K``.
-    diagonal : bool
-        Whether the diagonals of the second moments are enough.
-    """
-    if responsibilities.ndim == 1:
-        return _of_groups(source, responsibilities.astype(np.intp, copy=False), n_components, diagonal)
-    responsibilities = np.asarray(responsibilities, dtype=np.float64)
-    shape = (n_components, source.n_features)
-    counts, sums = np.zeros(n_components), np.zeros(shape)
-    for rows, shares in _given_shares(source, responsibilities, n_components):
-        counts += shares.sum(axis=1)
-        sums += shares @ rows
-    filled = counts > 0
-    means = np.where(
-        filled[:, None], sums / np.where(filled, counts, 1.0)[:, None], sums.sum(axis=0) / (counts.sum() or 1.0)
-    )
-    totals = zero_totals(shape, diagonal)
-    for rows, shares in _given_shares(source, responsibilities, n_components):
-        add_block(rows - means[:, None, :], shares, totals)
-    count, first, second = totals
-    return Moments(count, first, second, means)
-
-
-@single_threaded_blas()
-def _of_groups(source: ArraySource, labels: NDArray[np.intp], n_components: int, diagonal: bool) -> Moments:
-    """Moments where each row belongs to one component, from the rows of each."""
-    order = np.argsort(labels, kind="stable")
-    sizes = np.bincount(labels, minlength=n_components)
-    filled = np.flatnonzero(sizes)
-    ends = np.cumsum(sizes)
-    starts = ends[filled] - sizes[filled]
-    rows = source.rows[order].astype(np.float64, copy=False)
-    weights = np.ones(len(rows)) if source.weights is None else source.weights[order].astype(np.float64, copy=False)
-    counts, means = np.zeros(n_components), np.empty((n_components, source.n_features))
-    counts[filled] = np.add.reduceat(weights, starts)
-    sums = np.add.reduceat(rows * weights[:, None], starts)
-    means[:] = sums.sum(axis=0) / counts.sum()
-    means[filled] = sums / counts[filled, None]
-    residuals = rows - np.repeat(means, sizes, axis=0)
-    first, (_, _, second) = np.zeros_like(means), zero_totals(means.shape, diagonal)
-    first[filled] = np.add.reduceat(residuals * weights[:, None], starts)
-    if diagonal:
-        second[filled] = np.add.reduceat(np.square(residuals) * weights[:, None], starts)
-    else:
-        residuals *= np.sqrt(weights)[:, None]
-        for k in filled:
-            own = residuals[ends[k] - sizes[k] : ends[k]]
-            np.matmul(own.T, own, out=second[k])
-    return Moments(counts, first, second, means)
-
-
-def moments_of_all(source: ArraySource, *, diagonal: bool) -> Moments:
-    """Moments of all rows as those of a single component, about their mean."""
-    return accumulate(source, np.ones((source.n_rows, 1)), 1, diagonal=diagonal)
-
-
-def _given_shares(source: ArraySource, responsibilities: Array, n_components: int) -> Iterator[tuple[Array, Array]]:
-    """Blocks of rows with their weighted responsibilities ``(K, B)``."""
-    for part, rows, weights in source.blocks(max(64, 2**16 // (n_components * source.n_features))):
-        shares = np.ascontiguousarray(responsibilities[part].T)
-        yield rows, shares if weights is None else shares * weights

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mixtura.assess.choice.criteria import Criteria, criteria
-from mixtura.data.array import ArraySource
+from mixtura.assess.choice.criteria import Criteria, criteria_of_all
+from mixtura.data.source import Source
 from mixtura.ground.errors import CollapseError
 from mixtura.inference.rules.em import ExpectationMaximization
 from mixtura.inference.starts.plan import Case
 from mixtura.inference.starts.restarts import Restarts
-from mixtura.model.covariance import CovarianceStructure
 from mixtura.model.mixture import Mixture
 
 
@@ -86,7 +85,7 @@ class Search:
 def judge_all(
     cases: Sequence[Case[ExpectationMaximization]],
     outcomes: Sequence[Restarts | CollapseError],
-    source: ArraySource,
+    source: Source,
     criterion: str,
 ) -> Search:
     """Compare what the fits of several cases have come to.
@@ -95,7 +94,7 @@ def judge_all(
     ----------
     cases, outcomes : sequences
         As ``fit_all`` takes and returns them.
-    source : ArraySource
+    source : Source
     criterion : {"bic", "aic", "icl"}
 
     Raises
@@ -103,18 +102,14 @@ def judge_all(
     CollapseError
         If no candidate could be fitted.
     """
+    fitted = [outcome.best.mixture for outcome in outcomes if isinstance(outcome, Restarts)]
+    found = iter(criteria_of_all(fitted, source) if fitted else ())
     tried = tuple(
-        _judge(case.n_components, case.algorithm.structure, outcome, source)
+        Candidate(case.n_components, case.algorithm.structure.name, error=str(outcome))
+        if isinstance(outcome, CollapseError)
+        else Candidate(case.n_components, case.algorithm.structure.name, outcome, next(found))
         for case, outcome in zip(cases, outcomes, strict=True)
     )
     if all(c.restarts is None for c in tried):
         raise CollapseError(f"no candidate could be fitted; the first: {tried[0].error}")
     return Search(tried, criterion)
-
-
-def _judge(
-    n_components: int, structure: CovarianceStructure, restarts: Restarts | CollapseError, source: ArraySource
-) -> Candidate:
-    if isinstance(restarts, CollapseError):
-        return Candidate(n_components, structure.name, error=str(restarts))
-    return Candidate(n_components, structure.name, restarts, criteria(restarts.best.mixture, source))

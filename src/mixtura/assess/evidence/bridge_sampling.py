@@ -33,7 +33,7 @@ from mixtura.assess.evidence.estimate import LogEvidence, agree
 from mixtura.assess.evidence.pareto import LEAST_WEIGHTS, pareto_shape
 from mixtura.assess.evidence.points import PointJoint, Points
 from mixtura.assess.evidence.population import MOST_MISSED, cover
-from mixtura.data.array import ArraySource
+from mixtura.data.source import Source
 from mixtura.ground.errors import InvalidParameterError, UnknownEvidenceError
 from mixtura.ground.linalg import Array
 from mixtura.model.draws import Draws
@@ -48,14 +48,14 @@ N_PROPOSED = 1000
 """Draws of the proposal, in each round of learning."""
 
 
-def bridge_sampling(draws: Draws, source: ArraySource, prior: LogPrior, rng: np.random.Generator) -> LogEvidence:
+def bridge_sampling(draws: Draws, source: Source, prior: LogPrior, rng: np.random.Generator) -> LogEvidence:
     """The log evidence of a mixture of a known number of components, from draws of its posterior.
 
     Parameters
     ----------
     draws : Draws
         Of the posterior, in whatever order the components of each are. The first half of each chain teaches the proposal.
-    source : ArraySource
+    source : Source
         The rows that they were inferred from.
     prior : LogPrior
         Under which they were.

@@ -13,16 +13,17 @@ Source: Bellman (1962), "Dynamic programming treatment of the travelling salesma
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from mixtura.data.array import ArraySource
+from mixtura.data.source import Source
 from mixtura.ground.linalg import Array
 from mixtura.model.laws.posterior import Posterior
 from mixtura.model.laws.weights import GeneralisedDirichlet
-from mixtura.model.scorer import Scorer, normalise
+from mixtura.model.scorer import Scorer
+from mixtura.sweep import log_likelihoods
 
 MOST_COMPONENTS = 12
 """With 4096 subsets."""
@@ -90,20 +91,9 @@ class DrawnMixtures:
             self.scorer[start * n_components : stop * n_components],
         )
 
-    def log_likelihoods(self, source: ArraySource) -> Array:
+    def log_likelihoods(self, source: Source) -> Array:
         """Of all rows under each draw, ``(S,)``."""
-        rows = source.rows
-        row_weights = np.ones(len(rows)) if source.weights is None else source.weights
-        n_draws, n_components = self.log_weights.shape
-        found = np.zeros(n_draws)
-        step = max(1, 2**11 // (n_components * rows.shape[1]))
-        for first in range(0, n_draws, step):
-            several = self.scorer[first * n_components : (first + step) * n_components]
-            for part in _blocks(len(rows), several.block_rows()):
-                joint = several.log_joint(several.whitened(several.residuals(rows[part])))
-                log_pdf = normalise(joint.reshape(-1, n_components, joint.shape[1]))
-                found[first : first + step] += log_pdf @ row_weights[part]
-        return found
+        return log_likelihoods(source, self.scorer, self.log_weights.shape[1])
 
     def log_density(self, belief: Posterior) -> Array:
         """Log of the density of each draw under a belief, summed over all relabellings, ``(S,)``.
@@ -157,7 +147,3 @@ def log_permutation_sum(log_factors: Array, log_weights: Array, law: Generalised
         if subset != everything:
             sums[subset] += law.remainders[place] * log_masses[everything ^ subset]
     return sums[everything]
-
-
-def _blocks(n_rows: int, size: int) -> Iterator[slice]:
-    return (slice(start, start + size) for start in range(0, n_rows, size))

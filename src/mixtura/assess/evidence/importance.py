@@ -25,7 +25,7 @@ from mixtura.assess.evidence.estimate import MOST_ERRORS, LogEvidence
 from mixtura.assess.evidence.optima import optima
 from mixtura.assess.evidence.pareto import LEAST_WEIGHTS
 from mixtura.assess.evidence.population import cover, trusted
-from mixtura.data.array import ArraySource
+from mixtura.data.source import Source
 from mixtura.ground.errors import InvalidParameterError, UnknownEvidenceError
 from mixtura.ground.linalg import Array
 from mixtura.ground.settings import check_integer
@@ -36,7 +36,7 @@ ROUNDING = 1e-9
 
 
 def importance_sampling(
-    posteriors: Sequence[Posterior], source: ArraySource, rng: np.random.Generator, *, n_draws: int = 1000
+    posteriors: Sequence[Posterior], source: Source, rng: np.random.Generator, *, n_draws: int = 1000
 ) -> LogEvidence:
     """Log of the marginal likelihood of the rows, from variational posteriors.
 
@@ -47,7 +47,7 @@ def importance_sampling(
     ----------
     posteriors : sequence of Posterior
         One or more that were fitted to the rows under one prior, the ends of restarts for instance; others are looked for from there.
-    source : ArraySource
+    source : Source
         The rows.
     rng : numpy Generator
     n_draws : int, default=1000

@@ -32,7 +32,7 @@ from mixtura.assess.evidence.optima import COMPARED_ROWS, distinct, optima
 from mixtura.assess.evidence.pareto import LEAST_WEIGHTS
 from mixtura.assess.evidence.points import Conditional, PointJoint, Points
 from mixtura.assess.evidence.population import Law, cover, trusted
-from mixtura.data.array import ArraySource
+from mixtura.data.source import Source
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.inference.sampling.log_posterior import LogPosterior, check_weights
@@ -60,7 +60,7 @@ LEAST_GAIN = 1e-3
 
 
 def mode_sampling(
-    modes: Sequence[Mixture], source: ArraySource, prior: LogPrior, rng: np.random.Generator, *, n_draws: int = 1000
+    modes: Sequence[Mixture], source: Source, prior: LogPrior, rng: np.random.Generator, *, n_draws: int = 1000
 ) -> LogEvidence:
     """The log evidence of a mixture of a known number of components, from one or several modes.
 
@@ -68,7 +68,7 @@ def mode_sampling(
     ----------
     modes : sequence of Mixture
         Each need only be near a mode of the posterior, which is looked for.
-    source : ArraySource
+    source : Source
     prior : LogPrior
     rng : numpy Generator
     n_draws : int, default=1000
@@ -117,7 +117,7 @@ def mode_sampling(
         target = PointJoint.of(sweep, prior, modes[0])
         near = given([swept.moments for swept in sweep([mode.scorer for mode in modes])], target.before, (1.0,))
         beliefs = with_flattened(optima(near, source, rng).beliefs)
-        separate = distinct(modes, source.rows[:COMPARED_ROWS])[:MOST_MODES]
+        separate = distinct(modes, source.take(np.arange(min(COMPARED_ROWS, source.n_rows)))[0])[:MOST_MODES]
         about = [StudentProposal.at(mode, sweep, target.log_posteriors) for mode in separate]
         laws: list[Law] = [*about, *(Conditional(belief) for belief in beliefs)]
         return trusted(cover(laws, target, modes[0].n_components, n_draws, rng))

@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from mixtura.data.array import ArraySource
+from mixtura.data.source import Source
 from mixtura.ground.linalg import Array
 from mixtura.inference.climb.loop import climb
 from mixtura.inference.rules.stopping import FINE_SHARE, Stopping
@@ -42,7 +43,7 @@ class Optima(NamedTuple):
     bound: float
 
 
-def optima(known: Sequence[Posterior], source: ArraySource, rng: np.random.Generator) -> Optima:
+def optima(known: Sequence[Posterior], source: Source, rng: np.random.Generator) -> Optima:
     """The optima that beliefs of one prior and shape lead to, and others."""
     first = known[0]
     algorithm = CoordinateAscent(first.structure, first.prior, first.weights)
@@ -59,7 +60,7 @@ def optima(known: Sequence[Posterior], source: ArraySource, rng: np.random.Gener
 
 
 def about_random_rows(
-    sample: SeedingSample, source: ArraySource, algorithm: CoordinateAscent, rng: np.random.Generator
+    sample: SeedingSample, source: Source, algorithm: CoordinateAscent, rng: np.random.Generator
 ) -> list[Posterior]:
     """Beliefs given that rows belong to the nearest of some that are drawn."""
     n_components, structure = len(algorithm.weights.expectations), algorithm.structure

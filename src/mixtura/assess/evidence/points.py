@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mixtura.assess.evidence.allocations import allocated, annealed, given
 from mixtura.assess.evidence.drawn import DrawnMixtures
-from mixtura.data.array import ArraySource
+from mixtura.data.source import Source
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.inference.sampling.log_posterior import LogPosterior, check_weights
@@ -177,7 +177,7 @@ class PointJoint:
         return [Conditional(belief) for belief in annealed(self.sweep, self.before, n_chains, rng)]
 
 
-def conjugate_prior(prior: LogPrior, source: ArraySource, mixture: Mixture) -> NormalInverseWishart:
+def conjugate_prior(prior: LogPrior, source: Source, mixture: Mixture) -> NormalInverseWishart:
     """The prior of means and covariances if it is conjugate, else a weak one from the data."""
     if isinstance(prior, ConjugatePrior):
         return prior.components.prior

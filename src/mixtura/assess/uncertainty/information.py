@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mixtura.data.array import ArraySource
+from mixtura.data.source import Source
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import COMPLEX_STEP, EPS, Array, outer
 from mixtura.model.coordinates import Coordinates
@@ -71,7 +71,7 @@ class Information(NamedTuple):
         return root
 
 
-def information(mixture: Mixture, source: ArraySource) -> Information:
+def information(mixture: Mixture, source: Source) -> Information:
     """Gradient and observed information, in two visits of the data.
 
     Complete-data information less what labels would add, ``Σ_n w_n Cov(complete-data score | x_n)``: Louis (1982).
@@ -79,7 +79,7 @@ def information(mixture: Mixture, source: ArraySource) -> Information:
     Parameters
     ----------
     mixture : Mixture
-    source : ArraySource
+    source : Source
 
     Examples
     --------
@@ -105,7 +105,7 @@ def information(mixture: Mixture, source: ArraySource) -> Information:
     return Information(about, gradient, 0.5 * (complete + complete.T) - _missing(about, source))
 
 
-def _missing(about: Coordinates, source: ArraySource) -> Array:
+def _missing(about: Coordinates, source: Source) -> Array:
     """``Σ_n w_n Cov(complete-data score | x_n)`` over the labels that row ``n`` may have, ``(p, p)``."""
     n_components, place = about.reference.n_components, _places(about)
     size = len(place) // n_components
@@ -126,13 +126,13 @@ def _missing(about: Coordinates, source: ArraySource) -> Array:
     return total / outer(about.unit)
 
 
-def scores(about: Coordinates, source: ArraySource) -> Iterator[tuple[Array, Array | None]]:
+def scores(about: Coordinates, source: Source) -> Iterator[tuple[Array, Array | None]]:
     """The gradient of each row's log density, by blocks of rows: ``(B, p)``, with their weights.
 
     Parameters
     ----------
     about : Coordinates
-    source : ArraySource
+    source : Source
     """
     place, mixture = _places(about), about.reference
     for shares, by_label, weights in _complete_scores(about, source):
@@ -143,7 +143,7 @@ def scores(about: Coordinates, source: ArraySource) -> Iterator[tuple[Array, Arr
         yield score / about.unit, weights
 
 
-def _complete_scores(about: Coordinates, source: ArraySource) -> Iterator[tuple[Array, Array, Array | None]]:
+def _complete_scores(about: Coordinates, source: Source) -> Iterator[tuple[Array, Array, Array | None]]:
     """Responsibilities ``(K, B)``, and the scores ``(K, B, ·)`` that rows would have were they known to be of each component.
 
     Those are, up to what is the same for all components, one in the component's log weight, ``z = L_k⁻¹(x − μ_k)`` in its mean and what

@@ -23,7 +23,7 @@ import numpy as np
 
 from mixtura.assess.uncertainty.information import FARTHEST, jacobian
 from mixtura.assess.uncertainty.standard_errors import StandardErrors
-from mixtura.data.array import ArraySource
+from mixtura.data.source import Source
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array, read_only
 from mixtura.model.coordinates import Coordinates
@@ -53,7 +53,7 @@ class Response(NamedTuple):
     widened: Array
 
 
-def linear_response(posterior: Posterior, source: ArraySource) -> StandardErrors:
+def linear_response(posterior: Posterior, source: Source) -> StandardErrors:
     """Standard deviations of a variational posterior, the dependence of labels and parameters included.
 
     To first order in the spread of the parameters: for components of a dozen rows or more. Prune empty ones first.
@@ -62,7 +62,7 @@ def linear_response(posterior: Posterior, source: ArraySource) -> StandardErrors
     ----------
     posterior : Posterior
         At a maximum of the bound; Dirichlet or stick-breaking weights.
-    source : ArraySource
+    source : Source
         The rows and weights that it was fitted to.
 
     Raises
@@ -90,13 +90,13 @@ def linear_response(posterior: Posterior, source: ArraySource) -> StandardErrors
     return StandardErrors(posterior.mixture, "linear response", deviations)
 
 
-def respond(posterior: Posterior, source: ArraySource) -> Response:
+def respond(posterior: Posterior, source: Source) -> Response:
     """The answer in coordinates: one visit of the data for all directions that fit in memory together, and one for the check.
 
     Parameters
     ----------
     posterior : Posterior
-    source : ArraySource
+    source : Source
     """
     about = Coordinates(posterior.mixture, posterior.mean_precisions)
     with Sweep(source) as sweep:

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from mixtura.data.array import ArraySource
+from mixtura.data.source import Source
 from mixtura.ground.errors import DataError
 from mixtura.inference.climb.climber import Algorithm
 from mixtura.inference.climb.loop import Run
@@ -134,7 +135,7 @@ Watch = Callable[[int, float], None]
 
 
 def learn_all(
-    source: ArraySource,
+    source: Source,
     stream: Stream,
     algorithm: Algorithm,
     batch_rows: int,
@@ -169,7 +170,7 @@ def learn_all(
     while len(means) < stopping.max_iter and not _has_settled(means, stopping.tol):
         n_before = len(losses)
         for batch in source.batches(batch_rows, rng):
-            stream, loss = learn(stream, batch, algorithm, source.total_weight)
+            stream, loss = learn(stream, ArraySource(*batch), algorithm, source.total_weight)
             losses.append(loss)
             if watch is not None:
                 watch(len(losses), loss)
@@ -183,7 +184,7 @@ def learn_all(
 
 
 def _finish(
-    source: ArraySource, belief: Any, algorithm: Algorithm, stopping: Stopping, n_before: int, share_of_tol: float
+    source: Source, belief: Any, algorithm: Algorithm, stopping: Stopping, n_before: int, share_of_tol: float
 ) -> Run:
     """Coordinate ascent until no more than a share of ``tol`` per row is still to come, after ``n_before`` reads."""
     bounds: list[float] = []

@@ -9,18 +9,19 @@ for Dirichlet process mixture models".
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import add
 from typing import Any
 
 from mixtura.data.array import ArraySource
+from mixtura.data.source import Block, Source
 from mixtura.inference.climb.climber import Algorithm
 from mixtura.inference.climb.loop import Observer, Run
 from mixtura.inference.rules.stopping import BY_CALLBACK, Stop, Stopping
 from mixtura.model.moments import Moments
-from mixtura.sweep import Sweep, without_traces
+from mixtura.model.scorer import Scorer
+from mixtura.sweep import Sweep, Swept, without_traces
 
 ROUNDING = 1e-12
 """A component with less than this share of the largest one's rows holds what subtracting has left behind."""
@@ -50,7 +51,7 @@ class _Memory:
 
 
 def climb_by_blocks(
-    source: ArraySource,
+    source: Source,
     starts: Sequence[Any],
     algorithm: Algorithm,
     stopping: Stopping,
@@ -61,7 +62,7 @@ def climb_by_blocks(
 
     Parameters
     ----------
-    source : ArraySource
+    source : Source
     starts : sequence of Posterior
     algorithm : Algorithm
         With a closed-form update.
@@ -69,29 +70,35 @@ def climb_by_blocks(
     block_rows : int
     observe : Observer, optional
     """
-    with ExitStack() as stack:
-        sweeps = [stack.enter_context(Sweep(part)) for part in source.parts(block_rows)]
-        runs = _begin(sweeps, starts)
-        active, n_passes = list(enumerate(runs)), 1
-        while active:
-            for index, run in active:
-                run.bounds.append(run.bound(algorithm))
-                run.stop = stopping(run.bounds, n_passes, run.belief.scorer)
-                if observe is not None and observe(index, run.belief, tuple(run.bounds)) and run.stop is None:
-                    run.stop = BY_CALLBACK
-            active = [(index, run) for index, run in active if run.stop is None]
-            for place, sweep in enumerate(sweeps) if active else ():
-                for _, run in active:
-                    run.belief = algorithm.maximise(run.total)
-                for (_, run), swept in zip(active, sweep([run.belief.scorer for _, run in active]), strict=True):
-                    run.share_anew(place, *swept)
-            n_passes += 1
+    size = -(-source.n_rows // max(1, round(source.n_rows / block_rows)))
+    runs = _begin(source, size, starts)
+    active, n_passes = list(enumerate(runs)), 1
+    while active:
+        for index, run in active:
+            run.bounds.append(run.bound(algorithm))
+            run.stop = stopping(run.bounds, n_passes, run.belief.scorer)
+            if observe is not None and observe(index, run.belief, tuple(run.bounds)) and run.stop is None:
+                run.stop = BY_CALLBACK
+        active = [(index, run) for index, run in active if run.stop is None]
+        for place, block in enumerate(source.blocks(size)) if active else ():
+            for _, run in active:
+                run.belief = algorithm.maximise(run.total)
+            found = _swept(block, [run.belief.scorer for _, run in active])
+            for (_, run), swept in zip(active, found, strict=True):
+                run.share_anew(place, *swept)
+        n_passes += 1
     return [_as_run(run) for run in runs]
 
 
-def _begin(sweeps: Sequence[Sweep], starts: Sequence[Any]) -> list[_Memory]:
+def _swept(block: Block, scorers: Sequence[Scorer]) -> list[Swept]:
+    """A pass over one block."""
+    with Sweep(ArraySource(block.rows, block.weights)) as sweep:
+        return sweep(scorers)
+
+
+def _begin(source: Source, size: int, starts: Sequence[Any]) -> list[_Memory]:
     """The first pass, all of it under the starts."""
-    blocks = [sweep([start.scorer for start in starts]) for sweep in sweeps]
+    blocks = [_swept(block, [start.scorer for start in starts]) for block in source.blocks(size)]
     runs = []
     for r, start in enumerate(starts):
         moments = [block[r].moments for block in blocks]

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from mixtura.data.array import ArraySource
+from mixtura.data.source import Source
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.inference.climb.steps import extent
@@ -66,20 +67,19 @@ class Certificate:
         return f"{kind}: in whitened units, gradient {self.gradient_norm:.1g}, largest curvature {self.largest_curvature:.2g}"
 
 
-def thinned(source: ArraySource) -> ArraySource:
+def thinned(source: Source) -> ArraySource:
     """At most 5000 rows, evenly spaced."""
-    kept = evenly_spaced(source.n_rows, SAMPLE_ROWS)
-    return ArraySource(source.rows[kept], None if source.weights is None else source.weights[kept])
+    return ArraySource(*source.take(evenly_spaced(source.n_rows, SAMPLE_ROWS)))
 
 
-def certify(mixture: Mixture, remaining: float, source: ArraySource, penalty: Penalty | None = None) -> Certificate:
+def certify(mixture: Mixture, remaining: float, source: Source, penalty: Penalty | None = None) -> Certificate:
     """Certify a mixture of a smooth structure.
 
     Parameters
     ----------
     mixture : Mixture
     remaining : float
-    source : ArraySource
+    source : Source
         All rows; the curvature is that on a sample of them.
     penalty : Penalty, optional
         What the mixture was fitted with.
@@ -100,7 +100,7 @@ def certify(mixture: Mixture, remaining: float, source: ArraySource, penalty: Pe
     return Certificate(float(np.linalg.norm(gradient)), remaining, curvature)
 
 
-def flattest(mixture: Mixture, source: ArraySource, penalty: Penalty | None = None) -> tuple[float, Array]:
+def flattest(mixture: Mixture, source: Source, penalty: Penalty | None = None) -> tuple[float, Array]:
     """Largest eigenvalue of the Hessian on a sample of the rows in whitened units, and the vector along it, as a change of the mixture.
 
     The direction that changes nothing is left out.
@@ -108,7 +108,7 @@ def flattest(mixture: Mixture, source: ArraySource, penalty: Penalty | None = No
     Parameters
     ----------
     mixture : Mixture
-    source : ArraySource
+    source : Source
         All rows.
     penalty : Penalty, optional
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from mixtura.data.array import ArraySource
+from mixtura.data.source import Source
 from mixtura.inference.climb.climber import PLAIN_EM, Algorithm, Answer, Climber, Direction, Solver, Steps
 from mixtura.inference.climb.curvature import Curvature
 from mixtura.inference.rules.collapse import Collapse, Collapsed, held_components
@@ -125,7 +125,7 @@ class _Rope:
 
 
 def climb(
-    source: ArraySource,
+    source: Source,
     starts: Sequence[Any],
     algorithms: Sequence[Algorithm] | Algorithm,
     stopping: Stopping,
@@ -139,7 +139,7 @@ def climb(
 
     Parameters
     ----------
-    source : ArraySource
+    source : Source
     starts : sequence of Mixture, or of what the algorithms believe instead
     algorithms : Algorithm or sequence of it
         One for all starts, or one for each.

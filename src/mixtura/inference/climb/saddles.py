@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mixtura.data.array import ArraySource
+from mixtura.data.source import Source
 from mixtura.inference.climb.certificate import flattest
 from mixtura.inference.climb.climber import Algorithm, is_sound
 from mixtura.inference.climb.loop import Run
@@ -39,12 +39,12 @@ class Beyond(NamedTuple):
 NOWHERE = Beyond(None, 0)
 
 
-def beyond_saddle(source: ArraySource, run: Run, algorithm: Algorithm) -> Beyond:
+def beyond_saddle(source: Source, run: Run, algorithm: Algorithm) -> Beyond:
     """A mixture next to the end of a run where the bound is higher, if two components lie on each other there.
 
     Parameters
     ----------
-    source : ArraySource
+    source : Source
     run : Run
     algorithm : Algorithm
     """

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mixtura.data.array import ArraySource
+from mixtura.data.source import Source
 from mixtura.ground.linalg import Array
 from mixtura.inference.sampling.finite_mixtures import FiniteMixtures
 from mixtura.inference.sampling.weights import PartitionPrior
@@ -19,7 +19,7 @@ FEW, MANY = 3, 10
 
 
 def dispersed_starts(
-    source: ArraySource,
+    source: Source,
     structure: SharedBlocks,
     modes: Sequence[Mixture],
     partition: PartitionPrior,
@@ -30,7 +30,7 @@ def dispersed_starts(
 
     Parameters
     ----------
-    source : ArraySource
+    source : Source
     structure : SharedBlocks
     modes : sequence of Mixture
         Where EM has ended, the best first.
@@ -67,7 +67,7 @@ def dispersed_starts(
 
 
 def _known(
-    source: ArraySource, structure: SharedBlocks, n_components: int, in_one: bool, rng: np.random.Generator
+    source: Source, structure: SharedBlocks, n_components: int, in_one: bool, rng: np.random.Generator
 ) -> Mixture:
     start = _about_rows(source, structure, n_components, rng)
     if not in_one:
@@ -78,18 +78,16 @@ def _known(
     return Mixture(counts / counts.sum(), start.means, whole, structure)
 
 
-def _about_rows(source: ArraySource, structure: SharedBlocks, n_components: int, rng: np.random.Generator) -> Mixture:
+def _about_rows(source: Source, structure: SharedBlocks, n_components: int, rng: np.random.Generator) -> Mixture:
     """Components about rows drawn at random, or about the mean if there is one; together they fill the space that all rows fill."""
     rows = rng.choice(source.n_rows, n_components, replace=n_components > source.n_rows)
-    means = source.rows[np.sort(rows)].astype(np.float64)
-    if n_components == 1:
-        means = source.rows.mean(axis=0, dtype=np.float64)[None]
+    means = source.facts.mean[None] if n_components == 1 else source.take(np.sort(rows))[0].astype(np.float64)
     share = n_components ** (-2 / source.n_features)
     covariances = _covariances(source, structure, n_components, share)
     return Mixture(np.full(n_components, 1 / n_components), means, covariances, structure)
 
 
-def _covariances(source: ArraySource, structure: SharedBlocks, n_components: int, share: float) -> Array:
+def _covariances(source: Source, structure: SharedBlocks, n_components: int, share: float) -> Array:
     """Of each component, so much of the variances of all rows."""
     moments = moments_of_all(source, diagonal=True)
     variances = moments.scatter()[0] / moments.count[0]

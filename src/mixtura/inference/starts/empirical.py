@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mixtura.data.array import ArraySource
+from mixtura.data.source import Source
 from mixtura.ground.linalg import Array, raise_correlations
 from mixtura.inference.starts.floor import default_floor
 from mixtura.inference.starts.sample import SeedingSample
@@ -18,7 +18,7 @@ CORRELATION = 1e-5
 
 
 def empirical_prior(
-    source: ArraySource,
+    source: Source,
     sample: SeedingSample,
     structure: CovarianceStructure,
     n_components: int,
@@ -28,7 +28,7 @@ def empirical_prior(
 
     Parameters
     ----------
-    source : ArraySource
+    source : Source
     sample : SeedingSample
     structure : CovarianceStructure
         Whose single covariance the prior's scale is.
@@ -39,7 +39,7 @@ def empirical_prior(
     moments = moments_of_all(source, diagonal=structure.diagonal)
     covariance = moments.scatter()[0] / moments.count[0]
     if not np.any(floor):
-        floor = default_floor(sample, source.magnitude, float(np.finfo(source.rows.dtype).eps)).variances
+        floor = default_floor(sample, source.facts.magnitude, float(np.finfo(source.dtype).eps)).variances
     scale = single_gaussian(covariance, moments.means(), structure, floor)
     scale = np.diag(scale) if structure.diagonal else raise_correlations(scale[None], CORRELATION)[0]
     return NormalInverseWishart.from_data_moments(moments.means()[0], scale, n_components)

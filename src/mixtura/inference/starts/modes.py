@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mixtura.data.array import ArraySource
+from mixtura.data.source import Source
 from mixtura.inference.rules.em import ExpectationMaximization
 from mixtura.inference.rules.stopping import Stopping
 from mixtura.inference.starts.empirical import empirical_prior
@@ -21,7 +21,7 @@ TOL, MAX_ITER = 1e-3, 500
 
 
 def modes(
-    source: ArraySource,
+    source: Source,
     sample: SeedingSample,
     structure: CovarianceStructure,
     n_components: int,
@@ -34,7 +34,7 @@ def modes(
 
     Parameters
     ----------
-    source : ArraySource
+    source : Source
     sample : SeedingSample
     structure : CovarianceStructure
     n_components : int
@@ -47,7 +47,7 @@ def modes(
     CollapseError
         If no climb could go on to its end.
     """
-    floor = default_floor(sample, source.magnitude, float(np.finfo(source.rows.dtype).eps))
+    floor = default_floor(sample, source.facts.magnitude, float(np.finfo(source.dtype).eps))
     prior = empirical_prior(source, sample, structure, n_components, floor.variances)
     algorithm = ExpectationMaximization(structure, floor.variances, prior, collapsed=floor.collapsed)
     stopping = Stopping(TOL, MAX_ITER, source.total_weight)

@@ -17,7 +17,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from mixtura.data.array import ArraySource
+from mixtura.data.source import Source
 from mixtura.ground.linalg import Array, outer
 from mixtura.inference.climb.loop import Observer, Run, climb, joined
 from mixtura.inference.rules.stopping import Stopping
@@ -41,7 +41,7 @@ EMPTY = 1.0
 
 
 def leap(
-    source: ArraySource,
+    source: Source,
     run: Run,
     algorithm: CoordinateAscent,
     stopping: Stopping,
@@ -53,7 +53,7 @@ def leap(
 
     Parameters
     ----------
-    source : ArraySource
+    source : Source
     run : Run
         That has converged.
     algorithm : CoordinateAscent
@@ -81,9 +81,7 @@ def leap(
     return run
 
 
-def _best_move(
-    source: ArraySource, run: Run, algorithm: CoordinateAscent, stopping: Stopping
-) -> tuple[Run | None, int]:
+def _best_move(source: Source, run: Run, algorithm: CoordinateAscent, stopping: Stopping) -> tuple[Run | None, int]:
     """The best of all moves, a few passes on, and all reads so far."""
     assert run.moments is not None
     trying, best, spent = proposed(run.moments, algorithm), None, run.n_passes

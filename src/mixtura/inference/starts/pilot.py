@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from mixtura.data.array import ArraySource
+from mixtura.data.source import Source
 from mixtura.inference.climb.climber import Algorithm, Solver
 from mixtura.inference.climb.loop import Run, climb
 from mixtura.inference.climb.quasi_newton import QuasiNewton
@@ -28,19 +29,19 @@ SURVEYOR, SURVEYED = QuasiNewton(least_passes=1, surveys=True), 1e-6
 """What looks around at the top of the pilot, and how much of the gain it leaves there beside what is to be left on all rows."""
 
 
-def pilot_source(source: ArraySource, n_parameters: int) -> ArraySource | None:
+def pilot_source(source: Source, n_parameters: int) -> ArraySource | None:
     """Random rows of the source, in their order and the same each time, or ``None`` where a pilot does not pay.
 
     Parameters
     ----------
-    source : ArraySource
+    source : Source
     n_parameters : int
     """
     size = max(LEAST_SAMPLE, ROWS_PER_PARAMETER * n_parameters)
     if source.n_rows < LARGE or size > LARGEST_SHARE * source.n_rows:
         return None
     chosen = np.unique(np.random.default_rng(size).integers(0, source.n_rows, size))
-    return ArraySource(source.rows[chosen], None if source.weights is None else source.weights[chosen])
+    return ArraySource(*source.take(chosen))
 
 
 def fly(

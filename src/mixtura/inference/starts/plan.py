@@ -12,7 +12,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from mixtura.data.array import ArraySource
+from mixtura.data.source import Source
 from mixtura.ground.errors import CollapseError, InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.inference.climb.climber import Algorithm, Solver
@@ -27,6 +27,7 @@ from mixtura.inference.starts.restarts import Restarts, finish
 from mixtura.inference.starts.sample import SeedingSample
 from mixtura.inference.starts.seedings import REMEDY, SEEDINGS, kmeans_starts, near_centres
 from mixtura.model.mixture import Mixture
+from mixtura.model.moments import Moments
 from mixtura.sweep import Sweep, accumulate
 
 A = TypeVar("A", bound=Algorithm, covariant=True)
@@ -112,7 +113,7 @@ class Ascent(Protocol):
 
     def __call__(
         self,
-        source: ArraySource,
+        source: Source,
         shortlists: Sequence[Shortlist],
         algorithms: Sequence[Any],
         stopping: Stopping,
@@ -123,7 +124,7 @@ class Ascent(Protocol):
 
 
 def fit_all(
-    source: ArraySource,
+    source: Source,
     sample: SeedingSample,
     cases: Sequence[Case[Any]],
     stopping: Stopping,
@@ -140,7 +141,7 @@ def fit_all(
 
     Parameters
     ----------
-    source : ArraySource
+    source : Source
     sample : SeedingSample
         That starts look at.
     cases : sequence of Case
@@ -175,7 +176,7 @@ def fit_all(
 
 
 def fit_one(
-    source: ArraySource,
+    source: Source,
     sample: SeedingSample,
     case: Case[Any],
     stopping: Stopping,
@@ -196,7 +197,7 @@ def fit_one(
 
 
 def begin_all(
-    source: ArraySource,
+    source: Source,
     sample: SeedingSample,
     cases: Sequence[Case[Any]],
     beginning: Beginning,
@@ -250,14 +251,14 @@ def _beliefs(case: Case[Any], starts: Sequence[Any], beginning: Beginning, sampl
         return case.algorithm.maximise_stack([swept.moments for swept in sweep([point.scorer for point in points])])
 
 
-def _after_partition(source: ArraySource, case: Case[Any], beginning: Beginning) -> Any:
+def _after_partition(source: Source, case: Case[Any], beginning: Beginning) -> Any:
     """The first M-step from labels or responsibilities, and then the parts that were given."""
     assert beginning.partition is not None
     belief = _first_m_step(source, case, beginning.partition)
     return _with_parts(belief, case, beginning) if isinstance(belief, Mixture) else belief
 
 
-def _resumed(source: ArraySource, case: Case[Any], earlier: Earlier) -> Start:
+def _resumed(source: Source, case: Case[Any], earlier: Earlier) -> Start:
     """The last fit as a start; where its form is another one now, the M-step from its responsibilities."""
     belief, wanted = earlier.belief, (case.n_components, source.n_features)
     if belief.means.shape != wanted:
@@ -269,11 +270,19 @@ def _resumed(source: ArraySource, case: Case[Any], earlier: Earlier) -> Start:
     admitted = case.algorithm.admitted(belief)
     if admitted is not None:
         return Start(admitted, history=earlier.bounds)
-    return Start(_first_m_step(source, case, belief.responsibilities(source.rows)))
+    scorer = belief.scorer if case.algorithm.structure.diagonal else belief.scorer.with_matrices()
+    with Sweep(source) as sweep:
+        return Start(_m_step(case, sweep([scorer])[0].moments))
 
 
-def _first_m_step(source: ArraySource, case: Case[Any], partition: Array) -> Any:
+def _first_m_step(source: Source, case: Case[Any], partition: Array) -> Any:
     moments = accumulate(source, partition, case.n_components, diagonal=case.algorithm.structure.diagonal)
+    return _m_step(case, moments)
+
+
+def _m_step(case: Case[Any], moments: Moments) -> Any:
+    if case.algorithm.structure.diagonal:
+        moments = moments.diagonals()
     try:
         return case.algorithm.maximise(moments)
     except Collapsed as collapsed:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mixtura.data.array import ArraySource
+from mixtura.data.source import Source
 from mixtura.ground.errors import CollapseError
 from mixtura.inference.climb.climber import PLAIN_EM, Algorithm, Solver
 from mixtura.inference.climb.loop import Observer, Progress, Run, climb, joined
@@ -72,7 +72,7 @@ class Restarts:
 
 
 def finish(
-    source: ArraySource,
+    source: Source,
     shortlists: Sequence[Shortlist],
     algorithms: Sequence[Algorithm],
     stopping: Stopping,
@@ -84,7 +84,7 @@ def finish(
 
     Parameters
     ----------
-    source : ArraySource
+    source : Source
     shortlists, algorithms : sequences of Shortlist and Algorithm
         One for each candidate.
     stopping : Stopping
@@ -119,7 +119,7 @@ def finish(
 
 
 def _climb_beyond_saddles(
-    source: ArraySource,
+    source: Source,
     runs: Sequence[list[tuple[Run, int]]],
     shortlists: Sequence[Shortlist],
     algorithms: Sequence[Algorithm],

@@ -6,14 +6,17 @@ alone: not on their order, nor on whether a row is repeated or carries the weigh
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mixtura.data.array import ArraySource
+from mixtura.data.source import Source
 from mixtura.ground.linalg import Array
+from mixtura.inference.starts.distinct import MOST_DISTINCT, RowKeys, distinct_rows
+from mixtura.inference.starts.quantiles import evenly_along
 
 LARGEST_SAMPLE = 5000
 ROWS_PER_PARAMETER = 10
@@ -37,7 +40,7 @@ class SeedingSample:
     mean: Array
     variances: Array
 
-    @property
+    @cached_property
     def source(self) -> ArraySource:
         """The sample as a source of blocks."""
         return ArraySource(self.rows, self.weights)
@@ -65,21 +68,20 @@ class SeedingSample:
         return np.minimum(np.searchsorted(cumulative, points, side="right"), len(mass) - 1)
 
 
-def seeding_sample(source: ArraySource, n_components: int) -> SeedingSample:
+def seeding_sample(source: Source, n_components: int) -> SeedingSample:
     """Sort the rows, merge equal ones, and thin them by systematic sampling if more than ``max(5000, 10·K·D)`` are left."""
-    keys = _sort_keys(source)
-    order = np.argsort(keys, kind="stable")
-    keys = keys[order]
-    first = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
-    del keys
-    weights = np.ones(len(order)) if source.weights is None else source.weights[order]
-    weights = np.add.reduceat(weights, first)
-    order = order[first]
     limit = max(LARGEST_SAMPLE, ROWS_PER_PARAMETER * n_components * source.n_features)
-    if len(order) > limit:
-        order, weights = order[_thinned(weights, limit)], np.ones(limit)
-    weights *= len(order) / weights.sum()
-    rows = source.rows[order].astype(np.float64)
+    keys = RowKeys.of(source.facts)
+    distinct = distinct_rows(source, keys, max(MOST_DISTINCT, limit))
+    weights: Array
+    if distinct.keys is None:
+        places, weights = evenly_along(source, keys, limit), np.ones(limit)
+    elif len(distinct.places) > limit:
+        places, weights = distinct.places[_thinned(distinct.weights, limit)], np.ones(limit)
+    else:
+        places, weights = distinct.places, distinct.weights
+    weights = weights * (len(places) / weights.sum())
+    rows = source.take(places)[0].astype(np.float64)
     mean = np.average(rows, axis=0, weights=weights)
     centred = rows - mean
     variances = np.einsum("n,nd,nd->d", weights, centred, centred) / weights.sum()
@@ -91,29 +93,3 @@ def _thinned(weights: Array, limit: int) -> NDArray[np.intp]:
     cumulative = np.cumsum(weights)
     points = (np.arange(limit) + 0.5) * (cumulative[-1] / limit)
     return np.minimum(np.searchsorted(cumulative, points), len(weights) - 1)
-
-
-def _sort_keys(source: ArraySource) -> Array:
-    """One number a row, equal for equal rows: a combination of the columns with irrational coefficients.
-
-    Columns count from their smallest value, in units of their range, so neither shifts nor units change the order. Computed column by
-    column, so that a row's key does not depend, to the last bit, on where the row stands.
-    """
-    lowest, ranges = source.lowest, source.highest - source.lowest
-    scale = np.where(ranges > 0, ranges, 1.0)
-    keys = np.empty(source.n_rows)
-    for part, rows, _ in source.blocks(2**14):
-        total = keys[part]
-        total[:] = 0.0
-        for j in range(source.n_features):
-            total += (rows[:, j].astype(np.float64) - lowest[j]) * (math.sqrt(1 + (j + 1) * math.pi) / scale[j])
-    return keys
-
-
-def squared_distances(rows: Array, centres: Array) -> Array:
-    """``‖x_n − c_k‖²``, shape ``(K, N)``."""
-    distances = np.empty((len(centres), len(rows)))
-    for centre, out in zip(centres, distances, strict=True):
-        offsets = rows - centre
-        np.einsum("nd,nd->n", offsets, offsets, out=out)
-    return distances

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from mixtura.data.array import ArraySource
+from mixtura.data.source import Source
 from mixtura.ground.errors import CollapseError, InvalidParameterError
 from mixtura.ground.settings import Settings, check_integer
 from mixtura.inference.climb.by_batches import BATCH_ROWS, Watch, begin, learn_all, rows_to_begin
@@ -63,7 +63,7 @@ class Cavi(Settings):
 
     def _ascend(
         self,
-        source: ArraySource,
+        source: Source,
         shortlists: Sequence[Shortlist],
         algorithms: Sequence[Any],
         stopping: Stopping,
@@ -113,7 +113,7 @@ class Svi(Settings):
         """The climb from each start, one after another."""
 
         def ascend(
-            source: ArraySource,
+            source: Source,
             shortlists: Sequence[Shortlist],
             algorithms: Sequence[Any],
             stopping: Stopping,
@@ -138,7 +138,7 @@ SOLVERS: dict[str, VariationalSolver] = {"cavi": Cavi(), "svi": Svi()}
 
 
 def _by_blocks(
-    source: ArraySource,
+    source: Source,
     shortlist: Shortlist,
     algorithm: Any,
     stopping: Stopping,
@@ -151,7 +151,7 @@ def _by_blocks(
 
 
 def _moved(
-    source: ArraySource, restarts: Restarts, algorithm: Any, stopping: Stopping, observe: Observer | None
+    source: Source, restarts: Restarts, algorithm: Any, stopping: Stopping, observe: Observer | None
 ) -> Restarts:
     """With moves from the best run, for as long as they raise the bound."""
     if not restarts.best.stop.converged:
