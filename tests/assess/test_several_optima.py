@@ -174,8 +174,8 @@ class Stubborn(Line):
 
 def test_weights_that_rest_on_few_draws_leave_no_estimate(seed):
     target = Stubborn((Normal(0.0, 1.0),), (1.0,))
-    with pytest.raises(UnknownEvidenceError, match=r"of 1000 draws [\d.]+ count"):
-        trusted(learn([Normal(0.0, 0.02)], target, 2, 1000, np.random.default_rng(seed)))
+    with pytest.raises(UnknownEvidenceError, match=r"of 400000 draws [\d.]+ count"):
+        trusted(learn([Normal(0.0, 0.02)], target, 2, 400_000, np.random.default_rng(seed)))
 
 
 def test_shares_near_to_weighted_draws():

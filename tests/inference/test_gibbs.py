@@ -236,7 +236,7 @@ def test_single_precision_rows():
 def test_splits_and_mergers_need_room_for_components(seed):
     sampler = Gibbs(ConjugateComponents(covariance_structure("full"), PRIOR), finite(2), n_splits=3)
     run = sample(
-        ArraySource(PLANE), [start_of("full", 2)], sampler, np.random.default_rng(seed), n_draws=30, n_warmup=0
+        ArraySource(PLANE), [start_of("full", 2)], sampler, np.random.default_rng(seed), n_draws=600, n_warmup=0
     )
     assert run.n_components.max() == 2
     assert 0 < run.accepted[0] < 1
