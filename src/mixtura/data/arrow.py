@@ -15,6 +15,8 @@ from mixtura.ground.linalg import Array
 
 LOOK_AT = 1000
 """Rows from which is told what columns of text hold."""
+READING = {"batch_size": 2**16, "batch_readahead": 4, "fragment_readahead": 1}
+"""Rows at a time, how many such parts are read ahead, and from how many files besides the one at hand."""
 
 
 def as_table(X: Any) -> Any:
@@ -153,7 +155,7 @@ class ArrowColumns:
         tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
         if others := [name for name, kind in kinds.items() if not any(test(kind) for test in tests)]:
             raise DataError(
-                f"column {others[0]!r} holds {kinds[others[0]]}, no numbers. Name those that do: columns={shown_numeric(kinds, others)}."
+                f"column {others[0]!r} holds {kinds[others[0]]}, no numbers. Name those that do: columns={_listed_numeric(kinds, others)}."
             )
         single = all(kinds[name] == pa.float32() for name in self.names)
         self._dtype = np.dtype(np.float32 if single else np.float64)
@@ -178,11 +180,7 @@ class ArrowColumns:
         return rows
 
 
-READING = {"batch_size": 2**16, "batch_readahead": 4, "fragment_readahead": 1}
-"""Rows at a time, how many such parts are read ahead, and from how many files besides the one at hand."""
-
-
-def shown_numeric(kinds: dict[str, Any], others: Sequence[str]) -> str:
+def _listed_numeric(kinds: dict[str, Any], others: Sequence[str]) -> str:
     """The columns that are left, as a user would write them, and not too many."""
     left = [name for name in kinds if name not in others]
     return repr(left) if len(left) <= 8 else f"[{', '.join(map(repr, left[:8]))}, …]"

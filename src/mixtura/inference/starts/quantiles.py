@@ -105,7 +105,10 @@ def evenly_along(source: Source, row_keys: RowKeys, n: int) -> NDArray[np.intp]:
     windows = Windows(np.zeros(1), np.array([row_keys.largest]), np.zeros(1))
     for _ in range(MOST_READS):
         edges = windows.edges()
-        counts, sums = (part.reshape(edges.shape)[:, :-1] for part in _counted(source, row_keys, edges))
+        # What lies between the last edge of a window and the next window is not sought.
+        counts, sums = (
+            part.reshape(edges.shape)[:, :-1] for part in source.reduce(Counted(row_keys, edges), STRIP).parts
+        )
         beginnings = (windows.before[:, None] + np.cumsum(sums, axis=1) - sums).ravel()
         sought = np.unique(np.searchsorted(beginnings, points) - 1)
         windows = Windows(edges[:, :-1].ravel()[sought], edges[:, 1:].ravel()[sought], beginnings[sought])
@@ -113,11 +116,6 @@ def evenly_along(source: Source, row_keys: RowKeys, n: int) -> NDArray[np.intp]:
             break
     collected = source.reduce(Collect(row_keys, windows), STRIP)
     return _chosen(collected, windows, points)
-
-
-def _counted(source: Source, row_keys: RowKeys, edges: Array) -> list[Array]:
-    """Rows from each edge up to the next, and their weights; what lies between two windows is not sought."""
-    return source.reduce(Counted(row_keys, edges), STRIP).parts
 
 
 def _chosen(collected: Collected, windows: Windows, points: Array) -> NDArray[np.intp]:
