@@ -91,6 +91,13 @@ def random_draws(structure, n_chains=4, n_draws=50, seed=0):
 X = 2 * np.random.default_rng(9).normal(size=(45, 2))
 
 
+def test_no_more_weights_are_watched_than_matter():
+    weights = np.random.default_rng(0).dirichlet(np.ones(500), (2, 4))
+    draws = Draws(covariance_structure("spherical"), weights, np.zeros((2, 4, 500, 1)), np.ones((2, 4, 500)))
+    watched = [values for name, values in invariants(draws, [[0.0], [1.0]]).items() if name.startswith("weight ")]
+    assert np.array_equal(np.moveaxis(watched, 0, -1), -np.sort(-weights)[..., :20])
+
+
 @pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s: s.name)
 def test_quantities_are_what_they_are_called(structure):
     draws = random_draws(structure, n_draws=4)

@@ -203,7 +203,7 @@ def test_one_component_under_an_independent_prior(scales, seed):
     bridged = bridge_sampling(draw((2, 1000), rng), source, prior, rng)
     assert abs(bridged.value - exact) < MOST * bridged.standard_error < 0.3
     mode = mx.Mixture([1.0], [[1.0]], [1.0], "spherical")
-    about_mode = mode_sampling([mode], source, prior, rng)
+    about_mode = mode_sampling([mode], source, prior, rng, n_draws=4000)
     assert abs(about_mode.value - exact) < MOST * about_mode.standard_error < 0.15
 
 

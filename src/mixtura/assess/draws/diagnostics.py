@@ -42,6 +42,8 @@ LARGEST_SHARE_AT_DEPTH = 0.05
 """Of draws whose tree was cut off; such chains are slow, not wrong."""
 N_PROBES = 20
 """Rows at which the density is watched."""
+N_WEIGHTS = 20
+"""Weights that are watched, the largest ones: under a Dirichlet process there may be one for every row."""
 LEAST_COUNT = 0.5
 """Expected rows from which a component holds one."""
 MOST_STILL = 0.5
@@ -307,7 +309,7 @@ def invariants(draws: Draws, X: ArrayLike, statistics: Mapping[str, ArrayLike] |
     found = {"log posterior": given["lp"]} if "lp" in given else {}
     found["log-likelihood"] = log_likelihoods
     found |= {f"log density at row {n}": log_pdfs[:, :, i] for i, n in enumerate(probes.tolist())}
-    found |= {f"weight {k + 1} by size": weights[:, :, k] for k in range(draws.n_components)}
+    found |= {f"weight {k + 1} by size": weights[:, :, k] for k in range(min(draws.n_components, N_WEIGHTS))}
     found["entropy of the weights"] = -(weights * log_weights).sum(axis=2)
     found["number of filled components"] = given.get("n_filled", (counts >= LEAST_COUNT).sum(axis=2))
     found["trace of the total covariance"] = np.trace(total, axis1=2, axis2=3)
