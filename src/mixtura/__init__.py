@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mixtura import plot
     from mixtura.assess.draws.draws_file import load_draws
-    from mixtura.data.scanning import scan
+    from mixtura.data.scanning import on_dask, scan
     from mixtura.estimators.bayesian import BayesianGaussianMixture
     from mixtura.estimators.gaussian_mixture import GaussianMixture
     from mixtura.estimators.sampled import SampledGaussianMixture
     from mixtura.estimators.samplers import Gibbs, Nuts
     from mixtura.estimators.search import GaussianMixtureSearch
     from mixtura.ground.errors import (
+        ClusterError,
         CollapseError,
         CollapseWarning,
         DataError,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BayesianGaussianMixture",
     "Cavi",
+    "ClusterError",
     "CollapseError",
     "CollapseWarning",
     "ComponentCountLaw",
@@ -68,6 +70,7 @@ __all__ = [
     "UnknownEvidenceError",
     "__version__",
     "load_draws",
+    "on_dask",
     "plot",
     "scan",
 ]
@@ -82,6 +85,7 @@ _HOME = {
     "Nuts": "mixtura.estimators.samplers",
     "Svi": "mixtura.inference.starts.variational_solvers",
     "Mixture": "mixtura.model.mixture",
+    "on_dask": "mixtura.data.scanning",
     "scan": "mixtura.data.scanning",
     "load_draws": "mixtura.assess.draws.draws_file",
     "NormalInverseWishart": "mixtura.model.laws.conjugate",
@@ -94,6 +98,7 @@ _HOME = {
     "MixturaError": "mixtura.ground.errors",
     "InvalidParameterError": "mixtura.ground.errors",
     "DataError": "mixtura.ground.errors",
+    "ClusterError": "mixtura.ground.errors",
     "CollapseError": "mixtura.ground.errors",
     "ModelFileError": "mixtura.ground.errors",
     "UnknownEvidenceError": "mixtura.ground.errors",

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import neighbours
-from mixtura.sweep.threads import n_threads, single_threaded_blas
+from mixtura.ground.threads import n_threads, single_threaded_blas
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -89,7 +89,7 @@ import os, sys, warnings
 warnings.simplefilter("ignore")
 import neighbours
 from threading import Event, Thread
-from mixtura.sweep.threads import single_threaded_blas
+from mixtura.ground.threads import single_threaded_blas
 alone, free = neighbours.answer("em"), neighbours.surroundings().blas
 held, done = Event(), Event()
 def hold():

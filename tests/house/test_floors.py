@@ -30,13 +30,15 @@ FRONT_DOOR = "front door"
 
 THIRD_PARTY = {
     "numpy": tuple(FLOORS),
-    "threadpoolctl": ("sweep",),
+    "threadpoolctl": ("ground",),
     "scipy": tuple(FLOORS),
     "sklearn": ("estimators",),
     "matplotlib": ("plot",),
     "PIL": ("plot",),
     "click": ("cli", "estimators"),
     "pyarrow": ("data",),
+    "dask": ("data",),
+    "distributed": ("data",),
     "nutpie": ("inference",),
     "arviz_base": ("assess",),
     "arviz_stats": ("assess",),
@@ -45,17 +47,18 @@ THIRD_PARTY = {
     "jax": ("bridges",),
 }
 
-ONE_FILE = ("matplotlib", "pyarrow", "nutpie", "arviz_base", "arviz_stats", "arviz", "numpyro")
+ONE_FILE = ("matplotlib", "pyarrow", "dask", "distributed", "nutpie", "arviz_base", "arviz_stats", "arviz", "numpyro")
 """Libraries that a single file of the house may import."""
 
 GUESTS = {"arviz"}
 """Libraries that are served where a user has them, and needed by nothing."""
 
-EXTRAS = ("plot", "data", "mcmc", "numpyro")
+EXTRAS = ("plot", "data", "dask", "mcmc", "numpyro")
 
 DISTRIBUTIONS = {
     "sklearn": "scikit-learn",
     "PIL": "matplotlib",
+    "distributed": "dask",
     "arviz_base": "arviz-base",
     "arviz_stats": "arviz-stats",
 }

@@ -75,7 +75,7 @@ def check_chains(rows, prior, name, partition, exact, seed, n_steps=150, n_warmu
     indicators = np.concatenate([together, filled], axis=2)
     expected = np.concatenate([exact.coclustering[one, other], exact.of_n_filled[1:]])
     assert_shares(indicators, expected, widest=0.3)
-    assert 0.05 < n_accepted / n_tried < 0.9
+    assert 0.03 < n_accepted / n_tried < 0.9  # of independent features, it is 0.05 in the long run
 
 
 def test_under_a_dirichlet_process(seed):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
@@ -17,6 +19,9 @@ LOOK_AT = 1000
 """Rows from which is told what columns of text hold."""
 READING = {"batch_size": 2**16, "batch_readahead": 4, "fragment_readahead": 1}
 """Rows at a time, how many such parts are read ahead, and from how many files besides the one at hand."""
+
+ROWS_TO_A_PART = 2**18
+"""Rows from which row groups of a file are a part of their own on a cluster."""
 
 
 def as_table(X: Any) -> Any:
@@ -162,11 +167,21 @@ class ArrowColumns:
 
     def __call__(self) -> Iterator[tuple[Array, Array | None]]:
         """Go over all rows."""
+        return self._read(self._dataset, READING)
+
+    def parts(self) -> list[Callable[[], Iterator[tuple[Array, Array | None]]]]:
+        """What goes over the rows of each file, or of some row groups of one, wherever it is sent."""
+        return [partial(self._read, part, {"schema": self._dataset.schema}) for part in _fragments(self._dataset)]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_dataset": None}  # a part has its own
+
+    def _read(self, dataset: Any, how: dict[str, Any]) -> Iterator[tuple[Array, Array | None]]:
         import pyarrow as pa
 
         columns = [*self.names, *(() if self._weights is None else (self._weights,))]
         try:
-            for batch in self._dataset.scanner(columns=columns, **READING).to_batches():
+            for batch in dataset.scanner(columns=columns, **how).to_batches():
                 if batch.num_rows:
                     yield self._rows(batch), None if self._weights is None else _as_floats(batch.column(self._weights))
         except (pa.ArrowException, OSError) as error:
@@ -178,6 +193,20 @@ class ArrowColumns:
         for column, name in zip(rows.T, self.names, strict=True):
             column[:] = _as_floats(batch.column(name))
         return rows
+
+
+def _fragments(dataset: Any) -> Iterator[Any]:
+    """The files of a dataset, large ones by row groups where they have such."""
+    for fragment in dataset.get_fragments():
+        gathered, n_rows = list[int](), 0
+        for group in getattr(fragment, "row_groups", ()):
+            gathered.append(group.id)
+            n_rows += group.num_rows
+            if n_rows >= ROWS_TO_A_PART:
+                yield fragment.subset(row_group_ids=gathered)
+                gathered, n_rows = [], 0
+        if gathered or not hasattr(fragment, "row_groups"):
+            yield fragment.subset(row_group_ids=gathered) if gathered else fragment
 
 
 def _listed_numeric(kinds: dict[str, Any], others: Sequence[str]) -> str:
@@ -195,7 +224,7 @@ def dataset_of_files(paths: Sequence[str], kind: str) -> Any:
     import pyarrow as pa
 
     try:
-        return ds.dataset(list(paths), format=kind)
+        return ds.dataset([str(Path(path).absolute()) for path in paths], format=kind)  # workers may stand elsewhere
     except (pa.ArrowException, OSError) as error:
         said = " ".join(str(error).split()).rstrip(".")
         raise DataError(f"{paths[0]} cannot be read as {kind}: {said[:300]}. Is the file complete?") from error

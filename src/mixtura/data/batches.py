@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mixtura.data.source import Block, Source
 from mixtura.ground.errors import DataError
@@ -27,7 +29,7 @@ class BatchSource(Source):
         self._batches = batches
         first = next(iter(batches()), None)
         if first is None:
-            raise DataError("X must hold at least one row; there are none.")
+            raise no_rows()
         rows, _ = first
         self._n_features, self._dtype = rows.shape[1], rows.dtype
 
@@ -40,33 +42,48 @@ class BatchSource(Source):
         return self._dtype
 
     def blocks(self, size: int) -> Iterator[Block]:
-        start, waiting, n_waiting = 0, list[Batch](), 0
-        for batch in self._batches():
-            waiting.append(self._alike(batch))
-            n_waiting += len(batch[0])
-            if n_waiting < size:
-                continue
-            rows, weights = _joined(waiting)
-            whole = n_waiting - n_waiting % size
-            yield from _cut(rows[:whole], None if weights is None else weights[:whole], size, start)
-            # A copy: what is left is not to hold on to a batch that has been gone through.
-            waiting = [(rows[whole:].copy(), None if weights is None else weights[whole:].copy())]
-            start, n_waiting = start + whole, n_waiting - whole
-        if n_waiting:
-            yield from _cut(*_joined(waiting), size, start)
+        return in_blocks(map(self._alike, self._batches()), size)
 
     def _alike(self, batch: Batch) -> Batch:
-        rows, weights = batch
-        if rows.shape[1] != self._n_features:
-            raise DataError(
-                f"all batches of X must have the same columns; the first has {self._n_features}, a later one {rows.shape[1]}."
-            )
-        if rows.dtype != self._dtype:
-            raise DataError(f"all batches of X must be {self._dtype}, as the first is; a later one is {rows.dtype}.")
-        return rows, weights
+        check_alike(batch[0], self._n_features, self._dtype)
+        return batch
 
 
-def _joined(batches: list[Batch]) -> Batch:
+def no_rows() -> DataError:
+    """The error that there are none."""
+    return DataError("X must hold at least one row; there are none.")
+
+
+def check_alike(rows: Array, n_features: int, dtype: np.dtype) -> None:
+    """Raise if rows of a batch are not like those of the first."""
+    if rows.shape[1] != n_features:
+        raise DataError(
+            f"all batches of X must have the same columns; the first has {n_features}, a later one {rows.shape[1]}."
+        )
+    if rows.dtype != dtype:
+        raise DataError(f"all batches of X must be {dtype}, as the first is; a later one is {rows.dtype}.")
+
+
+def in_blocks(batches: Iterable[Batch], size: int) -> Iterator[Block]:
+    """Rows of batches in order, ``size`` at a time, the last time fewer."""
+    start, waiting, n_waiting = 0, list[Batch](), 0
+    for batch in batches:
+        waiting.append(batch)
+        n_waiting += len(batch[0])
+        if n_waiting < size:
+            continue
+        rows, weights = joined(waiting)
+        whole = n_waiting - n_waiting % size
+        yield from _cut(rows[:whole], None if weights is None else weights[:whole], size, start)
+        # A copy: what is left is not to hold on to a batch that has been gone through.
+        waiting = [(rows[whole:].copy(), None if weights is None else weights[whole:].copy())]
+        start, n_waiting = start + whole, n_waiting - whole
+    if n_waiting:
+        yield from _cut(*joined(waiting), size, start)
+
+
+def joined(batches: list[Batch]) -> Batch:
+    """Batches as one, of which there is one at least."""
     if len(batches) == 1:
         return batches[0]
     weights = [weights for _, weights in batches if weights is not None]
@@ -75,3 +92,30 @@ def _joined(batches: list[Batch]) -> Batch:
 
 def _cut(rows: Array, weights: Array | None, size: int, start: int) -> Iterator[Block]:
     return iter(Block(slice(start, start + len(rows)), rows, weights).cut(size))
+
+
+def numbers(batch: Any) -> Array:
+    """A batch as rows in float32 or float64."""
+    rows = np.asarray(batch)
+    if rows.ndim != 2 or rows.dtype.kind not in "biuf":
+        raise DataError(
+            f"each batch of X must be a (B, D) array of numbers; got shape {rows.shape}, dtype {rows.dtype}."
+        )
+    return np.ascontiguousarray(rows, dtype=np.float32 if rows.dtype == np.float32 else np.float64)
+
+
+def cleaned(batch: Batch, drops: bool) -> tuple[Batch, int]:
+    """The rows that count, and how many were left out for a missing value; those without weight never count."""
+    rows, weights = batch
+    if weights is not None:
+        if not (np.isfinite(weights) & (weights >= 0)).all():
+            raise DataError("the column of weights must be finite and not negative.")
+        rows, weights = _where(weights > 0, rows, np.asarray(weights, dtype=np.float64))
+    if not drops:
+        return (rows, weights), 0
+    whole = np.asarray(np.isfinite(rows).all(axis=1))
+    return _where(whole, rows, weights), len(rows) - int(whole.sum())
+
+
+def _where(kept: NDArray[np.bool_], rows: Array, weights: Array | None) -> Batch:
+    return (rows, weights) if kept.all() else (rows[kept], None if weights is None else weights[kept])

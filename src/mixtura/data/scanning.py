@@ -11,26 +11,27 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from mixtura.data.arrow import ArrowColumns, dataset_of_files, is_dataset
-from mixtura.data.batches import Batch, BatchSource
+from mixtura.data.array import ArraySource
+from mixtura.data.arrow import ArrowColumns, as_table, dataset_of_files, is_dataset
+from mixtura.data.batches import Batch, BatchSource, cleaned, numbers
+from mixtura.data.dask import ROWS_SENT, CollectionColumns, DaskSource, current_client, is_collection
 from mixtura.data.source import Source
 from mixtura.ground.errors import DataError, InvalidParameterError
-from mixtura.ground.linalg import Array
 
 FORMATS = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".arrow": "ipc", ".feather": "ipc"}
 """Kinds of files by the ends of their names."""
 MISSING = ("error", "drop")
-MOST_SHOWN = 5
 
 
 class Reading(NamedTuple):
-    """What goes over the rows, and what the columns are called."""
+    """What goes over the rows, what the columns are called, and, where rows can be read in parts that know nothing of each other, those.
+
+    A part is called for its batches, wherever it is sent; or a Dask object stands for its rows.
+    """
 
     batches: Callable[[], Iterable[Batch]]
     names: tuple[str, ...] | None
+    parts: Callable[[], Sequence[Any]] | None = None
 
 
 class Container(NamedTuple):
@@ -82,13 +83,72 @@ def scan(
     >>> np.sort(gm.means_.ravel()).round(6)
     array([ 0., 10.])
     """
-    if missing not in MISSING:
-        raise InvalidParameterError(f"missing must be one of {', '.join(map(repr, MISSING))}; got {missing!r}.")
+    drops, client = _drops(missing), current_client() if is_collection(data) else None
     kind = next((kind for kind in CONTAINERS if kind.is_one(data)), None)
     if kind is None:
         raise DataError(f"{type(data).__name__} can be scanned neither as files nor as batches of rows. Use an array.")
-    batches, names = kind.read(data, columns, sample_weight)
-    return Scanned(batches, names, drops=missing == "drop")
+    reading = kind.read(data, columns, sample_weight)
+    return Scanned(reading, drops) if client is None else _on_cluster(client, reading, drops)
+
+
+def on_dask(
+    client: Any,
+    data: Any,
+    *,
+    columns: Sequence[str] | None = None,
+    sample_weight: str | None = None,
+    missing: str = "error",
+) -> Source:
+    """Rows on the workers of a Dask cluster, to be gone over there.
+
+    A pass is one round trip: parameters out, moments back. Files are read by the workers, who must see them under the same names; what is
+    in memory here is sent to them. The fit is that of the same rows here, to the last bit on processors of one kind.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    data : array, table, or what ``mixtura.scan`` takes or returns, or a Dask array or data frame
+    columns, sample_weight, missing
+        As for ``mixtura.scan``.
+
+    Returns
+    -------
+    Source
+        For ``fit``, ``predict`` and the other methods in place of ``X``. Dask arrays and data frames need not be wrapped: they use the
+        client that is current.
+
+    Raises
+    ------
+    ClusterError
+        If workers lack mixtura, or the scheduler is gone; also later, during a fit.
+
+    Examples
+    --------
+    >>> import mixtura as mx
+    >>> from distributed import Client  # doctest: +SKIP
+    >>> client = Client("tcp://127.0.0.1:8786")  # doctest: +SKIP
+    >>> mx.GaussianMixture(3).fit(mx.on_dask(client, "data/*.parquet"))  # doctest: +SKIP
+    """
+    drops, kind = _drops(missing), next((kind for kind in CONTAINERS if kind.is_one(data)), None)
+    if isinstance(data, Scanned):
+        return _on_cluster(client, data.reading, data.drops)
+    if kind is not None:
+        return _on_cluster(client, kind.read(data, columns, sample_weight), drops)
+    source = data if isinstance(data, Source) else ArraySource(numbers(as_table(data)))
+    names = source.names or getattr(data, "columns", None)
+    batches = ((block.rows, block.weights) for block in source.blocks(ROWS_SENT))
+    return _on_cluster(client, Reading(lambda: batches, None if names is None else tuple(map(str, names))), drops)
+
+
+def _on_cluster(client: Any, reading: Reading, drops: bool) -> DaskSource:
+    parts = ([batch] for batch in reading.batches()) if reading.parts is None else reading.parts()
+    return DaskSource(client, parts, reading.names, drops)
+
+
+def _drops(missing: str) -> bool:
+    if missing not in MISSING:
+        raise InvalidParameterError(f"missing must be one of {', '.join(map(repr, MISSING))}; got {missing!r}.")
+    return missing == "drop"
 
 
 def as_scanned(X: Any) -> Source | None:
@@ -107,42 +167,19 @@ class Scanned(BatchSource):
         Rows with a missing or infinite value that were left out by the last going over all of them.
     """
 
-    def __init__(self, batches: Callable[[], Iterable[Batch]], names: tuple[str, ...] | None, drops: bool) -> None:
-        self._all, self._drops, self.n_dropped = batches, drops, 0
+    def __init__(self, reading: Reading, drops: bool) -> None:
+        self.reading, self.drops, self.n_dropped = reading, drops, 0
         super().__init__(self._counting)
-        self.names = names
+        self.names = reading.names
 
     def _counting(self) -> Iterator[Batch]:
         n_dropped = 0
-        for rows, weights in self._all():
-            if weights is not None:
-                if not (np.isfinite(weights) & (weights >= 0)).all():
-                    raise DataError("the column of weights must be finite and not negative.")
-                weights = np.asarray(weights, dtype=np.float64)
-                rows, weights = _where(weights > 0, rows, weights)
-            if self._drops:
-                whole = np.asarray(np.isfinite(rows).all(axis=1))
-                n_dropped += len(rows) - int(whole.sum())
-                rows, weights = _where(whole, rows, weights)
-            if len(rows):
-                yield rows, weights
+        for whole in self.reading.batches():
+            batch, dropped = cleaned(whole, self.drops)
+            n_dropped += dropped
+            if len(batch[0]):
+                yield batch
         self.n_dropped = n_dropped
-
-    def check_finite(self) -> None:
-        """Raise if values are missing, with a count for each column."""
-        counts = self.facts.n_missing
-        if counts.any():
-            names = self.names or tuple(f"x{j}" for j in range(len(counts)))
-            worst = [f"{counts[j]} in column {names[j]!r}" for j in np.argsort(-counts, kind="stable") if counts[j]]
-            others = f" and {len(worst) - MOST_SHOWN} more columns" if len(worst) > MOST_SHOWN else ""
-            raise DataError(
-                f"values are missing or infinite: {', '.join(worst[:MOST_SHOWN])}{others}. Leave those rows out with "
-                "mixtura.scan(…, missing='drop'), or fill them in."
-            )
-
-
-def _where(kept: NDArray[np.bool_], rows: Array, weights: Array | None) -> Batch:
-    return (rows, weights) if kept.all() else (rows[kept], None if weights is None else weights[kept])
 
 
 def _is_path(X: Any) -> bool:
@@ -176,7 +213,7 @@ def _files(path: str) -> list[str]:
 
 def _of_dataset(X: Any, columns: Sequence[str] | None, weights: str | None) -> Reading:
     read = ArrowColumns(X, columns, weights)
-    return Reading(read, read.names)
+    return Reading(read, read.names, read.parts)
 
 
 def _is_iterable(X: Any) -> bool:
@@ -196,19 +233,16 @@ def _of_iterable(X: Iterable[Any], columns: Sequence[str] | None, weights: str |
             f"a {type(X).__name__} can be gone over only once, and a fit reads its rows often. Hand in an object that starts anew "
             "each time, or use partial_fit."
         )
-    return Reading(lambda: ((_numbers(batch), None) for batch in X), None)
+    return Reading(lambda: ((numbers(batch), None) for batch in X), None)
 
 
-def _numbers(batch: Any) -> Array:
-    rows = np.asarray(batch)
-    if rows.ndim != 2 or rows.dtype.kind not in "biuf":
-        raise DataError(
-            f"each batch of X must be a (B, D) array of numbers; got shape {rows.shape}, dtype {rows.dtype}."
-        )
-    return np.ascontiguousarray(rows, dtype=np.float32 if rows.dtype == np.float32 else np.float64)
+def _of_collection(X: Any, columns: Sequence[str] | None, weights: str | None) -> Reading:
+    read = CollectionColumns(X, columns, weights)
+    return Reading(read, read.names, read.parts)
 
 
 CONTAINERS = (
+    Container(is_collection, _of_collection),
     Container(_is_path, _of_paths),
     Container(is_dataset, _of_dataset),
     Container(_is_iterable, _of_iterable),

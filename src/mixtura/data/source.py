@@ -14,7 +14,7 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from typing import NamedTuple, Protocol, Self, TypeVar
+from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,10 @@ STRIP_NUMBERS = 2**16
 MOST_STRIPS = 64
 MOST_ROWS = 2**16
 """Rows to a strip of very large data, which are more strips then: some sources hold a few of them in memory."""
+ROWS_AT_A_TIME = 2**16
+"""Of what is labelled and scored row by row."""
+MOST_SHOWN = 5
+"""Columns that an error lists."""
 
 
 class Block(NamedTuple):
@@ -118,7 +122,14 @@ class TreeSum:
 
     def put(self, place: int, answer: Sum) -> None:
         """Take an answer, which is changed."""
-        level = 0
+        self._put(0, place, answer)
+
+    def join(self, other: TreeSum) -> None:
+        """Take all that another one has, which is changed."""
+        for (level, place), answer in other._nodes.items():
+            self._put(level, place, answer)
+
+    def _put(self, level: int, place: int, answer: Sum) -> None:
         while (sibling := self._nodes.pop((level, place ^ 1), None)) is not None:
             left, right = (answer, sibling) if place % 2 == 0 else (sibling, answer)
             left += right
@@ -216,6 +227,22 @@ class Source(ABC):
         distinct, back = np.unique(places, return_inverse=True)
         rows, weights = self.reduce(RowsAt(distinct), FIRST_STRIP).joined()
         return rows[back], None if weights is None else weights[back]
+
+    def row_wise(self, function: Callable[[Array], NDArray[Any]]) -> Any:
+        """What a function of rows says of each, some rows after others."""
+        return (function(block.rows) for block in self.blocks(ROWS_AT_A_TIME))
+
+    def check_finite(self) -> None:
+        """Raise if values are missing, with a count for each column."""
+        counts = self.facts.n_missing
+        if counts.any():
+            names = self.names or tuple(f"x{j}" for j in range(len(counts)))
+            worst = [f"{counts[j]} in column {names[j]!r}" for j in np.argsort(-counts, kind="stable") if counts[j]]
+            others = f" and {len(worst) - MOST_SHOWN} more columns" if len(worst) > MOST_SHOWN else ""
+            raise DataError(
+                f"values are missing or infinite: {', '.join(worst[:MOST_SHOWN])}{others}. Leave those rows out with "
+                "mixtura.scan(…, missing='drop'), or fill them in."
+            )
 
     def check_squares_representable(self) -> None:
         """Raise if squares of the values overflow, alone in the rows' precision or in their float64 sum, or underflow."""

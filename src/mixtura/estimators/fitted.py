@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,22 +13,20 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Density
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from mixtura.assess.choice.criteria import criteria
+from mixtura.data.dask import is_collection, lazily, names_of
 from mixtura.data.scanning import as_scanned
 from mixtura.data.source import Source
-from mixtura.estimators.inputs import as_rows, covariances_from_precisions, entered
+from mixtura.estimators.inputs import as_rows, check_columns, covariances_from_precisions, entered
 from mixtura.estimators.record import Belief, Record
 from mixtura.ground.linalg import Array
 from mixtura.ground.random import RandomState
+from mixtura.ground.threads import single_threaded_blas
 from mixtura.model.covariance import CovarianceStructure, covariance_structure
 from mixtura.model.mixture import Mixture
 from mixtura.sweep import mean_log_density
-from mixtura.sweep.threads import single_threaded_blas
 
 PARTS = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_")
 """Attributes that stand for the fitted mixture, in scikit-learn's shapes."""
-
-ROWS_AT_A_TIME = 2**16
-"""Of what is scanned, labelled and scored."""
 
 
 class Known(NamedTuple):
@@ -140,7 +139,7 @@ class FittedMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         Returns
         -------
         (N,) int64 array
-            Of rows that are scanned, an iterator of such for some rows after others.
+            Of rows that are scanned, an iterator of such for some rows after others; on a cluster, a Dask array.
         """
         return self._row_wise(X, lambda belief, rows: belief.predict(rows))
 
@@ -154,7 +153,8 @@ class FittedMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         Returns
         -------
         (N, K) array
-            Rows sum to one. Of rows that are scanned, an iterator of such for some rows after others.
+            Rows sum to one. Of rows that are scanned, an iterator of such for some rows after others; on a cluster, a Dask
+            array.
         """
         return self._row_wise(X, lambda belief, rows: belief.responsibilities(rows).astype(rows.dtype, copy=False))
 
@@ -181,7 +181,7 @@ class FittedMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
         Returns
         -------
         (N,) array
-            Of rows that are scanned, an iterator of such for some rows after others.
+            Of rows that are scanned, an iterator of such for some rows after others; on a cluster, a Dask array.
         """
         return self._row_wise(X, lambda belief, rows: belief.log_pdf(rows).astype(rows.dtype, copy=False))
 
@@ -257,11 +257,12 @@ class FittedMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMi
     def _row_wise(self, X: Any, function: Callable[[Belief, Array], NDArray[Any]]) -> Any:
         """What a function of the belief says of each row; of rows that are scanned some at a time."""
         check_is_fitted(self)
-        scanned, belief = as_scanned(X), self._belief
-        if scanned is None:
-            return function(belief, self._rows(X))
-        source = self._source(scanned)
-        return (function(belief, block.rows) for block in source.blocks(ROWS_AT_A_TIME))
+        of_rows = partial(function, self._belief)
+        if is_collection(X):
+            check_columns(self, X.shape[1], names_of(X), reset=False)
+            return lazily(X, of_rows)
+        scanned = as_scanned(X)
+        return of_rows(self._rows(X)) if scanned is None else self._source(scanned).row_wise(of_rows)
 
     @property
     def _n_features_out(self) -> int:

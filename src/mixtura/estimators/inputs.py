@@ -11,7 +11,7 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from mixtura.data.array import ArraySource
 from mixtura.data.arrow import as_table
-from mixtura.data.scanning import Scanned, as_scanned
+from mixtura.data.scanning import as_scanned
 from mixtura.data.source import Source
 from mixtura.ground.errors import DataError, InvalidParameterError
 from mixtura.ground.linalg import Array
@@ -79,9 +79,8 @@ def entered(
         return Entered(*as_source(rows, sample_weight, n_components), len(rows))
     if sample_weight is not None:
         raise DataError("rows that are scanned have their weights in a column: mixtura.scan(…, sample_weight='name').")
-    if isinstance(source, Scanned):
-        source.check_finite()
-    _check_columns(estimator, source, reset)
+    source.check_finite()
+    check_columns(estimator, source.n_features, source.names, reset=reset)
     check_enough(source.n_rows, n_components)
     if source.n_rows < least:
         raise DataError(f"{least} rows are needed at least; there are {source.n_rows}.")
@@ -89,21 +88,21 @@ def entered(
     return Entered(source, None, source.n_rows)
 
 
-def _check_columns(estimator: BaseEstimator, source: Source, reset: bool) -> None:
+def check_columns(estimator: BaseEstimator, n_features: int, names: tuple[str, ...] | None, *, reset: bool) -> None:
     """What scikit-learn does of columns and their names in memory."""
     if reset:
-        estimator.n_features_in_ = source.n_features
-        if source.names is not None:
-            estimator.feature_names_in_ = np.array(source.names, dtype=object)
+        estimator.n_features_in_ = n_features
+        if names is not None:
+            estimator.feature_names_in_ = np.array(names, dtype=object)
         return
     name, known = type(estimator).__name__, getattr(estimator, "feature_names_in_", None)
-    if source.n_features != estimator.n_features_in_:
+    if n_features != estimator.n_features_in_:
         raise DataError(
-            f"X has {source.n_features} features, but {name} is expecting {estimator.n_features_in_} features as input."
+            f"X has {n_features} features, but {name} is expecting {estimator.n_features_in_} features as input."
         )
-    if known is not None and source.names is not None and list(known) != list(source.names):
+    if known is not None and names is not None and list(known) != list(names):
         raise DataError(
-            f"the columns are {', '.join(map(repr, source.names))}; the fit is of {', '.join(map(repr, known))}. "
+            f"the columns are {', '.join(map(repr, names))}; the fit is of {', '.join(map(repr, known))}. "
             "Name them in this order: mixtura.scan(…, columns=[…])."
         )
 

@@ -241,6 +241,8 @@ class Gibbs(Settings):
         return what.weakly_informative()
 
 
+MOST_CONCENTRATION = 10
+"""Of a Dirichlet process for each row: there it believes that 95 in 100 rows have a component of their own."""
 SAMPLERS: dict[str, Sampler] = {"nuts": Nuts(), "gibbs": Gibbs()}
 """The samplers by name."""
 
@@ -249,6 +251,12 @@ def _partition(what: Sampling) -> PartitionPrior:
     """What is believed of weights, and of how many there are."""
     concentration = 1.0 if what.concentration is None else what.concentration
     if isinstance(what.n_components, str):
+        most = MOST_CONCENTRATION * what.source.n_rows
+        if concentration > most:
+            raise InvalidParameterError(
+                f"weight_concentration_prior={concentration:g} believes that nearly each of {what.source.n_rows} rows has a component of "
+                f"its own, and a sweep needs thousands of empty ones. Take at most {most}; of about 1 few groups are expected."
+            )
         return DirichletProcess(concentration)
     known = isinstance(what.n_components, int | np.integer)
     law = ComponentCountLaw.exactly(int(what.n_components)) if known else what.n_components  # type: ignore[arg-type]

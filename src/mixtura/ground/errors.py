@@ -13,6 +13,10 @@ class DataError(MixturaError, ValueError):
     """Data that cannot be used as they are: wrong shape, not finite, too few rows, unreadable."""
 
 
+class ClusterError(MixturaError, RuntimeError):
+    """A cluster that cannot be reached, or that has lost what it was to compute."""
+
+
 class CollapseError(MixturaError, ValueError):
     """A component shrank onto repeated rows or a subspace, so that the likelihood is unbounded."""
 

@@ -97,16 +97,16 @@ class Moments:
     def scatter(self) -> Array:
         """``Σ w r (x − x̄)(x − x̄)ᵀ`` about each component's own mean, shaped like ``second``.
 
-        Variances are no smaller than the digits that are left of them: a mean that has moved far from the origin leaves few, and
-        moments about the new place will have them all.
+        Variances are no smaller than the digits that are left of them: a mean that has moved far from the origin leaves few (of moments
+        that were moved themselves even the sign may be lost), and moments about the new place will have them all.
         """
         root = self.first / np.sqrt(self._divisors)[:, None]
         if self.diagonal:
-            return np.maximum(self.second - root * root, CANCELLED * self.second)
+            return np.maximum(self.second - root * root, CANCELLED * np.abs(self.second))
         scatter = self.second - outer(root)
         # A view of the diagonals, which are to be written to.
         own = np.einsum("kdd->kd", scatter)
-        np.maximum(own, CANCELLED * np.einsum("kdd->kd", self.second), out=own)
+        np.maximum(own, CANCELLED * np.abs(np.einsum("kdd->kd", self.second)), out=own)
         return scatter
 
     @property

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from mixtura.data.source import Arrays, Block, Source
 from mixtura.ground.linalg import Array
+from mixtura.ground.threads import single_threaded_blas
 from mixtura.model.moments import Moments
 from mixtura.sweep.kernels import add_block, zero_totals
-from mixtura.sweep.threads import single_threaded_blas
 
 
 def accumulate(

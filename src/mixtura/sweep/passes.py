@@ -20,6 +20,7 @@ import numpy as np
 
 from mixtura.data.source import Block, Mapped, Source, side_by_side
 from mixtura.ground.linalg import Array
+from mixtura.ground.threads import hold_own_blas, n_threads, single_threaded_blas
 from mixtura.model.moments import Moments
 from mixtura.model.scorer import Scorer
 from mixtura.sweep.assign import Assignment, soft
@@ -35,7 +36,6 @@ from mixtura.sweep.kernels import (
 from mixtura.sweep.mended import mended, mended_kernel
 from mixtura.sweep.scratch import Scratch
 from mixtura.sweep.tangents import TangentFeatureKernel, TangentWhitenedKernel
-from mixtura.sweep.threads import hold_own_blas, n_threads, single_threaded_blas
 
 LARGEST_CANCELLATION = {np.dtype(np.float64): 1e5, np.dtype(np.float32): 1e3}
 """Up to this many times the score may a mixture's features be: 11 digits are left in float64, 4 in float32."""

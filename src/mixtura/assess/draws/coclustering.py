@@ -14,9 +14,9 @@ from scipy.linalg.blas import dsyrk
 from mixtura.ground.errors import DataError, InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.ground.random import RandomState, as_generator
+from mixtura.ground.threads import single_threaded_blas
 from mixtura.model.draws import Draws, row_blocks
 from mixtura.model.scorer import normalise
-from mixtura.sweep.threads import single_threaded_blas
 
 MOST_ROWS = 5000
 """A co-clustering matrix of so many rows takes 200 MB."""

@@ -19,6 +19,7 @@ from mixtura.data.array import ArraySource
 from mixtura.ground.errors import DataError, InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.ground.random import child_streams
+from mixtura.ground.threads import single_threaded_blas
 from mixtura.inference.sampling.finite_mixtures import FiniteMixtures
 from mixtura.inference.sampling.posterior_sample import PosteriorSample
 from mixtura.inference.sampling.split_merge import SplitMerge
@@ -32,7 +33,6 @@ from mixtura.model.moments import Moments
 from mixtura.model.rows import evenly_spaced
 from mixtura.model.scorer import Scorer
 from mixtura.sweep import Sampled, Sweep, Swept
-from mixtura.sweep.threads import single_threaded_blas
 
 Progress = Callable[[int, int], None]
 """Called after each sweep with how many have been made, and how many there will be."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixtura.ground.linalg import Array
-from mixtura.sweep.threads import single_threaded_blas
+from mixtura.ground.threads import single_threaded_blas
 
 MOST_ROUNDS = 30
 LEAST_GAIN = 1e-3
