@@ -143,7 +143,7 @@ def test_the_posterior_under_a_learnt_scale_is_that_of_the_enumeration(name, str
         components.structure.from_matrices(np.ones((3, 1, 1)), np.ones(3)),
         structure,
     )
-    run = run_of(LINE, components, partition, seed, n_draws=400, n_chains=8, start=start, n_splits=2)
+    run = run_of(LINE, components, partition, seed, n_draws=600, n_chains=8, start=start, n_splits=2)
     check_against(exact, run)
 
 
