@@ -18,6 +18,7 @@ from mixtura.assess.evidence.importance import importance_sampling
 from mixtura.assess.uncertainty.linear_response import linear_response
 from mixtura.assess.uncertainty.standard_errors import StandardErrors
 from mixtura.data.source import Source
+from mixtura.estimators.checkpoint import CHECKPOINT, Resumable, logged
 from mixtura.estimators.conjugate import PRIORS, conjugate_prior, weight_prior
 from mixtura.estimators.fitted import replaced_fit
 from mixtura.estimators.inputs import as_partition, entered, remedy_of, variance_floor
@@ -25,6 +26,7 @@ from mixtura.estimators.parameters import CLIMBS, EVERY, POSITIVE_NUMBER, REPORT
 from mixtura.estimators.record import VariationalFit, view
 from mixtura.estimators.streaming import LearnsFromBatches
 from mixtura.ground.errors import InvalidParameterError
+from mixtura.ground.files import StrPath
 from mixtura.ground.linalg import Array
 from mixtura.ground.random import RandomState, as_generator
 from mixtura.inference.climb.loop import Observer
@@ -42,7 +44,7 @@ LEAST_OF_FLOAT32 = 1e-15
 """Prior rows below which a share that float32 cannot tell from zero would count."""
 
 
-class BayesianGaussianMixture(LearnsFromBatches, BaseEstimator):
+class BayesianGaussianMixture(Resumable, LearnsFromBatches, BaseEstimator):
     r"""Gaussian mixture with a variational posterior.
 
     Every parameter and attribute of scikit-learn's class of this name is here. What differs: the bound is complete, so it can be compared
@@ -89,6 +91,8 @@ class BayesianGaussianMixture(LearnsFromBatches, BaseEstimator):
         Coordinate ascent, or learning by batches, which also learns from streams, through ``partial_fit``; with settings of their own,
         such as ``Cavi(moves=False)``. Draws from the posterior itself are those of ``SampledGaussianMixture``; NumPyro's guides are in
         ``mixtura.bridges.numpyro``.
+    checkpoint : path-like, optional
+        As in ``GaussianMixture``; for "cavi" over all rows at once.
 
     Attributes
     ----------
@@ -142,6 +146,7 @@ class BayesianGaussianMixture(LearnsFromBatches, BaseEstimator):
         "covariance_prior": ["array-like", Interval(Real, 0.0, None, closed="neither"), None],
         "prior": [StrOptions(set(PRIORS)), NormalInverseWishart],
         "solver": [StrOptions(set(SOLVERS)), Cavi, Svi],
+        "checkpoint": CHECKPOINT,
     }
 
     def __init__(
@@ -166,6 +171,7 @@ class BayesianGaussianMixture(LearnsFromBatches, BaseEstimator):
         verbose_interval: int = 10,
         prior: str | NormalInverseWishart = "data",
         solver: str | Cavi | Svi = "cavi",
+        checkpoint: StrPath | None = None,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -186,6 +192,7 @@ class BayesianGaussianMixture(LearnsFromBatches, BaseEstimator):
         self.verbose_interval = verbose_interval
         self.prior = prior
         self.solver = solver
+        self.checkpoint = checkpoint
 
     _batch_solver = "svi"
     posterior_ = view("posterior")
@@ -223,16 +230,26 @@ class BayesianGaussianMixture(LearnsFromBatches, BaseEstimator):
         ConvergenceWarning
             If more than ``tol`` per row is still to come when ``max_iter`` is reached.
         """
+        return self._fit(X, sample_weight)
+
+    def _fit(self, X: ArrayLike, sample_weight: ArrayLike | None, resumes: bool = False) -> Self:
         self._validate_params()
         earlier = self._earlier()
+        if self.checkpoint is not None and not self._solver().reads_whole:
+            raise InvalidParameterError(
+                f"a checkpoint follows passes over all rows, and solver={self.solver!r} makes none. Take solver='cavi', or leave it out."
+            )
         with replaced_fit(self):
             source, kept, n_rows = entered(self, X, sample_weight, self.n_components, reset=True, least=2)
-            self._take(self._climb(source, kept, n_rows, earlier), source.dtype)
+            with logged(self, source, resumes) as (rows, rng):
+                self._take(self._climb(rows, kept, n_rows, rng, earlier), source.dtype)
         self._warn()
         return self
 
-    def _climb(self, source: Source, kept: Array | None, n_rows: int, earlier: Earlier | None) -> VariationalFit:
-        sample, rng = seeding_sample(source, self.n_components), as_generator(self.random_state)
+    def _climb(
+        self, source: Source, kept: Array | None, n_rows: int, rng: np.random.Generator, earlier: Earlier | None
+    ) -> VariationalFit:
+        sample = seeding_sample(source, self.n_components)
         case = self._case(source, sample)
         restarts = fit_one(
             source,
@@ -292,7 +309,7 @@ class BayesianGaussianMixture(LearnsFromBatches, BaseEstimator):
             warnings.warn(
                 f"{which} did not converge: {self.stop_.sentence}.{remedy_of(self.stop_)}",
                 ConvergenceWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
 
     def _say_loss(self, n_steps: int, loss: float) -> None:

@@ -16,6 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from mixtura.assess.uncertainty.standard_errors import StandardErrors, standard_errors
 from mixtura.data.source import Source
 from mixtura.estimators.callbacks import FRAMES, CallbackSupportMixin, FitTasks, with_callbacks
+from mixtura.estimators.checkpoint import CHECKPOINT, Resumable, logged
 from mixtura.estimators.fitted import parts_of, replaced_fit
 from mixtura.estimators.inputs import (
     as_partition,
@@ -30,8 +31,9 @@ from mixtura.estimators.parameters import CLIMBS, EVERY, LIKELIHOOD, REPORTS
 from mixtura.estimators.record import PointFit, view
 from mixtura.estimators.streaming import LearnsFromBatches
 from mixtura.ground.errors import CollapseWarning, InvalidParameterError
+from mixtura.ground.files import StrPath
 from mixtura.ground.linalg import Array
-from mixtura.ground.random import RandomState, as_generator
+from mixtura.ground.random import RandomState
 from mixtura.inference.climb.certificate import Certificate, certify
 from mixtura.inference.climb.loop import Observer
 from mixtura.inference.climb.solvers import check_has_gradients, solver_for
@@ -48,7 +50,7 @@ from mixtura.model.laws.conjugate import NormalInverseWishart
 from mixtura.model.mixture import Mixture
 
 
-class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, LearnsFromBatches, BaseEstimator):
+class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, Resumable, LearnsFromBatches, BaseEstimator):
     r"""Gaussian mixture fitted by expectation–maximisation.
 
     Every parameter, attribute and method of scikit-learn's class of this name is here with the same meaning, so changing the import is
@@ -104,6 +106,8 @@ class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, LearnsFromBatches,
         that is not that of the value, or an answer that is not finite, is refused.
     pilot : bool, default=True
         Whether large data (from 200 000 rows) are climbed on a subsample first, unless a start is given.
+    checkpoint : path-like, optional
+        A file in which the answers of all passes are written down as they come, so that ``resume(X)`` goes on where a fit was broken off.
 
     Attributes
     ----------
@@ -167,6 +171,7 @@ class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, LearnsFromBatches,
         "weights_init": ["array-like", None],
         "means_init": ["array-like", None],
         "precisions_init": ["array-like", Real, None],
+        "checkpoint": CHECKPOINT,
     }
 
     def __init__(
@@ -192,6 +197,7 @@ class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, LearnsFromBatches,
         solver: str = "auto",
         penalty: Penalty | None = None,
         pilot: bool = True,
+        checkpoint: StrPath | None = None,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -213,6 +219,7 @@ class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, LearnsFromBatches,
         self.solver = solver
         self.penalty = penalty
         self.pilot = pilot
+        self.checkpoint = checkpoint
 
     # ---- fitting ---------------------------------------------------------------------------------------------------------------
 
@@ -263,23 +270,31 @@ class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, LearnsFromBatches,
         CollapseWarning
             If a component of the result is held at the floor ``reg_covar``, or has no rows.
         """
-        self._fit(X, sample_weight)
-        self._warn()
-        return self
+        return self._fit(X, sample_weight)
 
-    def _fit(self, X: ArrayLike, sample_weight: ArrayLike | None) -> None:
-        """Fit, and say nothing of how it went."""
+    resume = with_callbacks(Resumable.resume)
+
+    def _fit(self, X: ArrayLike, sample_weight: ArrayLike | None, resumes: bool = False) -> Self:
         self._validate_params()
         earlier = self._earlier()
         with replaced_fit(self):
             source, kept, n_rows = entered(self, X, sample_weight, self.n_components, reset=True, least=2)
             metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
             tasks = FitTasks(self, X, self.max_iter, metadata)
-            self._take(self._climb(source, kept, n_rows, tasks, earlier), source.dtype)
+            with logged(self, source, resumes) as (rows, rng):
+                self._take(self._climb(rows, kept, n_rows, rng, tasks, earlier), source.dtype)
             tasks.end()
+        self._warn()
+        return self
 
     def _climb(
-        self, source: Source, kept: Array | None, n_rows: int, tasks: FitTasks, earlier: Earlier | None
+        self,
+        source: Source,
+        kept: Array | None,
+        n_rows: int,
+        rng: np.random.Generator,
+        tasks: FitTasks,
+        earlier: Earlier | None,
     ) -> PointFit:
         sample = seeding_sample(source, self.n_components)
         case = self._case(source, sample)
@@ -290,7 +305,7 @@ class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, LearnsFromBatches,
             sample,
             case,
             Stopping(float(self.tol), self.max_iter, source.total_weight),
-            as_generator(self.random_state),
+            rng,
             n_init=self.n_init,
             beginning=beginning,
             pilot=solver if self.pilot else None,
@@ -356,13 +371,13 @@ class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, LearnsFromBatches,
         return observe
 
     def _warn(self) -> None:
-        self._warn_of_collapses(stacklevel=4 + FRAMES)
+        self._warn_of_collapses(stacklevel=5 + FRAMES)
         if not self.converged_ and self.max_iter:
             which = "the fit" if self.n_init == 1 else f"the best of n_init={self.n_init} restarts"
             warnings.warn(
                 f"{which} did not converge: {self.stop_.sentence}.{remedy_of(self.stop_)}",
                 ConvergenceWarning,
-                stacklevel=3 + FRAMES,
+                stacklevel=4 + FRAMES,
             )
 
     def _warn_of_collapses(self, stacklevel: int) -> None:

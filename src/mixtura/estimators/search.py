@@ -17,6 +17,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from mixtura.assess.choice.candidates import Candidate, judge_all
 from mixtura.assess.choice.criteria import CRITERIA
+from mixtura.data.source import Source
+from mixtura.estimators.checkpoint import CHECKPOINT, Resumable, logged
 from mixtura.estimators.fitted import FittedMixture, replaced_fit
 from mixtura.estimators.gaussian_mixture import GaussianMixture
 from mixtura.estimators.inputs import entered, remedy_of
@@ -25,7 +27,8 @@ from mixtura.estimators.parameters import CLIMBS, EVERY, LIKELIHOOD, POSITIVE_IN
 from mixtura.estimators.progress import progress_bar
 from mixtura.estimators.record import Belief, PointFit
 from mixtura.ground.errors import InvalidParameterError
-from mixtura.ground.random import RandomState, as_generator
+from mixtura.ground.files import StrPath
+from mixtura.ground.random import RandomState
 from mixtura.inference.climb.solvers import solver_for
 from mixtura.inference.rules.collapse import MOST_LISTED
 from mixtura.inference.rules.penalty import Penalty
@@ -38,11 +41,11 @@ from mixtura.model.covariance import STRUCTURES, CovarianceStructure, covariance
 from mixtura.model.laws.conjugate import NormalInverseWishart
 from mixtura.model.mixture import Mixture
 
-OF_A_SEARCH = ("criterion",)
+OF_A_SEARCH = ("criterion", "checkpoint")
 """Parameters that its candidates do not have."""
 
 
-class GaussianMixtureSearch(ClimbsLikelihood, FittedMixture, BaseEstimator):
+class GaussianMixtureSearch(ClimbsLikelihood, Resumable, FittedMixture, BaseEstimator):
     r"""Gaussian mixtures of several sizes and structures, fitted side by side; the one with the lowest criterion is kept.
 
     All candidates share each pass over the data, and the starts of all of them race on a sample of the rows first.
@@ -71,6 +74,8 @@ class GaussianMixtureSearch(ClimbsLikelihood, FittedMixture, BaseEstimator):
     random_state : None, int, RandomState or Generator
     verbose : int, default=0
         1 shows a progress bar on standard error once the fit has taken a second.
+    checkpoint : path-like, optional
+        As in ``GaussianMixture``.
 
     Attributes
     ----------
@@ -116,6 +121,7 @@ class GaussianMixtureSearch(ClimbsLikelihood, FittedMixture, BaseEstimator):
         "covariance_type": [str, "array-like"],
         "criterion": [StrOptions(set(CRITERIA))],
         "init_params": [StrOptions(set(SEEDINGS))],
+        "checkpoint": CHECKPOINT,
     }
 
     def __init__(
@@ -137,6 +143,7 @@ class GaussianMixtureSearch(ClimbsLikelihood, FittedMixture, BaseEstimator):
         pilot: bool = True,
         random_state: RandomState = None,
         verbose: int = 0,
+        checkpoint: StrPath | None = None,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -154,6 +161,7 @@ class GaussianMixtureSearch(ClimbsLikelihood, FittedMixture, BaseEstimator):
         self.pilot = pilot
         self.random_state = random_state
         self.verbose = verbose
+        self.checkpoint = checkpoint
 
     def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
         """Fit every candidate and keep the best.
@@ -176,14 +184,19 @@ class GaussianMixtureSearch(ClimbsLikelihood, FittedMixture, BaseEstimator):
         CollapseWarning
             If a component of the best is held at the floor ``reg_covar``, or has no rows.
         """
+        return self._fit(X, sample_weight)
+
+    def _fit(self, X: ArrayLike, sample_weight: ArrayLike | None, resumes: bool = False) -> Self:
         self._validate_params()
         with replaced_fit(self):
-            self._search(X, sample_weight)
+            source, _, _ = entered(self, X, sample_weight, max(self._sizes()), reset=True, least=2)
+            with logged(self, source, resumes) as (rows, rng):
+                self._search(rows, rng)
         self._warn()
         return self
 
     def _warn(self) -> None:
-        self.best_estimator_._warn_of_collapses(stacklevel=4)
+        self.best_estimator_._warn_of_collapses(stacklevel=5)
         competing = [c for c in self.search_.ranked() if c.sound or c is self.search_.best]
         cut_short = [c for c in competing if not c.converged]
         if not cut_short or not self.max_iter:
@@ -196,12 +209,11 @@ class GaussianMixtureSearch(ClimbsLikelihood, FittedMixture, BaseEstimator):
             f"{len(cut_short)} of {len(self.search_.candidates)} candidates did not converge: {named}{others}. The first "
             f"{stop.sentence}.{remedy_of(stop)}",
             ConvergenceWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
 
-    def _search(self, X: ArrayLike, sample_weight: ArrayLike | None) -> None:
+    def _search(self, source: Source, rng: np.random.Generator) -> None:
         sizes = self._sizes()
-        source, _, _ = entered(self, X, sample_weight, max(sizes), reset=True, least=2)
         structures = self._structures(source.n_features)
         sample = seeding_sample(source, max(sizes))
         cases = self._point_cases(source, sample, structures, sizes)
@@ -212,7 +224,7 @@ class GaussianMixtureSearch(ClimbsLikelihood, FittedMixture, BaseEstimator):
                 sample,
                 cases,
                 Stopping(float(self.tol), self.max_iter, source.total_weight),
-                as_generator(self.random_state),
+                rng,
                 n_init=self.n_init,
                 beginning=Beginning(self.init_params),
                 pilot=solver if self.pilot else None,

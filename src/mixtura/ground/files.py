@@ -126,6 +126,18 @@ def named(path: StrPath) -> Iterator[None]:
         raise
 
 
+def lock(handle: int) -> bool:
+    """Hold an open file for this process alone, as far as the system can; whether nobody else holds it."""
+    if fcntl is not None:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True  # a file system without locks
+    return True
+
+
 # ---- a set that is being written -----------------------------------------------------------------------------------------------
 
 
@@ -228,8 +240,7 @@ def _create(path: Path, locks: list[int], mode: int) -> None:
         if fcntl is None:
             os.close(handle)
             return
-        with contextlib.suppress(OSError):  # a file system without locks
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock(handle)
         if os.fstat(handle).st_nlink:
             locks.append(handle)
             return

@@ -25,6 +25,10 @@ from mixtura.inference.starts.sample import SeedingSample
 class VariationalSolver(Protocol):
     """Settings that know how to climb under them."""
 
+    @property
+    def reads_whole(self) -> bool:
+        """Whether all that it learns of the rows it learns by passes over all of them."""
+
     def ascent(self, sample: SeedingSample, rng: np.random.Generator, watch: Watch | None) -> Ascent:
         """The climb, with the sample that starts look at, a random stream, and whoever watches the losses of batches."""
 
@@ -56,6 +60,10 @@ class Cavi(Settings):
             check_integer(self.batch_size, "batch_size", 1)
         if not isinstance(self.moves, bool | np.bool_):
             raise InvalidParameterError(f"moves must be True or False; got {self.moves!r}.")
+
+    @property
+    def reads_whole(self) -> bool:
+        return self.batch_size is None
 
     def ascent(self, sample: SeedingSample, rng: np.random.Generator, watch: Watch | None) -> Ascent:
         """The climb; nothing of it is random."""
@@ -108,6 +116,10 @@ class Svi(Settings):
 
     def __post_init__(self) -> None:
         check_integer(self.batch_size, "batch_size", 1)
+
+    @property
+    def reads_whole(self) -> bool:
+        return False
 
     def ascent(self, sample: SeedingSample, rng: np.random.Generator, watch: Watch | None) -> Ascent:
         """The climb from each start, one after another."""
