@@ -19,7 +19,7 @@ from clusters import processes
 from mixtura.data.array import ArraySource
 from mixtura.data.dask import DaskSource
 from mixtura.data.facts import FIRST_STRIP
-from mixtura.data.source import Arrays
+from mixtura.data.source import Arrays, Source
 
 N = 150_000
 NAMES = ["a", "b", "c"]
@@ -202,18 +202,28 @@ def test_what_cannot_be_on_a_cluster_is_said(client):
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_scheduler_that_is_killed_is_said(monkeypatch):
-    with processes() as (address, scheduler, _), Client(address) as client:
+def test_a_scheduler_that_is_killed_is_said_and_the_fit_goes_on_elsewhere(monkeypatch, tmp_path):
+    gm = FITS["restarts"]().set_params(checkpoint=tmp_path / "fit.checkpoint")
+    with processes() as (address, scheduler, _), Client(address, timeout=10) as client:
         data, rounds, whole = mx.on_dask(client, numbers()), [], DaskSource.reduce
 
         def reduce(source, *given):
             rounds.append(None)
-            if len(rounds) == 4:
+            if len(rounds) == 6:
                 scheduler.kill()
             return whole(source, *given)
 
         monkeypatch.setattr(DaskSource, "reduce", reduce)
-        gm = FITS["restarts"]()
         with pytest.raises(mx.ClusterError, match=f"the scheduler at {address} is gone.*resume from a checkpoint"):
             gm.fit(data)
         assert not hasattr(gm, "means_")
+    with processes() as (address, _, _), Client(address) as client:
+        rounds.clear()
+        assert_same(gm.resume(mx.on_dask(client, numbers())), of_an_array("restarts"))
+        n_resumed = len(rounds)
+    rounds.clear()
+    monkeypatch.setattr(
+        ArraySource, "reduce", lambda source, *given: rounds.append(source.n_rows == N) or Source.reduce(source, *given)
+    )
+    FITS["restarts"]().fit(numbers())
+    assert n_resumed < sum(rounds)
