@@ -3,7 +3,7 @@
 from mixtura.sweep.assign import Assignment, Sampled, Slices, Weighted, hard, soft
 from mixtura.sweep.given import accumulate, moments_of_all
 from mixtura.sweep.passes import Sweep, Swept, without_traces
-from mixtura.sweep.scores import classification_fits, log_likelihoods, mean_log_density
+from mixtura.sweep.scores import log_likelihoods, mean_log_density
 
 __all__ = [
     "Assignment",
@@ -13,7 +13,6 @@ __all__ = [
     "Swept",
     "Weighted",
     "accumulate",
-    "classification_fits",
     "hard",
     "log_likelihoods",
     "mean_log_density",

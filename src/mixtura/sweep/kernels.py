@@ -179,6 +179,15 @@ class FeatureKernel(Kernel):
         phi = block[-self.coefficients.shape[1] :]
         scores = scratch.array("scores", (len(self.coefficients), phi.shape[1]), self.dtype)
         residuals = self.residuals(phi, scratch)
+        for batch, _, row_normalisers in self.shared(phi, residuals, scores):
+            totals[0][batch.members] += weighted_sums(row_normalisers, weights)
+        if weights is not None:
+            scores *= weights.astype(self.dtype, copy=False)
+        totals[1] += np.matmul(scores, phi.T)
+        self.add_apart(scores, residuals, totals)
+
+    def shared(self, phi: Array, residuals: Any, scores: Array) -> Iterator[tuple[Batch, Array, Array]]:
+        """Score a block and share its rows, in ``scores``: each batch with its shares and the log-normalisers, relative to the ceilings."""
         self.score(phi, residuals, slice(0, len(scores)), scores)
         for batch in self.batches:
             shares = scores[batch.components].reshape(*batch.shape, -1)
@@ -186,11 +195,7 @@ class FeatureKernel(Kernel):
             if row_normalisers is None:  # some row is far from every component: once more, from its own peak
                 self.score(phi, residuals, batch.components, scores)
                 row_normalisers = batch.assignment(shares)
-            totals[0][batch.members] += weighted_sums(row_normalisers, weights)
-        if weights is not None:
-            scores *= weights.astype(self.dtype, copy=False)
-        totals[1] += np.matmul(scores, phi.T)
-        self.add_apart(scores, residuals, totals)
+            yield batch, shares, row_normalisers
 
     def through_features(self) -> Scorer:
         """What of the scorer comes through features: all of it, unless some of it is mended."""

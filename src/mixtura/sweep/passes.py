@@ -24,6 +24,7 @@ from mixtura.ground.threads import hold_own_blas, n_threads, single_threaded_bla
 from mixtura.model.moments import Moments
 from mixtura.model.scorer import Scorer
 from mixtura.sweep.assign import Assignment, soft
+from mixtura.sweep.certainty import CertaintyFeatureKernel, CertaintyWhitenedKernel
 from mixtura.sweep.features import Features
 from mixtura.sweep.kernels import (
     CACHE,
@@ -65,6 +66,13 @@ class Swept(NamedTuple):
 
     log_normaliser: float
     moments: Moments
+
+
+class Fit(NamedTuple):
+    """``Σ_n w_n log p(x_n)`` and ``Σ_n w_n log max_k r_nk`` of one mixture."""
+
+    log_likelihood: float
+    certainty: float
 
 
 class Sweep:
@@ -135,7 +143,7 @@ class Sweep:
         """
         members = [Member(i, scorer, soft) for i, scorer in enumerate(scorers)]
         kernels: list[Kernel] = []
-        for kernel in self._kernels(members, tangents=True):
+        for kernel in self._kernels(members, plain=True):
             if isinstance(kernel, FeatureKernel):
                 kernels.append(TangentFeatureKernel(kernel.members, directions, self._pivot))
             else:
@@ -147,13 +155,35 @@ class Sweep:
                 changes[member.place] = moments[start : start + size]
         return [changes[i] for i in range(len(scorers))]
 
-    def _kernels(self, members: list[Member], tangents: bool = False) -> list[Kernel]:
+    def fits(self, scorers: Sequence[Scorer]) -> list[Fit]:
+        """How well each mixture fits the rows, and how certain its labels are: one visit, without moments.
+
+        Parameters
+        ----------
+        scorers : sequence of Scorer
+            Each with a component of some weight.
+        """
+        members = [_of_the_living(i, scorer, soft) for i, scorer in enumerate(scorers)]
+        kernels: list[Kernel] = []
+        for kernel in self._kernels(members, plain=True):
+            if isinstance(kernel, FeatureKernel):
+                kernels.append(CertaintyFeatureKernel(kernel.members, self._pivot, np.dtype(np.float64)))
+            else:
+                kernels.append(CertaintyWhitenedKernel(kernel.members))
+        fits: dict[int, Fit] = {}
+        for kernel, totals in zip(kernels, self._totals(kernels), strict=True):
+            sums = kernel.log_normalisers(totals, self.source.total_weight)
+            for member, log_likelihood, certainty in zip(kernel.members, sums, totals[1], strict=True):
+                fits[member.place] = Fit(float(log_likelihood), float(certainty))
+        return [fits[i] for i in range(len(scorers))]
+
+    def _kernels(self, members: list[Member], plain: bool = False) -> list[Kernel]:
         """Mixtures of one form to a kernel: features in the precision of the rows, else in float64, else mended, else none.
 
-        For tangents there are only features in float64, or none.
+        Plain ones are only features in float64, or none.
         """
         double = np.dtype(np.float64)
-        precisions = dict.fromkeys((double if tangents else self.source.dtype, double))
+        precisions = dict.fromkeys((double if plain else self.source.dtype, double))
         kernels: list[Kernel] = []
         for diagonal in (False, True):
             left = [member for member in members if member.scorer.diagonal is diagonal]
@@ -167,7 +197,7 @@ class Sweep:
                     terms = [lost for lost, fit in zip(terms, fits, strict=True) if not fit]
                 if not left:
                     break
-            if left and served and not tangents:
+            if left and served and not plain:
                 pairs = [(mended(member, lost, most), member) for member, lost in zip(left, terms, strict=True)]
                 if chosen := [found for found, _ in pairs if found is not None]:
                     kernels.append(mended_kernel(chosen, self._pivot))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,28 +45,6 @@ class LogDensities:
 def mean_log_density(source: Source, log_pdf: Callable[[Array], Array]) -> float:
     """Of all rows, by their weights."""
     return float(source.reduce(LogDensities(log_pdf), source.strip_rows).parts[0][0] / source.total_weight)
-
-
-@dataclass(frozen=True, eq=False)
-class ClassificationFits:
-    """Of each mixture the sum of log densities, and that of the logs of the largest responsibilities."""
-
-    scorers: Sequence[Scorer]
-
-    def __call__(self, strip: Block) -> Arrays:
-        found = np.zeros((len(self.scorers), 2))
-        for sums, scorer in zip(found, self.scorers, strict=True):
-            for _, rows, weights in strip.cut(scorer.block_rows()):
-                shares = scorer.log_joint_of(rows)
-                both = np.stack([normalise(shares), np.log(shares.max(axis=0))])
-                sums += both.sum(axis=1) if weights is None else both @ weights
-        return Arrays([found])
-
-
-def classification_fits(source: Source, scorers: Sequence[Scorer]) -> list[tuple[float, float]]:
-    """``Σ_n w_n log p(x_n)`` and ``Σ_n w_n log max_k r_nk`` of each mixture."""
-    found = source.reduce(ClassificationFits(scorers), source.strip_rows).parts[0]
-    return [(float(log_likelihood), float(certainty)) for log_likelihood, certainty in found]
 
 
 def log_likelihoods(source: Source, scorer: Scorer, n_components: int) -> Array:

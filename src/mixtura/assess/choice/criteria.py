@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from mixtura.data.source import Source
 from mixtura.model.mixture import Mixture
-from mixtura.sweep import classification_fits
+from mixtura.sweep import Sweep
 
 CRITERIA = ("bic", "aic", "icl")
 
@@ -51,7 +51,8 @@ def criteria(mixture: Mixture, source: Source) -> Criteria:
 def criteria_of_all(mixtures: Sequence[Mixture], source: Source) -> list[Criteria]:
     """The same of several mixtures, by one read of the rows."""
     found = []
-    fits = classification_fits(source, [mixture.scorer for mixture in mixtures])
+    with Sweep(source) as sweep:
+        fits = sweep.fits([mixture.scorer for mixture in mixtures])
     for mixture, (log_likelihood, certainty) in zip(mixtures, fits, strict=True):
         n_parameters = mixture.n_parameters
         bic = -2 * log_likelihood + n_parameters * math.log(source.total_weight)
