@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from mixtura.model.laws.scale_laws import HalfCauchy, HalfNormal, LogNormal
     from mixtura.model.laws.semi_conjugate import SemiConjugateComponents
     from mixtura.model.mixture import Mixture
+    from mixtura.model.moments import Moments
+    from mixtura.sweep.expected import expected_moments
 
     __version__: str
 
@@ -62,6 +64,7 @@ __all__ = [
     "MixturaError",
     "Mixture",
     "ModelFileError",
+    "Moments",
     "NormalInverseWishart",
     "Nuts",
     "SampledGaussianMixture",
@@ -69,6 +72,7 @@ __all__ = [
     "Svi",
     "UnknownEvidenceError",
     "__version__",
+    "expected_moments",
     "load_draws",
     "on_dask",
     "plot",
@@ -87,6 +91,8 @@ _HOME = {
     "Mixture": "mixtura.model.mixture",
     "on_dask": "mixtura.data.scanning",
     "scan": "mixtura.data.scanning",
+    "expected_moments": "mixtura.sweep.expected",
+    "Moments": "mixtura.model.moments",
     "load_draws": "mixtura.assess.draws.draws_file",
     "NormalInverseWishart": "mixtura.model.laws.conjugate",
     "ComponentCountLaw": "mixtura.inference.sampling.finite_mixtures",

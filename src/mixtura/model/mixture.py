@@ -18,6 +18,7 @@ from mixtura.ground.text import is_encodable
 from mixtura.model.covariance import CovarianceStructure, covariance_structure
 from mixtura.model.covariance.structure import check_natural_shape
 from mixtura.model.document import read_document, write_document
+from mixtura.model.moments import Moments, rounding_variances
 from mixtura.model.rows import as_rows, as_weights, by_blocks, default_names
 from mixtura.model.scorer import Scorer, normalise
 
@@ -107,6 +108,56 @@ class Mixture:
             feature_names=None,
             _factor=factor,
         )
+
+    @classmethod
+    def from_moments(
+        cls, moments: Moments, covariance_type: str | CovarianceStructure = "full", *, reg_covar: float = 0.0
+    ) -> Mixture:
+        """The M-step: the mixture that is most probable for the expected moments of its components.
+
+        Parameters
+        ----------
+        moments : Moments
+            From ``mixtura.expected_moments``, or sums and differences of such.
+        covariance_type : str, default="full"
+        reg_covar : float, default=0.0
+            Smallest variance.
+
+        Raises
+        ------
+        InvalidParameterError
+            If no mixture has such moments: a count is negative, or a covariance singular.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import mixtura as mx
+        >>> one = mx.Mixture([1.0], [[0.0]], [[[1.0]]])
+        >>> found = mx.Mixture.from_moments(mx.expected_moments(one, [[1.0], [3.0]]))
+        >>> float(found.means[0, 0]), float(found.covariances[0, 0, 0])
+        (2.0, 1.0)
+        """
+        structure = covariance_structure(covariance_type, moments.first.shape[1])
+        if moments.diagonal and not structure.diagonal:
+            raise InvalidParameterError(
+                f"covariance_type={structure.name!r} needs whole matrices of second moments; these are variances alone. Take the moments "
+                "under a mixture with covariance_type='full'."
+            )
+        if not (np.isfinite(moments.count).all() and moments.count.min() >= 0 < moments.count.max()):
+            raise InvalidParameterError(
+                f"counts of components must not be negative, and one positive; got {moments.count.tolist()}. Subtract no more than was "
+                "added."
+            )
+        own = moments.diagonals() if structure.diagonal else moments
+        means, least = own.means(), rounding_variances(own.means())
+        covariances = structure.maximise(own.scatter(), own.count, reg_covar, None)
+        lost = not reg_covar and own.flat()[own.count > 0].any()
+        if lost or structure.factor(covariances, least)[1].any():
+            raise InvalidParameterError(
+                "these moments have a singular covariance: a component holds too few rows, or equal ones. Give it a smallest variance by "
+                "reg_covar."
+            )
+        return cls(own.count / own.count.sum(), means, covariances, structure)
 
     @classmethod
     def from_factor(

@@ -76,11 +76,6 @@ class Collapsed(Exception):
         self.collapses = collapses
 
 
-def rounding_variances(means: Array) -> Array:
-    """Variances ``(K, D)`` that cannot be told from zero: the squared spacing of numbers as large as the mean."""
-    return (8 * EPS * means) ** 2
-
-
 def held_components(
     mixture: Mixture, moments: Moments, floor: Array | float, collapsed: Array | float
 ) -> tuple[Collapse, ...]:

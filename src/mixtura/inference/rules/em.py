@@ -14,12 +14,12 @@ from itertools import accumulate
 import numpy as np
 
 from mixtura.ground.linalg import Array, read_only
-from mixtura.inference.rules.collapse import Collapsed, flat_components, rounding_variances
+from mixtura.inference.rules.collapse import Collapsed, flat_components
 from mixtura.inference.rules.penalty import Penalty
 from mixtura.model.covariance import CovarianceStructure, InverseWishartPenalty
 from mixtura.model.laws.conjugate import NormalInverseWishart
 from mixtura.model.mixture import Mixture
-from mixtura.model.moments import Moments
+from mixtura.model.moments import Moments, rounding_variances
 from mixtura.model.scorer import Scorer
 from mixtura.sweep import Assignment, soft
 

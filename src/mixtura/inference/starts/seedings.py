@@ -15,14 +15,14 @@ import numpy as np
 from mixtura.ground.errors import CollapseError
 from mixtura.ground.linalg import Array
 from mixtura.inference.climb.climber import Algorithm
-from mixtura.inference.rules.collapse import Collapsed, rounding_variances
+from mixtura.inference.rules.collapse import Collapsed
 from mixtura.inference.rules.em import ExpectationMaximization
 from mixtura.inference.starts.kmeans import different, nearest, plus_plus
 from mixtura.inference.starts.kmeans import kmeans as k_means
 from mixtura.inference.starts.sample import SeedingSample
 from mixtura.model.covariance import CovarianceStructure, InverseWishartPenalty, covariance_structure
 from mixtura.model.mixture import Mixture
-from mixtura.model.moments import Moments
+from mixtura.model.moments import Moments, rounding_variances
 from mixtura.sweep import Sweep, accumulate
 
 LEAST_ROWS = 1000
