@@ -20,10 +20,22 @@ def processes(n_workers=2, seconds=60):
     dask = [sys.executable, "-m", "dask"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     started = [
-        subprocess.Popen([*dask, "scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"], **quiet)
+        subprocess.Popen(
+            [*dask, "scheduler", "--host", "127.0.0.1", "--port", str(port), "--dashboard-address", ":0"], **quiet
+        )
     ]
     try:
-        worker = [*dask, "worker", address, "--nthreads", "1", "--no-dashboard", "--death-timeout", str(seconds)]
+        worker = [
+            *dask,
+            "worker",
+            address,
+            "--nthreads",
+            "1",
+            "--dashboard-address",
+            ":0",
+            "--death-timeout",
+            str(seconds),
+        ]
         started += [subprocess.Popen(worker, **quiet) for _ in range(n_workers)]
         yield address, started[0], started[1:]
     finally:

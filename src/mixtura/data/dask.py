@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixtura.data.batches import Batch, check_alike, cleaned, in_blocks, joined, no_rows, numbers
-from mixtura.data.source import Block, Mapped, S, Source, TreeSum
+from mixtura.data.source import Block, Mapped, S, Source, TreeSum, in_threads
 from mixtura.ground.errors import ClusterError, DataError, missing_extra
 from mixtura.ground.linalg import Array
 from mixtura.ground.threads import single_threaded_blas
@@ -183,7 +183,7 @@ class DaskSource(Source):
             (block,) = self._answered([held.block])
             yield block.rows, block.weights
 
-    def reduce(self, task: Callable[[Block], S], size: int, mapped: Mapped = map) -> S:
+    def reduce(self, task: Callable[[Block], S], size: int, mapped: Mapped = in_threads) -> S:
         # One object on the cluster, which every part's task asks for.
         sent = _as_one(task)
         sums = [_task(_answers, sent, part, size) for part in self._cut(size)]

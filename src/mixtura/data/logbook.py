@@ -24,7 +24,7 @@ from typing import IO, Any
 import numpy as np
 
 from mixtura.data.facts import Facts
-from mixtura.data.source import Block, Mapped, S, Source
+from mixtura.data.source import Block, Mapped, S, Source, in_threads
 from mixtura.ground.errors import ModelFileError
 from mixtura.ground.files import StrPath, atomic_path, lock, named
 from mixtura.ground.linalg import Array
@@ -178,7 +178,7 @@ class LoggedSource(Source):
     def batches(self, size: int, rng: np.random.Generator) -> Iterator[tuple[Array, Array | None]]:
         return self._source.batches(size, rng)
 
-    def reduce(self, task: Callable[[Block], S], size: int, mapped: Mapped = map) -> S:
+    def reduce(self, task: Callable[[Block], S], size: int, mapped: Mapped = in_threads) -> S:
         asked = f"{getattr(task, '__qualname__', type(task).__qualname__)} of {size} rows"
         recalled: S | None = self._logbook.recall(asked)
         if recalled is not None:

@@ -10,7 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from mixtura.data.facts import FIRST_STRIP, Facts
 from mixtura.ground.errors import DataError
 from mixtura.ground.linalg import Array
+from mixtura.ground.threads import hold_own_blas, n_threads, single_threaded_blas
 
 LEAST_STRIP = 256
 STRIP_NUMBERS = 2**16
@@ -167,6 +168,12 @@ def side_by_side(executor: Executor, ahead: int, task: Callable[[Block], S], str
         yield begun.popleft().result()
 
 
+def in_threads(task: Callable[[Block], S], strips: Iterable[Block]) -> Iterator[S]:
+    """The same by as many threads as BLAS may use, which is held to one in each of them."""
+    with single_threaded_blas(), ThreadPoolExecutor(n_threads(), initializer=hold_own_blas) as executor:
+        yield from side_by_side(executor, 2 * n_threads(), task, strips)
+
+
 class Source(ABC):
     """Rows, wherever they are. A container of another kind says what its columns are, and hands out its rows in order."""
 
@@ -209,8 +216,8 @@ class Source(ABC):
         n_strips = max(1, min(MOST_STRIPS, self.n_rows // least), -(-self.n_rows // MOST_ROWS))
         return -(-self.n_rows // n_strips)
 
-    def reduce(self, task: Callable[[Block], S], size: int, mapped: Mapped = map) -> S:
-        """The sum of what a task answers for each strip of ``size`` rows; whoever calls says how the strips are worked on."""
+    def reduce(self, task: Callable[[Block], S], size: int, mapped: Mapped = in_threads) -> S:
+        """The sum of what a task answers for each strip of ``size`` rows; whoever calls may say how the strips are worked on."""
         strips = self.blocks(size)
         first, second = next(strips), next(strips, None)
         if second is None:
