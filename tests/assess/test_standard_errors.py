@@ -6,7 +6,7 @@ import pytest
 import mixtura as mx
 from chance import deviations, spread_limits
 from mixtura.assess.uncertainty import replicates
-from mixtura.assess.uncertainty.information import flattened, information, jacobian, scores
+from mixtura.assess.uncertainty.information import flattened, information, jacobian
 from mixtura.assess.uncertainty.replicates import refit
 from mixtura.assess.uncertainty.standard_errors import METHODS, StandardErrors, standard_errors
 from mixtura.data.array import ArraySource
@@ -16,6 +16,7 @@ from mixtura.inference.rules.stopping import Stopping
 from mixtura.model.alignment import align
 from mixtura.model.covariance import STRUCTURES, covariance_structure
 from mixtura.sweep import Sweep, passes
+from mixtura.sweep.row_scores import weighted_scores
 
 every_structure = pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s: s.name)
 
@@ -125,7 +126,7 @@ def test_the_observed_information_is_minus_the_slope_of_the_gradient(structure):
 def test_scores_of_rows_are_their_gradients(structure, n_features):
     truth, X = drawn(structure, 30, n_features)
     about = information(truth, ArraySource(X)).coordinates
-    (block,) = (block for block, _ in scores(about, ArraySource(X)))
+    block = weighted_scores(about, ArraySource(X), np.eye(30))
     step = 1e-6
     for i, e in enumerate(np.eye(about.size)):
         slopes = (about.mixture(step * e).log_pdf(X) - about.mixture(-step * e).log_pdf(X)) / (2 * step)
@@ -148,10 +149,7 @@ def test_many_blocks_of_scores_are_one():
     truth, X = drawn(covariance_structure("full"), 100_000)
     source = ArraySource(X)
     found = information(truth, source)
-    blocks = [block for block, _ in scores(found.coordinates, source)]
-    assert len(blocks) > 1
-    assert sum(map(len, blocks)) == 100_000
-    total = sum(block.sum(axis=0) for block in blocks)
+    (total,) = weighted_scores(found.coordinates, source, np.ones((1, 100_000)))
     np.testing.assert_allclose(total, found.gradient, atol=1e-9 * np.abs(found.gradient).max())
 
 
@@ -181,7 +179,7 @@ def test_the_observed_information_agrees_with_the_reference_jackknife(two_of_fai
     source = ArraySource(faithful)
     found = information(two_of_faithful, source)
     root = found.inverse_root()
-    blocks = np.concatenate([block for block, _ in scores(found.coordinates, source)])
+    blocks = weighted_scores(found.coordinates, source, np.eye(272))
     influences = blocks @ root @ root.T @ jacobian(found.coordinates).T
     kurtosis = (influences**4).mean(axis=0) / (influences**2).mean(axis=0) ** 2
     relative = np.abs(everything(errors) / JACKKNIFE - 1)
@@ -478,3 +476,15 @@ def test_float32_rows_give_the_same(two_of_faithful, faithful):
     for method in METHODS:
         double, single = (standard_errors(fit, X, method=method, random_state=0) for X in (rows.astype(float), rows))
         np.testing.assert_allclose(everything(single), everything(double), rtol=1e-4)
+
+
+def test_rows_may_lie_in_files_for_the_local_ways(faithful):
+    gm = mx.GaussianMixture(2, random_state=0).fit(faithful)
+    for method in ("observed", "sandwich"):
+        here, there = (
+            gm.standard_errors(faithful, method=method),
+            gm.standard_errors([faithful[:50], faithful[50:]], method=method),
+        )
+        np.testing.assert_array_equal(here.deviations, there.deviations)
+    with pytest.raises(mx.InvalidParameterError, match=r"rows have to be in memory\. Use method='sandwich'"):
+        gm.standard_errors([faithful], method="bootstrap")

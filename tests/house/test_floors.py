@@ -154,6 +154,25 @@ def sources(root: Path) -> dict[str, str]:
     return files
 
 
+OF_ROWS = {"residuals", "whitened", "log_joint_of"}
+"""What a scorer does with rows."""
+MEANS_AS_ROWS = {"mixtura/assess/evidence/drawn.py"}
+"""Where beliefs about means are scored, and no data."""
+
+
+def test_nothing_above_the_sweeps_scores_rows(sources):
+    """Data meet a mixture in sweeps, and in the methods of the mixture and its relatives themselves."""
+    found = [
+        f"{path}:{node.lineno}: {node.func.attr}"
+        for path, text in sources.items()
+        if path.split("/")[1] not in ("model", "sweep") and path not in MEANS_AS_ROWS
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in OF_ROWS
+    ]
+    assert found == []
+    assert any("scorer.residuals(rows)" in text for path, text in sources.items() if "/sweep/" in path)
+
+
 def test_code_imports_downward_only(sources: dict[str, str]) -> None:
     assert violations(sources) == []
 

@@ -10,11 +10,11 @@ from mixtura.inference.sampling.dirichlet_process import DirichletProcess
 from mixtura.inference.sampling.finite_mixtures import ComponentCountLaw, FiniteMixtures
 from mixtura.inference.sampling.split_merge import SplitMerge, Tally
 from mixtura.inference.sampling.split_sites import Allocation
-from mixtura.inference.sampling.whole_rows import WholeRows
 from mixtura.model.covariance import STRUCTURES, covariance_structure
 from mixtura.model.laws.components import ConjugateComponents, own_blocks
 from mixtura.model.laws.conjugate import NormalInverseWishart
 from mixtura.sweep import accumulate
+from mixtura.sweep.whole_rows import WholeRows
 
 PRIOR_1D = NormalInverseWishart([6.0], 0.1, [[4.0]], 4.0)
 PRIOR_2D = NormalInverseWishart([0.3, 0.1], 0.4, [[2.0, 0.5], [0.5, 1.0]], 3.5)

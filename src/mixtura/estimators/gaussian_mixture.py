@@ -471,14 +471,13 @@ class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, Resumable, LearnsF
         >>> np.allclose(gm.standard_errors(X).means, X.std() / 20)
         True
         """
-        rows = self._rows(X)
+        source = self._source(X, sample_weight)
         check_has_gradients(self.algorithm_, "standard_errors")
         if self.penalty is not None:
             raise InvalidParameterError("standard_errors are those of the plain likelihood; this fit has a penalty.")
         return standard_errors(
             self.mixture_,
-            rows,
-            sample_weight,
+            source,
             method=method,
             n_replicates=n_replicates,
             random_state=random_state,

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mixtura.assess.uncertainty.information import information, scores
+from mixtura.assess.uncertainty.information import information
 from mixtura.data.array import ArraySource
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
@@ -22,6 +22,7 @@ from mixtura.inference.rules.stopping import remaining_gain
 from mixtura.model.alignment import align
 from mixtura.model.mixture import Mixture
 from mixtura.sweep import Sweep, Weighted
+from mixtura.sweep.row_scores import weighted_scores
 
 GOAL = 1e-5
 """Gain still to come, in nats, at which a replicate has converged: within ``√(2·GOAL)``, half a hundredth, of a standard error."""
@@ -81,10 +82,7 @@ class _Predictor:
     def __call__(self, row_weights: Array) -> list[Mixture]:
         if self._about is None:
             return [self._mixture] * len(row_weights)
-        gradients, first = np.zeros((len(row_weights), self._about.size)), 0
-        for block, _ in scores(self._about, self._source):
-            gradients += row_weights[:, first : first + len(block)] @ block
-            first += len(block)
+        gradients = weighted_scores(self._about, self._source, row_weights)
         gradients *= self._source.total_weight / row_weights.sum(axis=1, keepdims=True)
         steps = gradients @ self._inverse
         return [self._about.mixture(step) for step in within(self._about, steps)]

@@ -22,17 +22,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit, ndtri
 
-from mixtura.assess.uncertainty.information import flattened, information, jacobian, scores
+from mixtura.assess.uncertainty.information import flattened, information, jacobian
 from mixtura.assess.uncertainty.replicates import bootstrap
 from mixtura.data.array import ArraySource
+from mixtura.data.source import Source
 from mixtura.ground.errors import CollapseError, InvalidParameterError
 from mixtura.ground.linalg import Array, read_only
 from mixtura.ground.random import RandomState, as_generator
 from mixtura.ground.settings import check_integer
-from mixtura.model.coordinates import Coordinates
 from mixtura.model.mixture import Mixture
 from mixtura.model.parameters import Interval, Parameters, central
 from mixtura.model.rows import carrying_rows
+from mixtura.sweep.row_scores import spread_of_scores
 
 METHODS = ("observed", "sandwich", "bootstrap")
 
@@ -118,7 +119,7 @@ class StandardErrors:
 
 def standard_errors(
     mixture: Mixture,
-    X: ArrayLike,
+    X: ArrayLike | Source,
     sample_weight: ArrayLike | None = None,
     *,
     method: str = "observed",
@@ -131,10 +132,10 @@ def standard_errors(
     ----------
     mixture : Mixture
         The fit.
-    X : (N, D) array-like
+    X : (N, D) array-like, or Source
         The rows that it was fitted to.
     sample_weight : (N,) array-like, optional
-        Their weights in that fit.
+        Their weights in that fit; a source has its own.
     method : {"observed", "sandwich", "bootstrap"}
     n_replicates : int
         Of the bootstrap.
@@ -166,15 +167,20 @@ def standard_errors(
     """
     if method not in METHODS:
         raise InvalidParameterError(f"method must be one of {', '.join(METHODS)}; got {method!r}.")
-    source = ArraySource(*carrying_rows(X, sample_weight, mixture.n_features))
+    source = X if isinstance(X, Source) else ArraySource(*carrying_rows(X, sample_weight, mixture.n_features))
     source.check_squares_representable()
     if method == "bootstrap":
+        if not isinstance(source, ArraySource):
+            raise InvalidParameterError(
+                "method='bootstrap' gives each row weights of its own, and so rows have to be in memory. Use method='sandwich', to "
+                "which it tends where rows are many."
+            )
         return _from_replicates(mixture, source, n_replicates, random_state)
     found = information(mixture, source)
     root = found.inverse_root()
     deviations = jacobian(found.coordinates) @ root
     if method == "sandwich":
-        deviations = deviations @ root.T @ _root(_spread_of_scores(found.coordinates, source))
+        deviations = deviations @ root.T @ _root(spread_of_scores(found.coordinates, source))
     read_only(deviations)
     return StandardErrors(mixture, method, deviations)
 
@@ -193,15 +199,6 @@ def _from_replicates(
     deviations = (estimates - estimates.mean(axis=0)).T / np.sqrt(len(estimates) - 1)
     read_only(deviations)
     return StandardErrors(mixture, "bootstrap", deviations, len(replicates), int(n_replicates) - len(replicates))
-
-
-def _spread_of_scores(about: Coordinates, source: ArraySource) -> Array:
-    """``Σ_n w_n² s_n s_nᵀ``, ``(p, p)``."""
-    total = np.zeros((about.size, about.size))
-    for block, weights in scores(about, source):
-        weighted = block if weights is None else block * weights[:, None]
-        total += weighted.T @ weighted
-    return total
 
 
 def _root(matrix: Array) -> Array:

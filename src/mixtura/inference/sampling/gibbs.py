@@ -25,7 +25,6 @@ from mixtura.inference.sampling.posterior_sample import PosteriorSample
 from mixtura.inference.sampling.split_merge import SplitMerge
 from mixtura.inference.sampling.split_sites import Allocation
 from mixtura.inference.sampling.weights import PartitionPrior, Weights
-from mixtura.inference.sampling.whole_rows import WholeRows
 from mixtura.model.draws import Draws
 from mixtura.model.laws.components import ComponentPrior, Components
 from mixtura.model.mixture import Mixture
@@ -33,6 +32,7 @@ from mixtura.model.moments import Moments
 from mixtura.model.rows import evenly_spaced
 from mixtura.model.scorer import Scorer
 from mixtura.sweep import Sampled, Sweep, Swept
+from mixtura.sweep.whole_rows import WholeRows
 
 Progress = Callable[[int, int], None]
 """Called after each sweep with how many have been made, and how many there will be."""

@@ -36,9 +36,9 @@ from mixtura.ground.linalg import EPS, Array
 from mixtura.inference.sampling.affinity import Neighbours
 from mixtura.inference.sampling.split_sites import Affinities, Allocation, Flags, Sites, Stack
 from mixtura.inference.sampling.weights import PartitionPrior
-from mixtura.inference.sampling.whole_rows import Parted, WholeRows
 from mixtura.model.laws.components import ComponentPrior, Components
 from mixtura.model.moments import Moments
+from mixtura.sweep.whole_rows import Parted, WholeRows
 
 TOGETHER = 1.5
 """Moves that succeed, as far as is known, among those of one chain that are worked out at once."""

@@ -1,6 +1,6 @@
 """All rows at once, scored and added up for many components: what moves of a Gibbs sampler ask for over and over.
 
-The two forms are those of ``sweep/kernels.py``: features in which log densities are linear, so that one matrix product does it, and
+The two forms are those of ``kernels.py``: features in which log densities are linear, so that one matrix product does it, and
 residuals where those would lose digits or take too much room.
 """
 
@@ -38,7 +38,7 @@ class WholeRows:
     Examples
     --------
     >>> import numpy as np
-    >>> from mixtura.inference.sampling.whole_rows import WholeRows
+    >>> from mixtura.sweep.whole_rows import WholeRows
     >>> WholeRows(np.array([[0.0], [1.0], [5.0]]), True).moments(np.array([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]])).origin.tolist()
     [[0.5], [5.0]]
     """
