@@ -225,8 +225,7 @@ def fit(
             from mixtura.plot import picture
 
             with waiting("Drawing"):
-                shown = rows.source if rows.rows is None else rows.rows
-                files[picture_file] = drawn(picture(mixture, shown), picture_file)
+                files[picture_file] = drawn(picture(mixture, rows.source), picture_file)
     summary = describe(mixture, facts, width(), verbose=verbose)
     try:
         write_together(files)

@@ -12,7 +12,7 @@ from mixtura.cli.arguments import read_data
 from mixtura.cli.notes import note_lacking
 from mixtura.cli.patterns import short_name
 from mixtura.cli.reading import Reading
-from mixtura.cli.tables import Table
+from mixtura.data.array import ArraySource
 from mixtura.data.scanning import on_dask
 from mixtura.ground.linalg import Array
 
@@ -34,8 +34,6 @@ class Given:
     columns : tuple of str
     left_out : tuple of str
         Columns that are not used, each with the reason; and how many rows, for missing values.
-    rows : (N, D) array or None
-        All of them, where they are in memory here.
     """
 
     called: str
@@ -43,12 +41,11 @@ class Given:
     source: Any
     columns: tuple[str, ...]
     left_out: tuple[str, ...]
-    rows: Any
 
     def looked_at(self) -> Array:
-        """All rows, or of those that are elsewhere a sample, the same each time."""
-        if self.rows is not None:
-            return np.asarray(self.rows)
+        """All rows in memory, or of those that are elsewhere a sample, the same each time."""
+        if isinstance(self.source, ArraySource):
+            return self.source.rows
         n_rows = self.source.n_rows
         places = np.random.default_rng(0).choice(n_rows, min(n_rows, LOOKED_AT), replace=False)
         return self.source.take(np.sort(places))[0]
@@ -73,6 +70,5 @@ def given(data: str, columns: Sequence[str] | None, how: Reading, client: Any = 
         n_rows = source.n_rows + source.n_dropped
     note_lacking(source.n_dropped, n_rows, table.source)
     lacking = (f"{source.n_dropped} of {n_rows} rows (missing values)",) if source.n_dropped else ()
-    rows = table.rows if isinstance(table, Table) else None
     name = "standard input" if data == "-" else short_name(data)
-    return Given(table.source, name, source, table.columns, (*table.left_out, *lacking), rows)
+    return Given(table.source, name, source, table.columns, (*table.left_out, *lacking))
