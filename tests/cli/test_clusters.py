@@ -192,7 +192,7 @@ def climbing(folder: Path, *options: str) -> Iterator[subprocess.Popen]:
     """A process that is in the middle of a long fit, in a group of its own as on a terminal."""
     (folder / "patched.py").write_text(PATCHED)
     (folder / "old.json").write_text("old")
-    long = ["fit", "data", "--missing", "nan", "--components", "8:30", "--restarts", "40", "--out", "old.json"]
+    long = ["fit", "data", "--missing", "nan", "--components", "6:9", "--restarts", "20", "--out", "old.json"]
     command = [sys.executable, "patched.py", *long, *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as child:
         for _ in range(1200):
