@@ -33,7 +33,8 @@ def numbers(dtype=np.float64):
 
 @pytest.fixture(scope="module")
 def cluster():
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+    somewhere = {"dashboard_address": "127.0.0.1:0"}  # or it wants the port that other tests have
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, scheduler_kwargs=somewhere) as cluster:
         yield cluster
 
 
