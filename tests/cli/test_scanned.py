@@ -84,6 +84,7 @@ def test_a_posterior(solver: str, cli: Cli, folder: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["csv", "float64"])
 def test_missing_values(kind: str, cli: Cli, folder: Path) -> None:
+    pytest.importorskip("matplotlib")
     X = rows()
     X[3, 0], X[9000, 1], X[9001, 1] = np.nan, -999, np.nan
     end = write(X, kind, folder)
@@ -105,6 +106,8 @@ def test_missing_values(kind: str, cli: Cli, folder: Path) -> None:
             assert (done.code, done.err) == (0, f"mixtura: note: {said.format(data)}\n")
             assert Path(f"{out}-{name}.csv").read_text() == Path(f"one-{name}.csv").read_text()
     assert without_name("one.json") == without_name("pattern.json")
+    done = cli("plot", "one.json", f"data/*.{end}", "--missing=-999,", "-o", "p.png")
+    assert (done.code, done.err) == (0, f"mixtura: note: {said.format(f'data/*.{end}')}\n")
     lines = Path("pattern-labels.csv").read_text().splitlines()
     assert [i - 1 for i, line in enumerate(lines) if line.startswith(",")] == [3, 9000, 9001]
 

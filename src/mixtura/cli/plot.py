@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mixtura.cli.arguments import read_for, read_model, reading_options
+from mixtura.cli.notes import note_lacking
 from mixtura.cli.outputs import check_picture, drawn, near, say
 from mixtura.ground.files import write_together
 
@@ -37,5 +38,7 @@ def plot(model: str, data: str | None, how: Reading, out: str | None) -> None:
 
     with waiting("Drawing"):
         content = drawn(picture(mixture, rows), target)
+    if rows is not None:
+        note_lacking(rows.n_dropped, rows.n_rows + rows.n_dropped, str(data))
     write_together({target: content})
     say(f"Picture in {near(target)}")

@@ -152,19 +152,18 @@ def workers_here(n_workers: int) -> Iterator[Any]:
     with _in_silence():
         from distributed import LocalCluster
 
+        anywhere = {"dashboard_address": "127.0.0.1:0"}  # or it wants the port of somebody else's dashboard
         try:
             cluster = LocalCluster(
                 n_workers=n_workers,
                 threads_per_worker=1,
                 dashboard_address=None,
-                scheduler_kwargs={
-                    "dashboard_address": "127.0.0.1:0"
-                },  # or it wants the port of somebody else's dashboard
+                scheduler_kwargs=anywhere,
                 silence_logs=logging.CRITICAL,
             )
         except (RuntimeError, OSError, TimeoutError) as error:
             raise ClusterError(f"{n_workers} workers could not be started: {_in_short(error)}. Try fewer.") from error
-        with cluster, _client_of(cluster, "this machine") as client:
+        with cluster, _client_of(cluster, cluster.scheduler_address) as client:
             client.run(_deafen)
             yield client
 
@@ -197,10 +196,11 @@ def _client_of(cluster: Any, where: str) -> Iterator[Any]:
 
 def _check_answers(address: str) -> None:
     """Raise if no scheduler answers: a client that has failed to reach one would go on trying, and complain."""
-    from distributed import rpc
+    from distributed import Security, rpc
 
     async def ask() -> Any:
-        async with rpc(address, timeout=SECONDS) as there:
+        keys = Security().get_connection_args("client")  # where the configuration names such
+        async with rpc(address, timeout=SECONDS, connection_args=keys) as there:
             return await asyncio.wait_for(there.identity(), SECONDS)
 
     try:
