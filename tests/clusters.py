@@ -39,10 +39,15 @@ def processes(n_workers=2, seconds=60):
         started += [subprocess.Popen(worker, **quiet) for _ in range(n_workers)]
         yield address, started[0], started[1:]
     finally:
-        for one in started[::-1]:
-            one.terminate()
-        for one in started:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                one.wait(10)
-            one.kill()
-            one.wait()
+        ended(started)
+
+
+def ended(started):
+    """End a scheduler and its workers, in whatever state they are."""
+    for one in started[::-1]:
+        one.terminate()
+    for one in started:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            one.wait(10)
+        one.kill()
+        one.wait()

@@ -16,6 +16,7 @@ import numpy as np
 from commands import Finding, broken, run_here, working_in
 from damage import Judged
 from mixtura.assess.describe import fit_facts, posterior_facts
+from mixtura.data.array import ArraySource
 from mixtura.estimators.bayesian import BayesianGaussianMixture
 from mixtura.estimators.search import GaussianMixtureSearch
 from mixtura.ground.errors import ModelFileError
@@ -45,7 +46,7 @@ def sound_models() -> tuple[str, ...]:
     facts = posterior_facts(
         "Gibbs sampling",
         fitted.mixture_,
-        X,
+        ArraySource(X),
         [end.weights for end in fitted.posterior_.interval()],
         asked=2,
         bound=fitted.lower_bound_,

@@ -136,7 +136,7 @@ def test_objects_in_npy_are_not_unpickled(cli: Cli, folder: Path) -> None:
         (["--plot", "picture"], "use .png, .pdf"),
         (["--out", "a.png", "--plot", "a.png"], "the same file"),
         (["--bogus"], "see 'mixtura fit --help'"),
-        (["more.csv"], "unexpected extra argument"),
+        (["more.csv"], "several files are named by their folder, or by a pattern in quotes"),
     ],
 )
 def test_options_of_fit(arguments: list[str], sentence: str, cli: Cli, folder: Path, faithful_csv: Path) -> None:

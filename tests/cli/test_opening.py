@@ -63,7 +63,12 @@ def test_standard_input_of_every_kind(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("path", "sentence"),
-    [("/dev/zero", "is a device"), ("/dev/null", "is a device"), (".", "is a folder"), ("a/b", "there is no file")],
+    [
+        ("/dev/zero", "is a device"),
+        ("/dev/null", "is a device"),
+        (".", "holds no files to scan"),
+        ("a/b", "there is no file"),
+    ],
 )
 def test_what_is_no_file(path: str, sentence: str, cli: Cli, folder: Path) -> None:
     (folder / "a").touch()

@@ -12,10 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from mixtura.assess.choice.candidates import Candidate, Search
-from mixtura.assess.choice.criteria import CRITERIA, Criteria
+from mixtura.assess.choice.criteria import CRITERIA, Criteria, criteria
 from mixtura.assess.draws.draws_summary import describe_draws
 from mixtura.assess.layout import (
     WIDTH,
@@ -29,6 +28,7 @@ from mixtura.assess.layout import (
     side_by_side,
     wrapped,
 )
+from mixtura.data.source import Source
 from mixtura.ground.errors import ModelFileError
 from mixtura.ground.linalg import Array
 from mixtura.ground.text import printable
@@ -134,7 +134,7 @@ def fit_facts(
 def posterior_facts(
     method: str,
     mixture: Mixture,
-    X: ArrayLike,
+    source: Source,
     weights: Array,
     *,
     asked: int,
@@ -150,7 +150,7 @@ def posterior_facts(
         How it was found.
     mixture : Mixture
         The point.
-    X : (N, D) array-like
+    source : Source
         The rows.
     weights : (2, K) array
         Lower and upper ends of intervals of its weights.
@@ -163,11 +163,10 @@ def posterior_facts(
     **common
         ``data``, ``left_out``, ``seed``, ``iterations``, ``converged``, ``stopped``, as in ``fit_facts``.
     """
-    log_likelihood, n_rows = mixture.log_likelihood(X), len(np.asarray(X))
     return {
         **common,
-        "rows": n_rows,
-        "log_likelihood": _finite(log_likelihood),
+        "rows": source.n_rows,
+        "log_likelihood": _finite(criteria(mixture, source).log_likelihood),
         "posterior": {
             "method": method,
             "asked": asked,

@@ -8,17 +8,19 @@ import math
 import os
 import re
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from mixtura.cli.columns import clean_name
+from mixtura.cli.notes import note_lacking
+from mixtura.cli.patterns import PARQUET, names_many
 from mixtura.cli.reading import SEPARATORS, Reading
 from mixtura.ground.errors import InvalidParameterError, ModelFileError
-from mixtura.ground.text import is_encodable, printable
+from mixtura.ground.text import is_encodable
 
 if TYPE_CHECKING:
+    from mixtura.cli.scanned import Scan
     from mixtura.cli.tables import Table
     from mixtura.model.document import Document
     from mixtura.model.mixture import Mixture
@@ -160,27 +162,36 @@ def read_model(path: str) -> Document[Mixture]:
         raise ModelFileError(f"{path} is not a mixtura model: {error}.") from error
 
 
-def read_data(path: str, columns: Sequence[str] | None, how: Reading, by_position: bool = False) -> Table:
-    """A table, with a note on the rows that missing values leave out."""
+def read_data(
+    path: str, columns: Sequence[str] | None, how: Reading, *, by_position: bool = False, by_workers: bool = False
+) -> Table | Scan:
+    """A table, read with a note on the rows that missing values leave out; what names many files is gone over where it is.
+
+    Parameters
+    ----------
+    path : str
+    columns : sequence of str or None
+    how : Reading
+    by_position : bool
+        As for ``read_table``.
+    by_workers : bool
+        Whether a Parquet file is gone over too.
+    """
     from mixtura.cli.tables import read_table
     from mixtura.estimators.progress import waiting
 
     with waiting("Reading"):
+        if names_many(path) or (by_workers and os.path.isfile(path) and path.lower().endswith(PARQUET)):
+            from mixtura.cli.scanned import scan_table
+
+            return scan_table(path, columns, how)
         table = read_table(path, columns, how, by_position=by_position)
     if table.kept is not None:
-        note(
-            f"{len(table.kept) - len(table.rows)} of {len(table.kept)} rows of {table.source} hold missing values and are left out."
-        )
+        note_lacking(len(table.kept) - len(table.rows), len(table.kept), table.source)
     return table
 
 
-def note(sentence: str) -> None:
-    """One line on standard error that stops nothing."""
-    with suppress(OSError):  # nobody takes it
-        click.echo(f"mixtura: note: {printable(sentence)}", err=True)
-
-
-def read_for(mixture: Mixture, path: str, how: Reading) -> Table:
+def read_for(mixture: Mixture, path: str, how: Reading) -> Table | Scan:
     """The columns of a data file that the mixture was fitted on, by name where there are names."""
     from mixtura.ground.errors import DataError
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,15 +15,14 @@ from click.core import ParameterSource
 from mixtura.cli.arguments import (
     SEED,
     FiniteRange,
-    note,
     parse_columns,
     parse_components,
     parse_covariances,
-    read_data,
     reading_options,
     verbose_option,
 )
 from mixtura.cli.columns import option
+from mixtura.cli.notes import note
 from mixtura.cli.outputs import (
     can_draw,
     check_draws,
@@ -34,12 +34,13 @@ from mixtura.cli.outputs import (
     say,
     width,
 )
+from mixtura.cli.patterns import data_argument, names_many, stem
 from mixtura.cli.posterior import POSTERIORS, fit_posterior, largest_first
 from mixtura.ground.files import write_together
 
 if TYPE_CHECKING:
+    from mixtura.cli.given import Given
     from mixtura.cli.reading import Reading
-    from mixtura.cli.tables import Table
     from mixtura.model.mixture import Mixture
 
 
@@ -51,6 +52,8 @@ OPTIONS_OF = {
     "target_accept": ("nuts",),
     "draws_out": ("gibbs", "nuts"),
     "reg_covar": ("em", "cavi", "svi"),
+    "dask": ("em", "cavi", "svi"),
+    "workers": ("em", "cavi", "svi"),
 }
 """Options that only some solvers know, and which those are."""
 MOST_STEPS = 1_000_000
@@ -58,7 +61,7 @@ MOST_STEPS = 1_000_000
 
 
 @click.command()
-@click.argument("data")
+@data_argument
 @click.option(
     "--components", default="1:9", show_default=True, metavar="K | LOW:HIGH", help="How many components to try."
 )
@@ -128,7 +131,18 @@ MOST_STEPS = 1_000_000
     type=FiniteRange(0),
     help="Floor on variances, which keeps components from collapsing onto repeated rows.  [default: one in each column's unit]",
 )
-@click.option("--out", metavar="FILE", help="Model file.  [default: <name of DATA>.mixture.json here]")
+@click.option(
+    "--dask",
+    metavar="ADDRESS",
+    help="The scheduler of a Dask cluster, such as tcp://host:8786, whose workers go over the rows. They read Parquet files and what "
+    "names many files themselves, under the same names.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 1000),
+    help="So many processes of this machine go over the rows, as a Dask cluster of its own.",
+)
+@click.option("--out", "-o", metavar="FILE", help="Model file.  [default: <name of DATA>.mixture.json here]")
 @click.option("--plot", metavar="FILE", help="Picture, .png, .pdf or .svg.  [default: <name of DATA>.mixture.png here]")
 @verbose_option
 def fit(
@@ -147,6 +161,8 @@ def fit(
     seed: int,
     max_iter: int,
     reg_covar: float | None,
+    dask: str | None,
+    workers: int | None,
     out: str | None,
     plot: str | None,
     verbose: bool,
@@ -156,6 +172,9 @@ def fit(
     Every number of components is tried with every structure, each from several starts. A summary is printed; the chosen model
     and a picture of it go into files. Components are numbered from 0, the largest first.
 
+    A single file is read into memory. A folder, or a pattern in quotes, names many (Parquet, CSV or Arrow): they are gone over where they
+    are, as often as the fit needs, and may be larger than memory.
+
     \b
     Examples:
       mixtura fit faithful.csv
@@ -164,47 +183,49 @@ def fit(
       mixtura fit faithful.csv --components 6 --solver cavi
       mixtura fit faithful.csv --components 2 --solver nuts --draws-out draws.nc
       mixtura fit big.parquet --columns height,weight --covariance full,tied
+      mixtura fit "plants/*.parquet" --workers 4
+      mixtura fit plants/ --dask tcp://host:8786
       mixtura fit plants.csv --separator semicolon --decimal , --missing -999,NA
     """
-    _check_options(solver)
+    _check_options(solver, data, dask, workers)
     sizes, structures, names = parse_components(components), parse_covariances(covariance), parse_columns(columns)
     model_file, picture_file, draws_file = _targets(data, out, plot, draws_out)
 
     from mixtura.assess.describe import describe
-    from mixtura.cli.hints import hints
+    from mixtura.cli.given import given
     from mixtura.cli.wide import check_wide
     from mixtura.estimators.progress import waiting
     from mixtura.model.document import Document, to_json
 
-    table = read_data(data, names, how)
-    _check_fit(table, sizes, default=components == "1:9")
-    check_wide(table, structures, sizes, solver)
-    for hint in hints(table.rows, table.columns):
-        note(hint)
-    settings: dict[str, Any] = {"n_init": restarts} | ({} if reg_covar is None else {"reg_covar": reg_covar})
     drawn_content: bytes | None = None
-    if solver == "em":
-        settings |= {"criterion": criterion, "max_iter": max_iter}
-        with waiting("Fitting"):
-            mixture, facts = _likeliest(table, sizes, structures, seed, settings)
-    else:
-        if solver in ("cavi", "svi"):
-            settings["max_iter"] = max_iter
+    with _cluster(dask, workers) as client:
+        rows = given(data, names, how, client)
+        _check_fit(rows, sizes, default=components == "1:9")
+        check_wide(rows.called, rows.source, structures, sizes, solver)
+        _note_hints(rows)
+        settings: dict[str, Any] = {"n_init": restarts} | ({} if reg_covar is None else {"reg_covar": reg_covar})
+        if solver == "em":
+            settings |= {"criterion": criterion, "max_iter": max_iter}
+            with waiting("Fitting"):
+                mixture, facts = _likeliest(rows, sizes, structures, seed, settings)
         else:
-            settings |= {"n_draws": draws, "n_chains": chains, "verbose": int(on_terminal(sys.stderr))}
-        if solver == "nuts":
-            settings["target_accept"] = target_accept
-        settings["random_state"] = seed
-        with waiting("Fitting"):
-            mixture, facts, drawn_content = fit_posterior(table, solver, sizes, structures, settings, draws_file)
-    files = {model_file: to_json(Document(mixture, facts)).encode()}
-    if draws_file is not None and drawn_content is not None:
-        files[draws_file] = drawn_content
-    if picture_file is not None:
-        from mixtura.plot import picture
+            if solver in ("cavi", "svi"):
+                settings["max_iter"] = max_iter
+            else:
+                settings |= {"n_draws": draws, "n_chains": chains, "verbose": int(on_terminal(sys.stderr))}
+            if solver == "nuts":
+                settings["target_accept"] = target_accept
+            settings["random_state"] = seed
+            with waiting("Fitting"):
+                mixture, facts, drawn_content = fit_posterior(rows, solver, sizes, structures, settings, draws_file)
+        files = {model_file: to_json(Document(mixture, facts)).encode()}
+        if draws_file is not None and drawn_content is not None:
+            files[draws_file] = drawn_content
+        if picture_file is not None:
+            from mixtura.plot import picture
 
-        with waiting("Drawing"):
-            files[picture_file] = drawn(picture(mixture, table.rows), picture_file)
+            with waiting("Drawing"):
+                files[picture_file] = drawn(picture(mixture, rows.source), picture_file)
     summary = describe(mixture, facts, width(), verbose=verbose)
     try:
         write_together(files)
@@ -221,7 +242,7 @@ def fit(
 
 
 def _likeliest(
-    table: Table, sizes: range, structures: list[str], seed: int, settings: dict[str, Any]
+    rows: Given, sizes: range, structures: list[str], seed: int, settings: dict[str, Any]
 ) -> tuple[Mixture, dict[str, Any]]:
     """The mixture that the criterion chooses, and what is to be remembered of the search."""
     from mixtura.assess.describe import fit_facts
@@ -234,20 +255,45 @@ def _likeliest(
     with warnings.catch_warnings():  # the summary says both
         warnings.simplefilter("ignore", CollapseWarning)
         warnings.filterwarnings("ignore", ".* did not converge")
-        found.fit(table.rows)
+        found.fit(rows.source)
     facts = fit_facts(
         found.search_,
-        len(table.rows),
-        data=Path(table.source).name,
-        left_out=table.left_out,
+        rows.source.n_rows,
+        data=rows.name,
+        left_out=rows.left_out,
         seed=seed,
-        certificate=str(found.best_estimator_.certificate(table.rows)),
+        certificate=str(found.best_estimator_.certificate(rows.source)),
     )
-    return largest_first(found.mixture_).with_feature_names(table.columns), facts
+    return largest_first(found.mixture_).with_feature_names(rows.columns), facts
 
 
-def _check_options(solver: str) -> None:
-    """Raise if an option was given that the solver knows nothing of."""
+def _cluster(dask: str | None, workers: int | None) -> AbstractContextManager[Any]:
+    """The client of the cluster that was asked for, or none."""
+    if dask is None and workers is None:
+        return nullcontext()
+    from mixtura.data.dask import connected, workers_here
+
+    return workers_here(workers) if dask is None and workers is not None else connected(str(dask))
+
+
+def _note_hints(rows: Given) -> None:
+    from mixtura.cli.hints import hints
+
+    looked_at = rows.looked_at()
+    where = "" if len(looked_at) == rows.source.n_rows else f"of a sample of {len(looked_at):,} rows: "
+    for hint in hints(looked_at, rows.columns):
+        note(where + hint)
+
+
+def _check_options(solver: str, data: str, dask: str | None, workers: int | None) -> None:
+    """Raise if options were given that the solver, or each other, know nothing of."""
+    if dask is not None and workers is not None:
+        raise click.ClickException("--dask names a cluster and --workers makes one; give one of them.")
+    if solver in ("gibbs", "nuts") and names_many(data):
+        raise click.ClickException(
+            f"--solver {solver} takes all rows into memory, and {data} names files that are gone over where they are. Give a single file, "
+            "or use --solver cavi."
+        )
     given = click.get_current_context().get_parameter_source
     for name, solvers in OPTIONS_OF.items():
         if solver not in solvers and given(name) is ParameterSource.COMMANDLINE:
@@ -260,7 +306,7 @@ def _targets(
     data: str, out: str | None, plot: str | None, draws_out: str | None
 ) -> tuple[Path, Path | None, Path | None]:
     """The files to be written, checked; no picture where matplotlib is missing and none was asked for."""
-    name = "stdin" if data == "-" else Path(data).stem
+    name = stem(data)
     model_file = check_output(out or f"{name}.mixture.json", [data])
     draws_file = None if draws_out is None else check_draws(draws_out, [data])
     picture_file = None
@@ -273,20 +319,20 @@ def _targets(
     return model_file, picture_file, draws_file
 
 
-def _check_fit(table: Table, sizes: range, default: bool) -> None:
+def _check_fit(rows: Given, sizes: range, default: bool) -> None:
     """Rows enough, and something to see in every column."""
-    n_rows = len(table.rows)
+    n_rows, lowest = rows.source.n_rows, rows.source.facts.lowest
     if n_rows < sizes[-1]:
         raise click.ClickException(
-            f"{table.source} has {n_rows} {'row' if n_rows == 1 else 'rows'}, too few for {sizes[-1]} components"
+            f"{rows.called} has {n_rows} {'row' if n_rows == 1 else 'rows'}, too few for {sizes[-1]} components"
             + (" (the default tries 1:9)" if default else "")
             + f"; try --components 1:{max(1, n_rows // 2)}."
         )
-    varies = table.rows.min(axis=0) < table.rows.max(axis=0)
+    varies = lowest < rows.source.facts.highest
     if not varies.all():
         first = int(varies.argmin())
-        varying = [name for name, does in zip(table.columns, varies, strict=True) if does]
+        varying = [name for name, does in zip(rows.columns, varies, strict=True) if does]
         advice = f"leave it out with {option(varying)}" if varying else "there is nothing to fit"
         raise click.ClickException(
-            f"{table.source}: column {table.columns[first]!r} is constant, {table.rows[0, first]:g} in every row; {advice}."
+            f"{rows.called}: column {rows.columns[first]!r} is constant, {lowest[first]:g} in every row; {advice}."
         )

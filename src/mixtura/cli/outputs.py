@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mixtura.cli.cells import guarded
+from mixtura.cli.patterns import PARQUET, names_many, would_hold
 from mixtura.ground.errors import missing_extra
 from mixtura.ground.files import atomic_path, check_target, named, settle
 from mixtura.ground.text import printable
@@ -41,18 +42,38 @@ def check_output(path: str, inputs: Iterable[str] = ()) -> Path:
         target = check_target(path)
     except OSError as error:
         raise click.ClickException(f"cannot write {path!r}: {error.strerror}.") from error
-    if any(target == Path(os.path.realpath(name)) for name in inputs if name != "-"):
-        raise click.ClickException(f"writing {path!r} would replace the file that is read. Give another --out.")
+    for name in inputs:
+        if name != "-" and target == Path(os.path.realpath(name)):
+            raise click.ClickException(f"writing {path!r} would replace the file that is read. Give another --out.")
+        if names_many(name) and would_hold(name, target):
+            raise click.ClickException(f"{path!r} would be among the files that are read, {name}. Give another --out.")
     settle([target.parent])
     return target
 
 
 def check_rows(out: str | None, inputs: Iterable[str] = ()) -> Path | None:
     """The file that rows will be written to, or None for standard output, which must be open then."""
-    if out is not None:
-        return check_output(out, inputs)
-    check_standard_output()
-    return None
+    if out is None:
+        check_standard_output()
+        return None
+    target = check_output(out, inputs)
+    if _is_parquet(target):
+        from mixtura.data.arrow import parquet
+
+        parquet()
+    return target
+
+
+def _is_parquet(target: Path) -> bool:
+    return target.suffix.lower() in PARQUET
+
+
+rows_option = click.option(
+    "--out",
+    "-o",
+    metavar="FILE",
+    help="Where to write: CSV, or Parquet if the name ends in .parquet.  [default: standard output, as CSV]",
+)
 
 
 def check_standard_output() -> None:
@@ -77,15 +98,19 @@ def say(text: str) -> None:
         click.echo(text)
 
 
-def write_rows(header: Sequence[str], rows: Iterable[Sequence[Any]], out: Path | None) -> None:
-    """Write CSV to a file, or to standard output. Numbers read back as the same doubles, and names as the same names.
+def write_rows(kinds: Sequence[tuple[str, type]], rows: Iterable[Sequence[Any]], out: Path | None) -> None:
+    """Write CSV to a file, or to standard output; Parquet to a file that is called so. Never more than some rows are held.
+
+    Numbers read back as the same doubles, and names as the same names.
 
     Parameters
     ----------
-    header : sequence of str
+    kinds : sequence of (str, type)
+        Names of the columns, and what they hold: ``int``, ``float`` or ``str``.
     rows : iterable of sequences
     out : Path or None
     """
+    header = [name for name, _ in kinds]
     if out is None:
         shown = map(printable, header) if on_terminal(sys.stdout) else header
         with named(STANDARD_OUTPUT):
@@ -93,8 +118,14 @@ def write_rows(header: Sequence[str], rows: Iterable[Sequence[Any]], out: Path |
         return
     from mixtura.estimators.progress import waiting
 
-    with waiting("Writing"), atomic_path(out) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        _write(file, header, rows)
+    with waiting("Writing"), atomic_path(out) as temporary:
+        if _is_parquet(out):
+            from mixtura.data.arrow import write_parquet
+
+            write_parquet(temporary, kinds, rows)
+        else:
+            with temporary.open("w", encoding="utf-8", newline="") as file:
+                _write(file, header, rows)
 
 
 def _write(file: Any, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mixtura.cli.arguments import read_for, read_model, reading_options
+from mixtura.cli.notes import note_lacking
 from mixtura.cli.outputs import check_picture, drawn, near, say
 from mixtura.ground.files import write_together
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 @click.argument("model")
 @click.argument("data", required=False)
 @reading_options
-@click.option("--out", metavar="FILE", help="Picture, .png, .pdf or .svg.  [default: <name of MODEL>.png here]")
+@click.option("--out", "-o", metavar="FILE", help="Picture, .png, .pdf or .svg.  [default: <name of MODEL>.png here]")
 def plot(model: str, data: str | None, how: Reading, out: str | None) -> None:
     """Draw MODEL, over DATA if given.
 
@@ -30,12 +31,14 @@ def plot(model: str, data: str | None, how: Reading, out: str | None) -> None:
     """
     target = check_picture(out or f"{Path(model).stem}.png", [model, *([data] if data else [])])
     mixture = read_model(model).mixture
-    rows = None if data is None else read_for(mixture, data, how).rows
+    rows: Any = None if data is None else read_for(mixture, data, how).data
 
     from mixtura.estimators.progress import waiting
     from mixtura.plot import picture
 
     with waiting("Drawing"):
         content = drawn(picture(mixture, rows), target)
+    if rows is not None:
+        note_lacking(rows.n_dropped, rows.n_rows + rows.n_dropped, str(data))
     write_together({target: content})
     say(f"Picture in {near(target)}")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 if TYPE_CHECKING:
-    from mixtura.cli.tables import Table
+    from mixtura.cli.given import Given
     from mixtura.model.mixture import Mixture
 
 POSTERIORS = {
@@ -31,13 +32,13 @@ class Answer(NamedTuple):
 
 
 def fit_posterior(
-    table: Table, solver: str, sizes: range, structures: list[str], settings: dict[str, Any], draws_out: Path | None
+    rows: Given, solver: str, sizes: range, structures: list[str], settings: dict[str, Any], draws_out: Path | None
 ) -> Answer:
     """Find a posterior; components in the order of their weights, without the empty ones.
 
     Parameters
     ----------
-    table : Table
+    rows : Given
     solver : str
         One of ``POSTERIORS``.
     sizes : range
@@ -52,17 +53,17 @@ def fit_posterior(
         raise click.ClickException(
             f"--solver {solver} fits one covariance structure; got {', '.join(structures)}. Name one with --covariance."
         )
-    common = {"data": Path(table.source).name, "left_out": table.left_out, "seed": settings["random_state"]}
+    common = {"data": rows.name, "left_out": rows.left_out, "seed": settings["random_state"]}
     settings = {"covariance_type": structures[0], **settings}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the summary says whether it has converged
         if solver in ("cavi", "svi"):
-            return _variational(table, solver, sizes[-1], settings, common)
-        return _sampled(table, solver, sizes, settings, common, draws_out)
+            return _variational(rows, solver, sizes[-1], settings, common)
+        return _sampled(rows, solver, sizes, settings, common, draws_out)
 
 
 def _variational(
-    table: Table, solver: str, n_components: int, settings: dict[str, Any], common: dict[str, Any]
+    rows: Given, solver: str, n_components: int, settings: dict[str, Any], common: dict[str, Any]
 ) -> Answer:
     """Of a variational posterior."""
     import numpy as np
@@ -70,14 +71,14 @@ def _variational(
     from mixtura.assess.describe import posterior_facts
     from mixtura.estimators.bayesian import BayesianGaussianMixture
 
-    fitted = BayesianGaussianMixture(n_components, solver=solver, **settings).fit(table.rows)
+    fitted = BayesianGaussianMixture(n_components, solver=solver, **settings).fit(rows.source)
     posterior, stop = fitted.posterior_, fitted.stop_
     ends = np.stack([end.weights for end in posterior.interval()])[:, posterior.effective_counts > 1]
-    mixture, order = _in_order(posterior.pruned(), table)
+    mixture, order = _in_order(posterior.pruned(), rows.columns)
     facts = posterior_facts(
         POSTERIORS[solver],
         mixture,
-        table.rows,
+        rows.source,
         ends[:, order],
         asked=n_components,
         bound=fitted.lower_bound_,
@@ -90,7 +91,7 @@ def _variational(
 
 
 def _sampled(
-    table: Table,
+    rows: Given,
     solver: str,
     sizes: range,
     settings: dict[str, Any],
@@ -98,6 +99,7 @@ def _sampled(
     draws_out: Path | None,
 ) -> Answer:
     """Of draws; where single components cannot be told apart, the point is the mixture of the partition of least expected loss."""
+    from mixtura.assess.choice.criteria import criteria
     from mixtura.assess.draws.draws_summary import draws_facts
     from mixtura.estimators.sampled import SampledGaussianMixture
     from mixtura.estimators.samplers import Gibbs, Nuts
@@ -107,23 +109,23 @@ def _sampled(
     if solver == "gibbs" and len(sizes) > 1:  # equally probable before the data are seen
         n_components = ComponentCountLaw([0.0 if k in sizes else -math.inf for k in range(1, sizes[-1] + 1)])
     sampler = Nuts(settings.pop("target_accept")) if solver == "nuts" else Gibbs()
-    fitted = SampledGaussianMixture(n_components, sampler=sampler, **settings).fit(table.rows)
-    mixture, order = _in_order(fitted.mixture_, table)
+    fitted = SampledGaussianMixture(n_components, sampler=sampler, **settings).fit(rows.source)
+    mixture, order = _in_order(fitted.mixture_, rows.columns)
     facts = {
         **common,
-        "rows": len(table.rows),
-        "log_likelihood": mixture.log_likelihood(table.rows),
+        "rows": rows.source.n_rows,
+        "log_likelihood": criteria(mixture, rows.source).log_likelihood,
         "converged": fitted.converged_,
         "draws": {"method": POSTERIORS[solver], **draws_facts(fitted.record_.chains, order=order)},
     }
-    content = None if draws_out is None else fitted.draws_content(draws_out.suffix, table.rows, table.columns)
+    content = None if draws_out is None else fitted.draws_content(draws_out.suffix, rows.source.rows, rows.columns)
     return Answer(mixture, facts, content)
 
 
-def _in_order(mixture: Mixture, table: Table) -> tuple[Mixture, list[int]]:
+def _in_order(mixture: Mixture, columns: Sequence[str]) -> tuple[Mixture, list[int]]:
     """The mixture with named columns and its components in the order of their weights, and which those were."""
     order = by_weight(mixture)
-    return mixture.reorder(order).with_feature_names(table.columns), order
+    return mixture.reorder(order).with_feature_names(columns), order
 
 
 def by_weight(mixture: Mixture) -> list[int]:

@@ -67,7 +67,8 @@ def program() -> None:
       mixtura predict faithful.mixture.json faithful.csv | head
 
     DATA is a CSV or TSV file with column names in its first line, a NumPy .npy file, a Parquet file, any of these packed by gzip,
-    bzip2, xz or zip, or - for standard input. MODEL is a file that `mixtura fit` wrote.
+    bzip2, xz or zip, or - for standard input. It may also be a folder of Parquet, CSV or Arrow files, or a pattern of them in quotes,
+    such as "data/*.parquet", which may be larger than memory. MODEL is a file that `mixtura fit` wrote.
     """
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mixtura.cli.arguments import SEED, read_model
-from mixtura.cli.outputs import check_rows, write_rows
+from mixtura.cli.outputs import check_rows, rows_option, write_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +25,7 @@ MOST_ROWS = 10**15
 @click.argument("n", type=click.IntRange(1, MOST_ROWS))
 @click.option("--seed", type=SEED, default=0, show_default=True, help="The same seed gives the same rows.")
 @click.option("--labels", is_flag=True, help="Add the component that each row was drawn from.")
-@click.option("--out", metavar="FILE", help="Where to write.  [default: standard output]")
+@rows_option
 def sample(model: str, n: int, seed: int, labels: bool, out: str | None) -> None:
     """Draw N rows from MODEL, as CSV.
 
@@ -41,7 +41,8 @@ def sample(model: str, n: int, seed: int, labels: bool, out: str | None) -> None
     names = mixture.column_names
     with waiting("Drawing rows"):
         rows, drawn = mixture.sample(n, seed)
-    write_rows([*names, *[_free_name(names)] * labels], _lists(rows, drawn if labels else None), target)
+    kinds = [*((name, float) for name in names), *[(_free_name(names), int)] * labels]
+    write_rows(kinds, _lists(rows, drawn if labels else None), target)
 
 
 def _free_name(names: Sequence[str]) -> str:

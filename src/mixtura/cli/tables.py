@@ -6,8 +6,9 @@ as good as others; and into memory, so that nobody can change under a fit what i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,17 @@ from mixtura.cli.delimited import read_text
 from mixtura.cli.npy import read_npy
 from mixtura.cli.opening import opened
 from mixtura.cli.reading import Reading
+from mixtura.data.array import ArraySource
 from mixtura.ground.errors import DataError
 from mixtura.ground.linalg import Array
 
 BLOCK = 2**18
 """Cells that are checked together."""
+ANSWERED = 10_000
+"""Rows that are answered at a time."""
+
+Answer = Callable[[Array], Iterable[Sequence[Any]]]
+"""What there is to say of each of some rows."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,16 @@ class Table:
     columns: tuple[str, ...]
     left_out: tuple[str, ...] = ()
     kept: NDArray[np.bool_] | None = None
+
+    @cached_property
+    def data(self) -> ArraySource:
+        """The rows, to be gone over."""
+        return ArraySource(self.rows)
+
+    def answers(self, answer: Answer, width: int) -> Iterator[Sequence[Any]]:
+        """What there is to say of each row of the file, with ``width`` empty cells for those that were left out."""
+        starts = range(0, len(self.rows), ANSWERED)
+        return self.in_place((said for i in starts for said in answer(self.rows[i : i + ANSWERED])), width)
 
     def in_place(self, answers: Iterable[Sequence[Any]], width: int) -> Iterator[Sequence[Any]]:
         """Answers for the rows, with ``width`` empty cells wherever a row of the file was left out."""
@@ -100,11 +117,19 @@ def read_table(
         return _complete(found, source, how, nan_is_missing=how.missing_nan)
 
 
-def _missing(block: Array, how: Reading, nan_is_missing: bool) -> NDArray[np.bool_]:
+def missing(block: Array, how: Reading, nan_is_missing: bool) -> NDArray[np.bool_]:
     """Which numbers stand for none."""
     with np.errstate(over="ignore"):
         found = np.isin(block, np.array(list(how.missing_numbers)).astype(block.dtype))
     return found | np.isnan(block) if nan_is_missing else found
+
+
+def not_finite(where: str, column: str, value: float) -> DataError:
+    """What is said of a cell without a number to go by."""
+    return DataError(
+        f"{where}, column {column!r}: the cell is empty or not finite ({value:g}). "
+        "Mend or remove that row, leave out such rows with --missing nan, or choose other columns with --columns."
+    )
 
 
 def _complete(found: Numbers, source: str, how: Reading, nan_is_missing: bool) -> Table:
@@ -114,15 +139,12 @@ def _complete(found: Numbers, source: str, how: Reading, nan_is_missing: bool) -
     for start in range(0, len(rows), size):
         part = slice(start, start + size)
         if how.missing:
-            kept[part] = ~_missing(rows[part], how, nan_is_missing).any(axis=1)
+            kept[part] = ~missing(rows[part], how, nan_is_missing).any(axis=1)
         wrong = ~np.isfinite(rows[part]) & kept[part, None]
         if wrong.any():
             row, column = np.argwhere(wrong)[0]
-            raise DataError(
-                f"{source}, row {start + row + 1}, column {found.columns[column]!r}: "
-                f"the cell is empty or not finite ({rows[start + row, column]:g}). "
-                "Mend or remove that row, leave out such rows with --missing nan, or choose other columns with --columns."
-            )
+            where = f"{source}, row {start + row + 1}"
+            raise not_finite(where, found.columns[column], float(rows[start + row, column]))
     if kept.all():
         return Table(source, rows, tuple(found.columns), tuple(found.left_out))
     if not kept.any():

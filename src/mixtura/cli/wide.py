@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import click
 
-from mixtura.cli.arguments import note
-from mixtura.cli.tables import Table
+from mixtura.cli.notes import note
+from mixtura.data.source import Source
 from mixtura.ground.machine import physical_memory
 from mixtura.model.covariance import ONE_COLUMN, covariance_structure
 
@@ -16,19 +16,21 @@ COPIES = 100
 136 to 190 were measured."""
 
 
-def check_wide(table: Table, structures: Sequence[str], sizes: range, solver: str) -> None:
+def check_wide(called: str, source: Source, structures: Sequence[str], sizes: range, solver: str) -> None:
     """Raise if covariance matrices of so many columns cannot be fitted to so few rows, or take more memory than there is.
 
     Parameters
     ----------
-    table : Table
+    called : str
+        What the data are, for people.
+    source : Source
     structures : sequence of str
         Names of covariance structures.
     sizes : range
         Numbers of components.
     solver : str
     """
-    n_rows, n_columns = table.rows.shape
+    n_rows, n_columns = source.n_rows, source.n_features
     matrices = [name for name in structures if name not in ONE_COLUMN and not covariance_structure(name).diagonal]
     if not matrices or n_columns == 1:
         return
@@ -38,13 +40,13 @@ def check_wide(table: Table, structures: Sequence[str], sizes: range, solver: st
     needed, memory = 8 * n_columns**2 * n_components * COPIES, physical_memory()
     if memory is not None and needed > memory:
         raise click.ClickException(
-            f"{table.source} has {n_columns:,} columns, and to fit {n_components} covariance matrices of so many "
+            f"{called} has {n_columns:,} columns, and to fit {n_components} covariance matrices of so many "
             f"({', '.join(matrices)}) takes {needed / 1e9:,.0f} GB of memory; there are {memory / 1e9:,.0f}. {advice}"
         )
     if n_rows > n_columns:
         return
     few = (
-        f"{table.source} has {n_rows:,} rows and {n_columns:,} columns, and a covariance matrix ({', '.join(matrices)}) "
+        f"{called} has {n_rows:,} rows and {n_columns:,} columns, and a covariance matrix ({', '.join(matrices)}) "
         "needs more rows than columns"
     )
     if solver == "em":

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -20,6 +22,8 @@ LOOK_AT = 1000
 READING = {"batch_size": 2**16, "batch_readahead": 4, "fragment_readahead": 1}
 """Rows at a time, how many such parts are read ahead, and from how many files besides the one at hand."""
 
+ROWS_WRITTEN = 2**16
+"""That make one row group."""
 ROWS_TO_A_PART = 2**18
 """Rows from which row groups of a file are a part of their own on a cluster."""
 
@@ -52,11 +56,7 @@ class ParquetTable:
     """
 
     def __init__(self, file: IO[bytes], source: str) -> None:
-        try:
-            import pyarrow as pa
-            import pyarrow.parquet as pq
-        except ImportError as error:
-            raise missing_extra("Parquet files", "data") from error
+        pa, pq = parquet()
         self._source = source
         # Of a damaged file, pyarrow also decodes names, and looks up what is not there.
         self._damaged = (pa.ArrowException, OSError, ValueError, KeyError, OverflowError)
@@ -67,10 +67,7 @@ class ParquetTable:
             self.index = _index_columns(schema)
         except self._damaged as error:
             raise self._unreadable(error) from error
-        is_number = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
-        is_text = (pa.types.is_string, pa.types.is_large_string)
-        self.numeric = frozenset(i for i, field in enumerate(schema) if any(test(field.type) for test in is_number))
-        self.text = frozenset(i for i, field in enumerate(schema) if any(test(field.type) for test in is_text))
+        self.numeric, self.text = _numbers_and_texts(schema)
 
     def __enter__(self) -> Self:
         return self
@@ -93,21 +90,78 @@ class ParquetTable:
 
     def first_texts(self) -> dict[int, list[str]]:
         """The first values of each column of text, empty ones left out."""
-        times = Counter(self.names)
-        wanted = sorted(i for i in self.text if times[self.names[i]] == 1)
-        if not wanted:
-            return {}
         try:
-            batches = self._file.iter_batches(LOOK_AT, columns=[self.names[i] for i in wanted])
-            first = next(batches, None)
-            found = {} if first is None else first.to_pydict()
+            return _first_texts(
+                self.names, self.text, lambda wanted: next(self._file.iter_batches(LOOK_AT, columns=wanted), None)
+            )
         except self._damaged as error:
             raise self._unreadable(error) from error
-        return {i: [value for value in found.get(self.names[i], []) if value and value.strip()] for i in wanted}
 
     def _unreadable(self, error: Exception) -> DataError:
         said = " ".join(str(error).split()).rstrip(".")
         return DataError(f"{self._source} cannot be read as Parquet: {said[:300]}. Is the file complete?")
+
+
+class DatasetTable:
+    """What the columns of an Arrow dataset are, as of a ``ParquetTable``.
+
+    Parameters
+    ----------
+    dataset : pyarrow.dataset.Dataset
+
+    Attributes
+    ----------
+    names, numeric, text, index
+        As there.
+    """
+
+    def __init__(self, dataset: Any) -> None:
+        self._dataset = dataset
+        self.names: list[str] = list(dataset.schema.names)
+        self.index = _index_columns(dataset.schema)
+        self.numeric, self.text = _numbers_and_texts(dataset.schema)
+
+    def first_texts(self) -> dict[int, list[str]]:
+        """The first values of each column of text, empty ones left out."""
+        with _readable():
+            return _first_texts(
+                self.names, self.text, lambda wanted: self._dataset.head(LOOK_AT, columns=wanted, **READING)
+            )
+
+
+def _numbers_and_texts(schema: Any) -> tuple[frozenset[int], frozenset[int]]:
+    """Places of the columns that hold numbers, and of those that hold text."""
+    import pyarrow as pa
+
+    tests = (
+        (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal),
+        (pa.types.is_string, pa.types.is_large_string),
+    )
+    numeric, text = (
+        frozenset(i for i, field in enumerate(schema) if any(test(field.type) for test in those)) for those in tests
+    )
+    return numeric, text
+
+
+def _first_texts(names: Sequence[str], text: frozenset[int], first: Callable[[list[str]], Any]) -> dict[int, list[str]]:
+    """Values of columns of text in some first rows, empty ones left out; not of columns that share a name."""
+    times = Counter(names)
+    wanted = sorted(i for i in text if times[names[i]] == 1)
+    rows = first([names[i] for i in wanted]) if wanted else None
+    found = {} if rows is None else rows.to_pydict()
+    return {i: [value for value in found.get(names[i], []) if value and value.strip()] for i in wanted}
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """What goes wrong while files of a dataset are read, in one sentence."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        said = " ".join(str(error).split()).rstrip(".")
+        raise DataError(f"the data cannot be read: {said[:300]}. Are all files complete?") from error
 
 
 def _as_floats(column: Any) -> Array:
@@ -177,16 +231,11 @@ class ArrowColumns:
         return {**vars(self), "_dataset": None}  # a part has its own
 
     def _read(self, dataset: Any, how: dict[str, Any]) -> Iterator[tuple[Array, Array | None]]:
-        import pyarrow as pa
-
         columns = [*self.names, *(() if self._weights is None else (self._weights,))]
-        try:
+        with _readable():
             for batch in dataset.scanner(columns=columns, **how).to_batches():
                 if batch.num_rows:
                     yield self._rows(batch), None if self._weights is None else _as_floats(batch.column(self._weights))
-        except (pa.ArrowException, OSError) as error:
-            said = " ".join(str(error).split()).rstrip(".")
-            raise DataError(f"the data cannot be read: {said[:300]}. Are all files complete?") from error
 
     def _rows(self, batch: Any) -> Array:
         rows = np.empty((batch.num_rows, len(self.names)), self._dtype)
@@ -223,11 +272,55 @@ def dataset_of_files(paths: Sequence[str], kind: str) -> Any:
         raise missing_extra("Parquet, Arrow and CSV files", "data") from error
     import pyarrow as pa
 
+    absolute = [str(Path(path).absolute()) for path in paths]  # workers may stand elsewhere
     try:
-        return ds.dataset([str(Path(path).absolute()) for path in paths], format=kind)  # workers may stand elsewhere
+        found = ds.dataset(absolute, format=kind)
+        return ds.dataset(absolute, _with_decimals(found.schema), kind) if kind == "csv" else found
     except (pa.ArrowException, OSError) as error:
         said = " ".join(str(error).split()).rstrip(".")
         raise DataError(f"{paths[0]} cannot be read as {kind}: {said[:300]}. Is the file complete?") from error
+
+
+def write_parquet(path: Path, kinds: Sequence[tuple[str, type]], rows: Iterable[Sequence[Any]]) -> None:
+    """Write rows to a Parquet file, some at a time.
+
+    Parameters
+    ----------
+    path : Path
+    kinds : sequence of (str, type)
+        Names of the columns, and what they hold: ``int``, ``float`` or ``str``.
+    rows : iterable of sequences
+        An empty text is an empty cell.
+    """
+    pa, pq = parquet()
+    types = {int: pa.int64(), float: pa.float64(), str: pa.string()}
+    schema = pa.schema([(name, types[kind]) for name, kind in kinds])
+    left = iter(rows)
+    with pq.ParquetWriter(path, schema) as writer:
+        while some := list(islice(left, ROWS_WRITTEN)):
+            columns = [[None if cell == "" else cell for cell in column] for column in zip(*some, strict=True)]
+            arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+            writer.write_table(pa.table(arrays, schema=schema))
+
+
+def parquet() -> tuple[Any, Any]:
+    """The library that reads and writes such files, and the part of it that does, or an error that says how to have it."""
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise missing_extra("Parquet files", "data") from error
+    return pa, pq
+
+
+def _with_decimals(schema: Any) -> Any:
+    """The schema of a text whose first lines were looked at: where those hold integers, later ones may hold decimals."""
+    import pyarrow as pa
+
+    whole = [i for i, field in enumerate(schema) if pa.types.is_integer(field.type)]
+    for i in whole:
+        schema = schema.set(i, schema.field(i).with_type(pa.float64()))
+    return schema
 
 
 def is_dataset(X: Any) -> bool:

@@ -7,8 +7,12 @@ computed again, and since a sum does not depend on who computes its parts, the a
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from functools import partial
 from typing import Any, NamedTuple
@@ -29,6 +33,8 @@ AT_ONCE = 8
 """Answers that are added up in one task."""
 ROWS_SENT = 2**17
 """Rows to a part of what is in memory here."""
+SECONDS = 5
+"""Within which a scheduler answers, and has workers."""
 
 
 def is_collection(X: Any) -> bool:
@@ -108,6 +114,136 @@ def current_client() -> Any:
         return None
 
 
+@contextmanager
+def connected(address: str) -> Iterator[Any]:
+    """The client of the scheduler at an address, as long as the block lasts.
+
+    Nothing is logged meanwhile: what goes wrong is an error.
+
+    Parameters
+    ----------
+    address : str
+        Such as ``"tcp://host:8786"``.
+
+    Raises
+    ------
+    ClusterError
+        If none answers there within seconds, or it has no workers.
+    """
+    with _in_silence():
+        _check_answers(address)
+        with _client_of(address, address) as client:
+            yield client
+
+
+@contextmanager
+def workers_here(n_workers: int) -> Iterator[Any]:
+    """The client of so many processes on this machine, which end with the block.
+
+    Parameters
+    ----------
+    n_workers : int
+
+    Raises
+    ------
+    ClusterError
+        If they cannot be started.
+    """
+    with _in_silence():
+        from distributed import LocalCluster
+
+        anywhere = {"dashboard_address": "127.0.0.1:0"}  # or it wants the port of somebody else's dashboard
+        try:
+            cluster = LocalCluster(
+                n_workers=n_workers,
+                threads_per_worker=1,
+                dashboard_address=None,
+                scheduler_kwargs=anywhere,
+                silence_logs=logging.CRITICAL,
+            )
+        except (RuntimeError, OSError, TimeoutError) as error:
+            raise ClusterError(f"{n_workers} workers could not be started: {_in_short(error)}. Try fewer.") from error
+        with cluster, _client_of(cluster, cluster.scheduler_address) as client:
+            client.run(_deafen)
+            yield client
+
+
+def _deafen() -> None:
+    """Ctrl-C on a terminal is meant for all processes there, but it is whoever began them that ends them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def _client_of(cluster: Any, where: str) -> Iterator[Any]:
+    from distributed import Client
+
+    try:
+        client = Client(cluster, timeout=SECONDS, set_as_default=False)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise _unanswered(where) from error
+    try:
+        try:
+            client.wait_for_workers(1, timeout=SECONDS)
+        except TimeoutError as error:
+            raise ClusterError(
+                f"the scheduler at {where} has no workers. Start some where mixtura is installed: dask worker {where}"
+            ) from error
+        yield client
+    finally:
+        with suppress(OSError, TimeoutError):  # where the scheduler has gone there is nobody to take leave of
+            client.close(timeout=1)
+
+
+def _check_answers(address: str) -> None:
+    """Raise if no scheduler answers: a client that has failed to reach one would go on trying, and complain."""
+    from distributed import Security, rpc
+
+    async def ask() -> Any:
+        keys = Security().get_connection_args("client")  # where the configuration names such
+        async with rpc(address, timeout=SECONDS, connection_args=keys) as there:
+            return await asyncio.wait_for(there.identity(), SECONDS)
+
+    try:
+        found = asyncio.run(ask())
+    except ValueError as error:
+        said = _in_short(error)
+        raise ClusterError(
+            f"{address!r} is no address of a Dask scheduler, such as tcp://host:8786 ({said})."
+        ) from error
+    except Exception as error:  # whatever else may listen there answers as it likes
+        raise _unanswered(address) from error
+    kind = found.get("type") if isinstance(found, dict) else type(found).__name__
+    if kind != "Scheduler":
+        raise ClusterError(f"what answers at {address} is a {kind}. Give the address of the scheduler.")
+
+
+def _unanswered(where: str) -> ClusterError:
+    return ClusterError(
+        f"no Dask scheduler answers at {where} within {SECONDS} seconds. Start one there (dask scheduler), or check the address."
+    )
+
+
+def _in_short(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".")[:200] or type(error).__name__
+
+
+@contextmanager
+def _in_silence() -> Iterator[None]:
+    """Without the log of the cluster on standard error, and without long waits for what has gone."""
+    try:
+        import distributed  # noqa: F401
+        from dask import config
+    except ImportError as error:
+        raise missing_extra("Clusters", "dask") from error
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with config.set({"distributed.comm.timeouts.connect": f"{SECONDS}s"}):
+            yield
+    finally:
+        logging.disable(before)
+
+
 class Held(NamedTuple):
     """Consecutive rows on the cluster: where they stand, and the future of their block."""
 
@@ -142,11 +278,11 @@ class DaskSource(Source):
             raise missing_extra("Clusters", "dask") from error
         if not isinstance(client, Client):
             raise DataError(f"a cluster is named by its distributed.Client; got {type(client).__name__}.")
-        self._client, self.names = client, names
+        self._client, self.names, self._address = client, names, client.scheduler.address
         # Rows from here are part of the graph, so that they are not lost with a worker.
         with config.set({"distributed.admin.large-graph-warning-threshold": "1 TB"}):
-            pieces = client.compute([_task(_piece, part, drops) for part in parts])
-        counted = self._answered(client.map(_counted, pieces, pure=False))
+            pieces = self._begun([_task(_piece, part, drops) for part in parts])
+        counted = self._answered(self._begun([_task(_counted, piece) for piece in pieces]))
         filled = [(piece, count) for piece, count in zip(pieces, counted, strict=True) if count.n_rows]
         self.n_dropped = sum(count.n_dropped for count in counted)
         if not filled:
@@ -189,7 +325,7 @@ class DaskSource(Source):
         sums = [_task(_answers, sent, part, size) for part in self._cut(size)]
         while len(sums) > 1:
             sums = [_task(_together, sums[i : i + AT_ONCE]) for i in range(0, len(sums), AT_ONCE)]
-        (tree,) = self._answered(self._client.compute(sums))
+        (tree,) = self._answered(self._begun(sums))
         return tree.total()
 
     def row_wise(self, function: Callable[[Array], NDArray[Any]]) -> Any:
@@ -212,7 +348,7 @@ class DaskSource(Source):
         parts = list(self._recut(size * strips))
         if size != self.strip_rows:
             return [part.block for part in parts]
-        futures = self._client.compute([part.block for part in parts])
+        futures = self._begun([part.block for part in parts])
         self._held = [part._replace(block=future) for part, future in zip(parts, futures, strict=True)]
         self._size = size
         return futures
@@ -224,8 +360,19 @@ class DaskSource(Source):
             spans = [(max(start - held.start, 0), min(stop, held.stop) - held.start) for held in here]
             yield Held(start, stop, _task(_from, start, [held.block for held in here], spans))
 
+    def _begun(self, tasks: Sequence[Any]) -> list[Any]:
+        """Futures of tasks."""
+        with self._in_touch():
+            return list(self._client.compute(tasks))
+
     def _answered(self, futures: Sequence[Any]) -> list[Any]:
-        """Results of futures, or an error in the user's words."""
+        """Results of futures."""
+        with self._in_touch():
+            return list(self._client.gather(futures))
+
+    @contextmanager
+    def _in_touch(self) -> Iterator[None]:
+        """What goes wrong with a cluster that is asked something, in the user's words."""
         from asyncio import CancelledError
         from concurrent.futures import CancelledError as Cancelled
 
@@ -233,23 +380,27 @@ class DaskSource(Source):
         from distributed.comm import CommClosedError
 
         try:
-            return list(self._client.gather(futures))
+            yield
         except KilledWorker as error:
             raise ClusterError(
                 "one part of the rows took several workers down with it. Their logs say why; often it is memory: take more or "
                 "larger workers."
             ) from error
         except (CancelledError, Cancelled, CommClosedError, OSError, TimeoutError) as error:
-            raise ClusterError(
-                f"the scheduler at {_address(self._client)} is gone, and what it had computed with it. Start it again, and fit anew "
-                "or resume from a checkpoint."
-            ) from error
+            raise _gone(self._address) from error
         except ModuleNotFoundError as error:
             raise ClusterError(f"the workers lack {error.name}. Install mixtura there as it is here.") from error
+        except Exception as error:  # of a client that has given up, in words of its own
+            if self._client.status == "running":
+                raise
+            raise _gone(self._address) from error
 
 
-def _address(client: Any) -> str:
-    return str(client.scheduler.address) if client.scheduler is not None else "an unknown address"
+def _gone(address: str) -> ClusterError:
+    return ClusterError(
+        f"the scheduler at {address} is gone, and what it had computed with it. Start it again, and fit anew or resume from a "
+        "checkpoint."
+    )
 
 
 def _task(function: Callable[..., Any], *given: Any) -> Any:

@@ -187,13 +187,18 @@ def _is_path(X: Any) -> bool:
 
 
 def _of_paths(X: Any, columns: Sequence[str] | None, weights: str | None) -> Reading:
-    paths = _files(os.fspath(X))
+    return _of_dataset(dataset_of(os.fspath(X)), columns, weights)
+
+
+def dataset_of(X: str) -> Any:
+    """The Arrow dataset of the files that a name, a folder or a pattern stands for."""
+    paths = _files(X)
     kinds = sorted({FORMATS.get(Path(path).suffix.lower(), "") for path in paths})
     if len(kinds) > 1 or not kinds[0]:
         raise DataError(
             f"{X} names files of no kind that can be scanned, or of several. Known are {', '.join(FORMATS)}."
         )
-    return _of_dataset(dataset_of_files(paths, kinds[0]), columns, weights)
+    return dataset_of_files(paths, kinds[0])
 
 
 def _files(path: str) -> list[str]:
@@ -205,9 +210,9 @@ def _files(path: str) -> list[str]:
     else:
         found = sorted(glob.glob(path, recursive=True))
     if not found:
-        raise DataError(
-            f"there is no file {path!r}." if not os.path.isdir(path) else f"{path!r} holds no files to scan."
-        )
+        if os.path.isdir(path):
+            raise DataError(f"the folder {path!r} holds no files to scan; known are {', '.join(FORMATS)}.")
+        raise DataError(f"no file matches {path!r}." if glob.has_magic(path) else f"there is no file {path!r}.")
     return found
 
 

@@ -179,6 +179,8 @@ class Source(ABC):
 
     names: tuple[str, ...] | None = None
     """What the columns are called, where they have names."""
+    n_dropped = 0
+    """Rows with a missing value that were left out by the last going over all of them."""
 
     @property
     @abstractmethod

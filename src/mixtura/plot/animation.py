@@ -112,7 +112,7 @@ def animate(
         )
     rows = all_rows(X, mixture)
     mixtures, bounds = replay(model, rows, sample_weight)
-    seen = Shown(rows, thinned(len(rows), max_points))
+    seen = Shown(rows, thinned(len(rows), max_points), len(rows))
     chosen = chosen_iterations(len(bounds), max_frames)
 
     figure = new_figure(6.4, 6.0)

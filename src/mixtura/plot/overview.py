@@ -25,6 +25,7 @@ def picture(model: Any, X: ArrayLike | None = None) -> Figure:
     model : Mixture or fitted estimator
         In ``D`` dimensions.
     X : (N, D) array-like
+        Of rows that are scanned a sample is shown.
 
     Returns
     -------

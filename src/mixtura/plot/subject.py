@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mixtura.data.array import ArraySource
+from mixtura.data.source import Source
 from mixtura.estimators.record import PointFit, VariationalFit
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
@@ -19,6 +21,8 @@ from mixtura.model.mixture import Mixture
 from mixtura.model.rows import carrying_rows
 
 Feature = int | str
+LOOKED_AT = 20_000
+"""Rows of those that are scanned."""
 
 
 def mixture_of(model: Any) -> Mixture:
@@ -141,29 +145,35 @@ class Shown:
     Attributes
     ----------
     rows : (N, D) array
-        All of them, for limits and histograms.
+        All of them, or of those that are scanned a sample, for limits and histograms.
     points : (n,) integer array
         Which ones are drawn one by one.
+    n_rows : int
+        How many there are.
     """
 
     rows: Array
     points: NDArray[np.intp]
+    n_rows: int
 
     @property
     def remark(self) -> str:
         """Says that points are left out, where they are."""
-        if len(self.points) == len(self.rows):
+        if len(self.points) == self.n_rows:
             return ""
-        return f"{len(self.points):,} of {len(self.rows):,} points shown"
+        return f"{len(self.points):,} of {self.n_rows:,} points shown"
 
     def take(self, features: Sequence[int]) -> Shown:
         """The same rows, seen in some features."""
-        return Shown(self.rows[:, list(features)], self.points)
+        return Shown(self.rows[:, list(features)], self.points, self.n_rows)
 
 
-def shown(X: ArrayLike | None, mixture: Mixture, max_points: int) -> Shown | None:
+def shown(X: ArrayLike | Source | None, mixture: Mixture, max_points: int) -> Shown | None:
     """The rows to show, if any were given."""
     if X is None:
         return None
-    rows = all_rows(X, mixture)
-    return Shown(rows, thinned(len(rows), max_points))
+    if isinstance(X, Source) and not isinstance(X, ArraySource):
+        rows = all_rows(X.take(thinned(X.n_rows, LOOKED_AT))[0], mixture)
+        return Shown(rows, thinned(len(rows), max_points), X.n_rows)
+    rows = all_rows(X.rows if isinstance(X, ArraySource) else X, mixture)
+    return Shown(rows, thinned(len(rows), max_points), len(rows))
