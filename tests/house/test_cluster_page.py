@@ -51,7 +51,7 @@ def test_all_that_the_page_says_to_type(root: Path, tmp_path: Path, monkeypatch:
         for kind, block in re.findall(r"```(sh|python)\n(.*?)```", page.replace("8786", str(port)), re.DOTALL):
             if kind == "python":
                 example = doctest.DocTestParser().get_doctest(block, {}, "cluster.md", "cluster.md", 0)
-                assert doctest.DocTestRunner().run(example) == (0, 4)
+                assert doctest.DocTestRunner().run(example) == (0, len(example.examples)) > (0, 1)
                 continue
             for line in block.splitlines():
                 if line.startswith("dask "):
@@ -63,5 +63,5 @@ def test_all_that_the_page_says_to_type(root: Path, tmp_path: Path, monkeypatch:
                     client.wait_for_workers(len(going) - 1)
     assert len(going) == 3
     assert {path.name for path in tmp_path.glob("*.json")} == {
-        f"{name}.json" for name in ("faithful", "laptop", "two", "workers", "cluster")
+        f"{name}.json" for name in ("faithful", "laptop", "two", "workers", "cluster", "long")
     }

@@ -54,6 +54,8 @@ OPTIONS_OF = {
     "reg_covar": ("em", "cavi", "svi"),
     "dask": ("em", "cavi", "svi"),
     "workers": ("em", "cavi", "svi"),
+    "checkpoint": ("em", "cavi"),
+    "resume": ("em", "cavi"),
 }
 """Options that only some solvers know, and which those are."""
 MOST_STEPS = 1_000_000
@@ -142,6 +144,16 @@ MOST_STEPS = 1_000_000
     type=click.IntRange(1, 1000),
     help="So many processes of this machine go over the rows, as a Dask cluster of its own.",
 )
+@click.option(
+    "--checkpoint",
+    metavar="FILE",
+    help="With em and cavi: a file in which is written down what each pass over the rows has come to, for --resume.",
+)
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on from the checkpoint of a fit that was broken off, to the same model; where there is none yet, begin.",
+)
 @click.option("--out", "-o", metavar="FILE", help="Model file.  [default: <name of DATA>.mixture.json here]")
 @click.option("--plot", metavar="FILE", help="Picture, .png, .pdf or .svg.  [default: <name of DATA>.mixture.png here]")
 @verbose_option
@@ -163,6 +175,8 @@ def fit(
     reg_covar: float | None,
     dask: str | None,
     workers: int | None,
+    checkpoint: str | None,
+    resume: bool,
     out: str | None,
     plot: str | None,
     verbose: bool,
@@ -184,12 +198,14 @@ def fit(
       mixtura fit faithful.csv --components 2 --solver nuts --draws-out draws.nc
       mixtura fit big.parquet --columns height,weight --covariance full,tied
       mixtura fit "plants/*.parquet" --workers 4
-      mixtura fit plants/ --dask tcp://host:8786
+      mixtura fit plants/ --dask tcp://host:8786 --checkpoint plants.checkpoint --resume
       mixtura fit plants.csv --separator semicolon --decimal , --missing -999,NA
     """
     _check_options(solver, data, dask, workers)
+    if resume and checkpoint is None:
+        raise click.ClickException("--resume goes on from a checkpoint. Name its file: --checkpoint fit.checkpoint")
     sizes, structures, names = parse_components(components), parse_covariances(covariance), parse_columns(columns)
-    model_file, picture_file, draws_file = _targets(data, out, plot, draws_out)
+    model_file, picture_file, draws_file, checkpoint_file = _targets(data, out, plot, draws_out, checkpoint)
 
     from mixtura.assess.describe import describe
     from mixtura.cli.given import given
@@ -204,20 +220,22 @@ def fit(
         check_wide(rows.called, rows.source, structures, sizes, solver)
         _note_hints(rows)
         settings: dict[str, Any] = {"n_init": restarts} | ({} if reg_covar is None else {"reg_covar": reg_covar})
+        if solver in ("em", "cavi", "svi"):
+            settings |= {"max_iter": max_iter, "checkpoint": checkpoint_file}
         if solver == "em":
-            settings |= {"criterion": criterion, "max_iter": max_iter}
+            settings["criterion"] = criterion
             with waiting("Fitting"):
-                mixture, facts = _likeliest(rows, sizes, structures, seed, settings)
+                mixture, facts = _likeliest(rows, sizes, structures, seed, settings, resume)
         else:
-            if solver in ("cavi", "svi"):
-                settings["max_iter"] = max_iter
-            else:
+            if solver in ("gibbs", "nuts"):
                 settings |= {"n_draws": draws, "n_chains": chains, "verbose": int(on_terminal(sys.stderr))}
             if solver == "nuts":
                 settings["target_accept"] = target_accept
             settings["random_state"] = seed
             with waiting("Fitting"):
-                mixture, facts, drawn_content = fit_posterior(rows, solver, sizes, structures, settings, draws_file)
+                mixture, facts, drawn_content = fit_posterior(
+                    rows, solver, sizes, structures, settings, draws_file, resume
+                )
         files = {model_file: to_json(Document(mixture, facts)).encode()}
         if draws_file is not None and drawn_content is not None:
             files[draws_file] = drawn_content
@@ -242,7 +260,7 @@ def fit(
 
 
 def _likeliest(
-    rows: Given, sizes: range, structures: list[str], seed: int, settings: dict[str, Any]
+    rows: Given, sizes: range, structures: list[str], seed: int, settings: dict[str, Any], resume: bool
 ) -> tuple[Mixture, dict[str, Any]]:
     """The mixture that the criterion chooses, and what is to be remembered of the search."""
     from mixtura.assess.describe import fit_facts
@@ -255,7 +273,7 @@ def _likeliest(
     with warnings.catch_warnings():  # the summary says both
         warnings.simplefilter("ignore", CollapseWarning)
         warnings.filterwarnings("ignore", ".* did not converge")
-        found.fit(rows.source)
+        (found.resume if resume else found.fit)(rows.source)
     facts = fit_facts(
         found.search_,
         rows.source.n_rows,
@@ -303,8 +321,8 @@ def _check_options(solver: str, data: str, dask: str | None, workers: int | None
 
 
 def _targets(
-    data: str, out: str | None, plot: str | None, draws_out: str | None
-) -> tuple[Path, Path | None, Path | None]:
+    data: str, out: str | None, plot: str | None, draws_out: str | None, checkpoint: str | None
+) -> tuple[Path, Path | None, Path | None, Path | None]:
     """The files to be written, checked; no picture where matplotlib is missing and none was asked for."""
     name = stem(data)
     model_file = check_output(out or f"{name}.mixture.json", [data])
@@ -312,11 +330,12 @@ def _targets(
     picture_file = None
     if plot is not None or can_draw():
         picture_file = check_picture(plot or f"{name}.mixture.png", [data])
-    targets = {"--out": model_file, "--plot": picture_file, "--draws-out": draws_file}
+    kept = None if checkpoint is None else check_output(checkpoint, [data], "--checkpoint")
+    targets = {"--out": model_file, "--plot": picture_file, "--draws-out": draws_file, "--checkpoint": kept}
     for (one, file), (other, same) in combinations(targets.items(), 2):
         if file is not None and file == same:
             raise click.ClickException(f"{one} and {other} are the same file {file.name!r}; give them different names.")
-    return model_file, picture_file, draws_file
+    return model_file, picture_file, draws_file, kept
 
 
 def _check_fit(rows: Given, sizes: range, default: bool) -> None:

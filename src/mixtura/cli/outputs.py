@@ -29,7 +29,7 @@ DRAWS = (".nc", ".npz")
 STANDARD_OUTPUT = "standard output"
 
 
-def check_output(path: str, inputs: Iterable[str] = ()) -> Path:
+def check_output(path: str, inputs: Iterable[str] = (), option: str = "--out") -> Path:
     """The file that will be written, links followed, or an error if that cannot work or would destroy an input.
 
     Parameters
@@ -37,6 +37,8 @@ def check_output(path: str, inputs: Iterable[str] = ()) -> Path:
     path : str
     inputs : iterable of str
         Files that must stay as they are.
+    option : str
+        What named it.
     """
     try:
         target = check_target(path)
@@ -44,9 +46,11 @@ def check_output(path: str, inputs: Iterable[str] = ()) -> Path:
         raise click.ClickException(f"cannot write {path!r}: {error.strerror}.") from error
     for name in inputs:
         if name != "-" and target == Path(os.path.realpath(name)):
-            raise click.ClickException(f"writing {path!r} would replace the file that is read. Give another --out.")
+            raise click.ClickException(f"writing {path!r} would replace the file that is read. Give another {option}.")
         if names_many(name) and would_hold(name, target):
-            raise click.ClickException(f"{path!r} would be among the files that are read, {name}. Give another --out.")
+            raise click.ClickException(
+                f"{path!r} would be among the files that are read, {name}. Give another {option}."
+            )
     settle([target.parent])
     return target
 

@@ -32,7 +32,13 @@ class Answer(NamedTuple):
 
 
 def fit_posterior(
-    rows: Given, solver: str, sizes: range, structures: list[str], settings: dict[str, Any], draws_out: Path | None
+    rows: Given,
+    solver: str,
+    sizes: range,
+    structures: list[str],
+    settings: dict[str, Any],
+    draws_out: Path | None,
+    resume: bool,
 ) -> Answer:
     """Find a posterior; components in the order of their weights, without the empty ones.
 
@@ -48,6 +54,8 @@ def fit_posterior(
         Of the estimator.
     draws_out : Path or None
         The file that draws will be written to.
+    resume : bool
+        Whether the fit goes on from its checkpoint.
     """
     if len(structures) > 1:
         raise click.ClickException(
@@ -58,12 +66,12 @@ def fit_posterior(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the summary says whether it has converged
         if solver in ("cavi", "svi"):
-            return _variational(rows, solver, sizes[-1], settings, common)
+            return _variational(rows, solver, sizes[-1], settings, common, resume)
         return _sampled(rows, solver, sizes, settings, common, draws_out)
 
 
 def _variational(
-    rows: Given, solver: str, n_components: int, settings: dict[str, Any], common: dict[str, Any]
+    rows: Given, solver: str, n_components: int, settings: dict[str, Any], common: dict[str, Any], resume: bool
 ) -> Answer:
     """Of a variational posterior."""
     import numpy as np
@@ -71,7 +79,8 @@ def _variational(
     from mixtura.assess.describe import posterior_facts
     from mixtura.estimators.bayesian import BayesianGaussianMixture
 
-    fitted = BayesianGaussianMixture(n_components, solver=solver, **settings).fit(rows.source)
+    estimator = BayesianGaussianMixture(n_components, solver=solver, **settings)
+    fitted = (estimator.resume if resume else estimator.fit)(rows.source)
     posterior, stop = fitted.posterior_, fitted.stop_
     ends = np.stack([end.weights for end in posterior.interval()])[:, posterior.effective_counts > 1]
     mixture, order = _in_order(posterior.pruned(), rows.columns)
