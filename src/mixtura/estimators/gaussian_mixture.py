@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 
 from mixtura.assess.uncertainty.standard_errors import StandardErrors, standard_errors
+from mixtura.data.dask import DaskSource
 from mixtura.data.source import Source
 from mixtura.estimators.callbacks import FRAMES, CallbackSupportMixin, FitTasks, with_callbacks
 from mixtura.estimators.fitted import parts_of, replaced_fit
@@ -26,7 +27,7 @@ from mixtura.estimators.inputs import (
     remedy_of,
 )
 from mixtura.estimators.likelihood import ClimbsLikelihood
-from mixtura.estimators.parameters import CLIMBS, EVERY, LIKELIHOOD, REPORTS
+from mixtura.estimators.parameters import CLIMBS, EVERY, LIKELIHOOD, POSITIVE_INTEGER, REPORTS
 from mixtura.estimators.record import PointFit, view
 from mixtura.estimators.streaming import LearnsFromBatches
 from mixtura.ground.errors import CollapseWarning, InvalidParameterError
@@ -46,6 +47,7 @@ from mixtura.inference.starts.sample import SeedingSample, seeding_sample
 from mixtura.model.covariance import covariance_structure
 from mixtura.model.laws.conjugate import NormalInverseWishart
 from mixtura.model.mixture import Mixture
+from mixtura.sweep import Sweep, Truncated, among_all
 
 
 class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, LearnsFromBatches, BaseEstimator):
@@ -104,6 +106,11 @@ class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, LearnsFromBatches,
         that is not that of the value, or an answer that is not finite, is refused.
     pilot : bool, default=True
         Whether large data (from 200 000 rows) are climbed on a subsample first, unless a start is given.
+    max_responsibilities : int, optional
+        For hundreds of components and more: each row is shared among so many candidates, remembered and improved from pass to pass, so that
+        a pass costs about the same however many components there are. ``lower_bound_`` is then that of the candidates, which is no more
+        than the log-likelihood; ``dropped_`` is an estimate of the difference, and ``exact_bound(X)`` has none. Climbed by EM alone. By
+        default, and where it is no less than ``n_components``, all components count.
 
     Attributes
     ----------
@@ -125,6 +132,9 @@ class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, LearnsFromBatches,
         Log-likelihood per row (log posterior per row with a prior) of the fitted mixture.
     lower_bounds_ : list of float
         The same after each iteration of the best restart.
+    dropped_ : float
+        With ``max_responsibilities``: by how much ``lower_bound_`` is estimated to fall short for the components left out, from a thousand
+        rows; else zero.
     stop_ : Stop
         Why the best restart ended, as a value and a sentence.
     optima_ : tuple of Optimum
@@ -167,6 +177,7 @@ class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, LearnsFromBatches,
         "weights_init": ["array-like", None],
         "means_init": ["array-like", None],
         "precisions_init": ["array-like", Real, None],
+        "max_responsibilities": [*POSITIVE_INTEGER, None],
     }
 
     def __init__(
@@ -192,6 +203,7 @@ class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, LearnsFromBatches,
         solver: str = "auto",
         penalty: Penalty | None = None,
         pilot: bool = True,
+        max_responsibilities: int | None = None,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -213,6 +225,7 @@ class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, LearnsFromBatches,
         self.solver = solver
         self.penalty = penalty
         self.pilot = pilot
+        self.max_responsibilities = max_responsibilities
 
     # ---- fitting ---------------------------------------------------------------------------------------------------------------
 
@@ -223,6 +236,7 @@ class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, LearnsFromBatches,
     reg_covar_ = view("floor")
     lower_bound_ = view("lower_bound")
     lower_bounds_ = view("lower_bounds")
+    dropped_ = view("dropped")
     stop_ = view("stop")
     optima_ = view("optima")
     n_collapsed_ = view("n_collapsed")
@@ -305,7 +319,15 @@ class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, LearnsFromBatches,
     def _case(self, source: Source, sample: SeedingSample) -> Case[ExpectationMaximization]:
         structure = covariance_structure(self.covariance_type, source.n_features)
         (case,) = self._point_cases(source, sample, [structure], [self.n_components])
-        return case
+        if self.max_responsibilities is None or self.max_responsibilities >= self.n_components:
+            return case
+        if isinstance(source, DaskSource):
+            raise InvalidParameterError(
+                f"max_responsibilities={self.max_responsibilities} remembers candidates of each row, and needs the rows in this process; "
+                "these are on a cluster. Leave it out, or fit a file or an array."
+            )
+        truncated = Truncated(self.max_responsibilities, case.algorithm.assignment)
+        return point_case(self.n_components, replace(case.algorithm, assignment=truncated))
 
     def _learns_by_batches(self) -> bool:
         return self.solver == self._batch_solver
@@ -315,6 +337,11 @@ class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, LearnsFromBatches,
         solver_for(self.solver, case.algorithm)
         if self.penalty is not None:
             raise InvalidParameterError("partial_fit climbs the plain likelihood; it takes no penalty.")
+        if isinstance(case.algorithm.assignment, Truncated):
+            raise InvalidParameterError(
+                f"partial_fit sees each row once, and max_responsibilities={self.max_responsibilities} learns the candidates of a row from "
+                "pass to pass. Leave it out, or use fit."
+            )
         if enough:
             return case
         algorithm = case.finder  # to few rows a likelihood fits spikes
@@ -381,6 +408,37 @@ class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, LearnsFromBatches,
                 CollapseWarning,
                 stacklevel=stacklevel,
             )
+
+    def exact_bound(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """``lower_bound_`` with all components of every row, by one pass: what ``max_responsibilities`` has dropped is in it.
+
+        Parameters
+        ----------
+        X : (N, D) array-like
+            The rows of the fit.
+        sample_weight : (N,) array-like, optional
+            Their weights.
+
+        Returns
+        -------
+        float
+            Log-likelihood per row, or what is climbed in its place with a prior, a penalty or hard assignment.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import mixtura as mx
+        >>> X = np.random.default_rng(0).normal(size=(600, 2)) + np.repeat([[0, 0], [0, 4], [5, 0]], 200, axis=0)
+        >>> gm = mx.GaussianMixture(3, max_responsibilities=2, random_state=0).fit(X)
+        >>> bool(gm.lower_bound_ <= gm.exact_bound(X))
+        True
+        >>> bool(np.isclose(gm.exact_bound(X), gm.score(X)))
+        True
+        """
+        source, mixture, algorithm = self._source(X, sample_weight), self.mixture_, self.algorithm_
+        with Sweep(source) as sweep:
+            (swept,) = sweep([mixture.scorer], among_all(algorithm.assignment))
+        return (swept.log_normaliser + algorithm.log_prior(mixture)) / source.total_weight
 
     def certificate(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> Certificate:
         """How good the answer is: the gradient there, the gain still possible, and whether it is a maximum.

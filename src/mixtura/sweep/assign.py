@@ -42,6 +42,9 @@ class Assignment(Protocol):
     def at(self, start: int) -> Assignment:
         """The same for rows that begin at this position."""
 
+    def over(self, n_rows: int) -> Assignment:
+        """The same for one climb over so many rows, with a memory of them where it has one."""
+
 
 class _Anywhere:
     """Of an assignment to which all mixtures and all rows are alike."""
@@ -53,6 +56,9 @@ class _Anywhere:
         return self
 
     def at(self, start: int) -> Self:
+        return self
+
+    def over(self, n_rows: int) -> Self:
         return self
 
 
@@ -140,6 +146,9 @@ class Sampled:
     def of(self, places: Sequence[int]) -> Self:
         return self
 
+    def over(self, n_rows: int) -> Self:
+        return self
+
     def among(self, components: NDArray[np.intp]) -> Self:
         slices = self.slices and self.slices._replace(weights=self.slices.weights[components])
         return replace(self, slices=slices, components=components)
@@ -205,6 +214,9 @@ class Weighted:
         return self if list(places) == list(range(len(self.weights))) else replace(self, weights=self.weights[places])
 
     def among(self, components: NDArray[np.intp]) -> Self:
+        return self
+
+    def over(self, n_rows: int) -> Self:
         return self
 
     def __call__(self, log_joint: Array) -> Array:

@@ -10,7 +10,7 @@ from mixtura.inference.climb.quasi_newton import QuasiNewton
 from mixtura.inference.climb.squarem import Squarem
 from mixtura.inference.rules.em import ExpectationMaximization
 from mixtura.model.covariance.structure import SharedBlocks
-from mixtura.sweep import soft
+from mixtura.sweep import Truncated, soft
 
 STEADINESS = 0.1
 
@@ -59,6 +59,8 @@ def obstacle_to_gradients(algorithm: ExpectationMaximization) -> str | None:
     """What leaves the bound without a gradient, if anything does."""
     if not isinstance(algorithm.structure, SharedBlocks):
         return f"covariance_type={algorithm.structure.name!r}"
+    if isinstance(algorithm.assignment, Truncated):
+        return "max_responsibilities"
     if algorithm.assignment is not soft:
         return "assignment='hard'"
     if algorithm.equal_weights:
