@@ -25,7 +25,7 @@ from mixtura.model.moments import Moments
 from mixtura.model.scorer import Scorer
 from mixtura.sweep.candidates import UNKNOWN, Memory, Truncated
 from mixtura.sweep.features import Features, as_moments, coefficients
-from mixtura.sweep.kernels import CACHE, unwhitened, zero_totals
+from mixtura.sweep.kernels import CACHE, unwhitened, weighted_sums, zero_totals
 from mixtura.sweep.scratch import Scratch
 
 LEAST_CONSTANT = -1e300
@@ -292,8 +292,6 @@ class StripVisit:
     def __init__(self, kernel: CandidateKernel, strip: Block, scratch: Scratch) -> None:
         self.kernel, self.strip, self.scratch = kernel, strip, scratch
         self.groups = kernel.memory.groups[strip.position]
-        if self.groups[0] == UNKNOWN:
-            self.groups[:] = kernel.most_probable(strip.rows, scratch)
         self.lists = self._lists()
         self.bound, self.sums = np.zeros(1), kernel.zeros()
 
@@ -340,19 +338,18 @@ class StripVisit:
         self.kernel.add(scored, self.sums, self.scratch)
 
     def _lists(self) -> NDArray[np.int32]:
-        """The lists of this pass: new ones, for groups over whose rows the sum becomes larger by that, and those of the last one."""
+        """Candidates of this pass: new groups and lists, if they are due and the sum over all rows becomes larger by them."""
         memory, start = self.kernel.memory, self.strip.position.start
-        lists = memory.lists.get(start)
         if memory.neighbours is not None:
+            before, lists = self.groups.copy(), memory.lists.get(start)
+            bound = -np.inf if lists is None else self._bound(lists)
+            self.groups[:] = self.kernel.most_probable(self.strip.rows, self.scratch)
             found = self._heaviest(memory.neighbours)
-            if lists is not None:
-                differ = (np.sort(found, axis=1) != np.sort(lists, axis=1)).any(axis=1)
-                places = np.flatnonzero(differ[self.groups])
-                gain = self._bounds(places, found) - self._bounds(places, lists)
-                found = np.where((gain >= 0)[:, None], found, lists)
-            memory.lists[start] = lists = found
-        assert lists is not None
-        return lists
+            if lists is None or self._bound(found) >= bound:
+                memory.lists[start] = found
+            else:
+                self.groups[:] = before
+        return memory.lists[start]
 
     def _heaviest(self, neighbours: NDArray[np.int32]) -> NDArray[np.int32]:
         """Of the neighbours of each group those that take most of its rows, its own component first."""
@@ -367,13 +364,11 @@ class StripVisit:
         order = np.argsort(-shares, axis=1, kind="stable")[:, : self.kernel.n_candidates]
         return np.take_along_axis(neighbours, order, axis=1)
 
-    def _bounds(self, places: Places, lists: NDArray[np.int32]) -> Array:
-        """Sums of log-normalisers over rows of each group with these lists, ``(K,)``."""
-        found = np.zeros(self.kernel.n_components)
-        for scored in self._visit(places, self.groups[places], lists):
-            normalisers = np.where(scored.pieces.is_row, self.kernel.within(scored.scores), 0.0)
-            if self.strip.weights is not None:
-                normalisers *= self.strip.weights[scored.pieces.places]
-            sums = normalisers.reshape(len(scored.candidates), -1).sum(axis=1)
-            found += np.bincount(scored.pieces.groups, sums, self.kernel.n_components)
+    def _bound(self, lists: NDArray[np.int32]) -> float:
+        """Sum of log-normalisers over all rows with these lists."""
+        found = 0.0
+        for scored in self._visit(np.arange(len(self.groups)), self.groups, lists):
+            normalisers, is_row = self.kernel.within(scored.scores), scored.pieces.is_row
+            weights = None if self.strip.weights is None else self.strip.weights[scored.pieces.places[is_row]]
+            found += float(weighted_sums(normalisers[is_row], weights))
         return found
