@@ -46,7 +46,7 @@ class Assignment(Protocol):
         """The same for one climb over so many rows, with a memory of them where it has one."""
 
 
-class _Anywhere:
+class Anywhere:
     """Of an assignment to which all mixtures and all rows are alike."""
 
     def among(self, components: NDArray[np.intp]) -> Self:
@@ -62,7 +62,7 @@ class _Anywhere:
         return self
 
 
-class Soft(_Anywhere):
+class Soft(Anywhere):
     """Posterior probabilities; the bound is the log-likelihood."""
 
     def __reduce__(self) -> str:
@@ -82,7 +82,7 @@ class Soft(_Anywhere):
         return np.log(total, out=total)
 
 
-class Hard(_Anywhere):
+class Hard(Anywhere):
     """All of a row to its most probable component (exact ties are shared evenly); the bound is the complete log-likelihood."""
 
     def __reduce__(self) -> str:

@@ -9,8 +9,7 @@ Forster and Lücke (2018), "Can clustering scale sublinearly with its clusters? 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -19,24 +18,26 @@ from numpy.typing import NDArray
 from mixtura.data.source import Source
 from mixtura.ground.linalg import Array
 from mixtura.model.scorer import Scorer
-from mixtura.sweep.assign import Assignment, soft
+from mixtura.sweep.assign import Anywhere, Assignment, soft
 from mixtura.sweep.nearest import nearest_components
 
-UNKNOWN = -1
-WATCHED = 1024
-"""Rows that say how much is dropped."""
 NEIGHBOURS = 4
 """Times as many neighbours of a component are looked at as there are candidates."""
+WATCHED = 1024
+"""Rows that say how much is dropped."""
 
 
-@dataclass(eq=False)
 class Memory:
-    """What a climb remembers of the rows.
+    """What a climb remembers of its rows.
+
+    Parameters
+    ----------
+    n_rows : int
 
     Attributes
     ----------
     groups : (N,) int32 array
-        Whose candidates a row has.
+        The component whose candidates a row has.
     lists : dict of (K, C) int32 array
         The candidates of each group, its own component first: for each strip, by the place of its first row.
     neighbours : (K, 4 C) int32 array or None
@@ -45,13 +46,14 @@ class Memory:
         So far.
     """
 
-    groups: NDArray[np.int32]
-    lists: dict[int, NDArray[np.int32]] = field(default_factory=dict)
-    neighbours: NDArray[np.int32] | None = None
-    n_passes: int = 0
+    def __init__(self, n_rows: int) -> None:
+        self.groups = np.zeros(n_rows, np.int32)
+        self.lists: dict[int, NDArray[np.int32]] = {}
+        self.neighbours: NDArray[np.int32] | None = None
+        self.n_passes = 0
 
     def begin_pass(self, scorer: Scorer, n_candidates: int) -> None:
-        """Look for neighbours of components before the first pass, and again after one, two, four, eight of them."""
+        """Candidates are looked for in the first pass, and again after one, two, four, eight of them."""
         is_due = self.n_passes & (self.n_passes - 1) == 0
         n_neighbours = min(len(scorer.constants), NEIGHBOURS * n_candidates)
         self.neighbours = nearest_components(scorer, n_neighbours) if is_due else None
@@ -59,16 +61,15 @@ class Memory:
 
     def candidates_at(self, places: NDArray[np.intp]) -> NDArray[np.int32]:
         """Of rows at these places, ``(B, C)``."""
-        starts = np.array(sorted(self.lists))
+        starts = sorted(self.lists)
         strips = np.searchsorted(starts, places, side="right") - 1
-        lists = np.stack([self.lists[start] for start in starts.tolist()])
-        found: NDArray[np.int32] = lists[strips, self.groups[places]]
-        return found
+        candidates: NDArray[np.int32] = np.stack([self.lists[start] for start in starts])[strips, self.groups[places]]
+        return candidates
 
 
 @dataclass(frozen=True, eq=False)
-class Truncated:
-    """Shares among a few candidates of each row; the bound is at most that of all components.
+class Truncated(Anywhere):
+    """Shares among a few candidates of each row, whose log joints it is handed; the bound is no more than that of all components.
 
     Attributes
     ----------
@@ -77,7 +78,7 @@ class Truncated:
     within : Assignment
         How a row is shared among its candidates.
     memory : Memory or None
-        Of one climb. Without it nothing is remembered.
+        Of one climb. Without it each pass finds the candidates anew.
     """
 
     n_candidates: int
@@ -85,22 +86,13 @@ class Truncated:
     memory: Memory | None = None
 
     def over(self, n_rows: int) -> Self:
-        return replace(self, memory=Memory(np.full(n_rows, UNKNOWN, np.int32)))
+        return replace(self, memory=Memory(n_rows))
 
     def __call__(self, log_joint: Array) -> Array:
         return self.within(log_joint)
 
     def share_bounded(self, log_joint: Array) -> Array | None:
         return self.within.share_bounded(log_joint)
-
-    def among(self, components: NDArray[np.intp]) -> Self:
-        return self
-
-    def of(self, places: Sequence[int]) -> Self:
-        return self
-
-    def at(self, start: int) -> Self:
-        return self
 
 
 def among_all(assignment: Assignment) -> Assignment:
@@ -109,7 +101,7 @@ def among_all(assignment: Assignment) -> Assignment:
 
 
 def dropped(source: Source, scorer: Scorer, assignment: Assignment) -> float:
-    """Estimate of what the bound of the last pass lacks, per row, from some rows evenly spaced: ``log ρ_n`` of all less that of candidates.
+    """Estimate of what the bound of the last pass lacks, per row: log-normalisers of rows evenly spaced, less those of their candidates.
 
     Parameters
     ----------
@@ -124,11 +116,10 @@ def dropped(source: Source, scorer: Scorer, assignment: Assignment) -> float:
     places = np.unique(np.linspace(0, source.n_rows - 1, WATCHED).astype(np.intp))
     rows, weights = source.take(places)
     candidates, lacking = memory.candidates_at(places), np.empty(len(places))
-    size = scorer.block_rows()
+    within, size = among_all(assignment), scorer.block_rows()
     for start in range(0, len(places), size):
         part = slice(start, start + size)
         joint = scorer.log_joint_of(rows[part])
         own = np.take_along_axis(joint, candidates[part].T, axis=0)
-        within = among_all(assignment)
         lacking[part] = within(joint) - within(own)
     return float(np.average(lacking, weights=weights))

@@ -31,7 +31,6 @@ def nearest_components(scorer: Scorer, n: int) -> NDArray[np.int32]:
     Parameters
     ----------
     scorer : Scorer
-        With finite constants.
     n : int
         How many, no more than there are.
 
@@ -53,6 +52,7 @@ def nearest_components(scorer: Scorer, n: int) -> NDArray[np.int32]:
     pivot = scorer.centres.mean(axis=0)
     linear, means = coefficients(scorer, pivot), mean_features(scorer, pivot)
     own = (linear * means).sum(axis=1)
+    own[np.isneginf(own)] = np.inf  # a component without weight is nobody's neighbour
     n_components = len(own)
     found = np.empty((n_components, n), np.int32)
     step = max(1, AT_ONCE // n_components)

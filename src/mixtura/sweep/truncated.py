@@ -4,8 +4,9 @@ Rows of a strip are sorted by their groups and cut into pieces of one group each
 are scored with one stack of small matrix products, ``W[candidates] φ``, and added up with another, as the kernels of an exact pass do it
 with one large product each. So the work is that of ``C`` components and not of ``K``.
 
-In a pass a strip first lets groups take new lists of candidates, where the sum over its rows becomes larger by that. Rows whose most
-probable candidate is the component of another group are scored in that one, too, and stay there if their own sum becomes larger.
+When candidates are due, a strip has each row scored by all components, which group it belongs to, and each group by the neighbours of its
+component, which of them take most of its rows; it keeps what it had where the sum over its rows is larger so. In every pass rows whose most
+probable candidate is the component of another group are scored in that one, too, and stay there if their own sum is larger.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from mixtura.data.source import Arrays, Block
 from mixtura.ground.linalg import Array
 from mixtura.model.moments import Moments
 from mixtura.model.scorer import Scorer
-from mixtura.sweep.candidates import UNKNOWN, Memory, Truncated
+from mixtura.sweep.candidates import Memory, Truncated
 from mixtura.sweep.features import Features, as_moments, coefficients
 from mixtura.sweep.kernels import CACHE, unwhitened, weighted_sums, zero_totals
 from mixtura.sweep.scratch import Scratch
@@ -37,6 +38,8 @@ ROWS_PER_GROUP = 32
 MOST_ROWS = 2**17
 """Rows to a strip."""
 
+NOWHERE = -1
+"""Where a row goes that stays in its group."""
 DOUBLE = np.dtype(np.float64)
 Places = NDArray[np.intp]
 
@@ -78,7 +81,7 @@ class Scored(NamedTuple):
     pieces: Pieces
     candidates: NDArray[np.int32]
     scores: Array
-    terms: Any
+    terms: Array
 
 
 class CandidateKernel(ABC):
@@ -88,17 +91,16 @@ class CandidateKernel(ABC):
     ----------
     scorer : Scorer
     assignment : Truncated
+    n_rows : int
+        Of all of the data.
     """
 
     def __init__(self, scorer: Scorer, assignment: Truncated, n_rows: int) -> None:
         self.scorer = Scorer(np.maximum(scorer.constants, LEAST_CONSTANT), scorer.centres, scorer.whitening)
         self.n_components, self.n_features = scorer.centres.shape
         self.n_candidates = min(assignment.n_candidates, self.n_components)
-        self.within = assignment.within
-        memory = assignment.memory or assignment.over(n_rows).memory
-        assert memory is not None
-        self.memory: Memory = memory
-        self.memory.begin_pass(self.scorer, self.n_candidates)
+        self.assignment, self.memory = assignment, assignment.memory or Memory(n_rows)
+        self.memory.begin_pass(scorer, self.n_candidates)
 
     def visit(
         self, rows: Array, places: Places, groups: NDArray[np.int32], lists: NDArray[np.int32], scratch: Scratch
@@ -132,7 +134,7 @@ class CandidateKernel(ABC):
         """Of all components, the one with the largest ``ρ_nk``."""
 
     @abstractmethod
-    def score(self, rows: Array, candidates: NDArray[np.int32], scratch: Scratch) -> tuple[Array, Any]:
+    def score(self, rows: Array, candidates: NDArray[np.int32], scratch: Scratch) -> tuple[Array, Array]:
         """Log joints ``(C, m L)`` of the rows of pieces with these candidates ``(m, C)``, and what moments are made of."""
 
     @abstractmethod
@@ -171,7 +173,7 @@ class CandidateFeatures(CandidateKernel):
             [(self._features(part, scratch).T @ self.coefficients.T).argmax(axis=1) for part in parts]
         )
 
-    def score(self, rows: Array, candidates: NDArray[np.int32], scratch: Scratch) -> tuple[Array, Any]:
+    def score(self, rows: Array, candidates: NDArray[np.int32], scratch: Scratch) -> tuple[Array, Array]:
         (n_pieces, n_candidates), n_terms = candidates.shape, self.coefficients.shape[1]
         shape = (n_pieces, n_candidates, n_terms)
         chosen = np.take(self.coefficients, candidates, axis=0, out=scratch.array("chosen", shape, DOUBLE), mode="clip")
@@ -212,7 +214,7 @@ class CandidateResiduals(CandidateKernel):
         parts = (rows[start : start + size] for start in range(0, len(rows), size))
         return np.concatenate([self.scorer.log_joint_of(part).argmax(axis=0) for part in parts])
 
-    def score(self, rows: Array, candidates: NDArray[np.int32], scratch: Scratch) -> tuple[Array, Any]:
+    def score(self, rows: Array, candidates: NDArray[np.int32], scratch: Scratch) -> tuple[Array, Array]:
         (n_pieces, n_candidates), n_features = candidates.shape, self.n_features
         own = rows.reshape(n_pieces, 1, -1, n_features)
         shape = (n_pieces, n_candidates, own.shape[2], n_features)
@@ -291,36 +293,38 @@ class StripVisit:
 
     def __init__(self, kernel: CandidateKernel, strip: Block, scratch: Scratch) -> None:
         self.kernel, self.strip, self.scratch = kernel, strip, scratch
+        self.everywhere = np.arange(len(strip.rows))
         self.groups = kernel.memory.groups[strip.position]
         self.lists = self._lists()
         self.bound, self.sums = np.zeros(1), kernel.zeros()
 
     def totals(self) -> list[Array]:
-        """Visit all rows, and those that move to another group there."""
-        kernel = self.kernel
-        everywhere = np.arange(len(self.groups))
-        before, target = np.empty(len(self.groups)), np.full(len(self.groups), UNKNOWN, np.int32)
-        for scored in self._visit(everywhere, self.groups, self.lists):
-            normalisers = kernel.within(scored.scores)
-            moves = scored.scores[0] < scored.scores.max(axis=0)
-            moves &= scored.pieces.is_row
+        """The sum of log-normalisers, and those of moments."""
+        target, before = self._at_home()
+        moving = np.flatnonzero(target != NOWHERE)
+        for scored in self._visit(moving, target[moving], self.lists):
+            normalisers = self.kernel.assignment(scored.scores)
+            stays = scored.pieces.is_row & (normalisers > before[scored.pieces.places])
+            settled = scored.pieces.places[stays]
+            self.groups[settled], target[settled] = target[settled], NOWHERE
+            self._count(scored, normalisers, stays)
+        returning = np.flatnonzero(target != NOWHERE)
+        for scored in self._visit(returning, self.groups[returning], self.lists):
+            self._count(scored, self.kernel.assignment(scored.scores), scored.pieces.is_row)
+        return [self.bound, *self.sums]
+
+    def _at_home(self) -> tuple[NDArray[np.int32], Array]:
+        """Count rows whose own component is the most probable one; of the others, where they would go, and their log-normalisers so far."""
+        target, before = np.full(len(self.groups), NOWHERE, np.int32), np.empty(len(self.groups))
+        for scored in self._visit(self.everywhere, self.groups, self.lists):
+            normalisers = self.kernel.assignment(scored.scores)
+            moves = (scored.scores[0] < scored.scores.max(axis=0)) & scored.pieces.is_row
             columns = np.flatnonzero(moves)
-            places = scored.pieces.places[columns]
-            length = len(moves) // len(scored.candidates)
+            places, length = scored.pieces.places[columns], len(moves) // len(scored.candidates)
             target[places] = scored.candidates[columns // length, scored.scores[:, columns].argmax(axis=0)]
             before[places] = normalisers[columns]
             self._count(scored, normalisers, scored.pieces.is_row & ~moves)
-        for is_last in (False, True):
-            moving = np.flatnonzero(target != UNKNOWN)
-            for scored in self._visit(moving, (self.groups if is_last else target)[moving], self.lists):
-                normalisers = kernel.within(scored.scores)
-                stays = scored.pieces.is_row
-                if not is_last:
-                    stays = stays & (normalisers > before[scored.pieces.places])
-                    settled = scored.pieces.places[stays]
-                    self.groups[settled], target[settled] = target[settled], UNKNOWN
-                self._count(scored, normalisers, stays)
-        return [self.bound, *self.sums]
+        return target, before
 
     def _visit(self, places: Places, groups: NDArray[np.int32], lists: NDArray[np.int32]) -> Iterator[Scored]:
         return self.kernel.visit(self.strip.rows, places, groups, lists, self.scratch)
@@ -354,8 +358,8 @@ class StripVisit:
     def _heaviest(self, neighbours: NDArray[np.int32]) -> NDArray[np.int32]:
         """Of the neighbours of each group those that take most of its rows, its own component first."""
         shares = np.zeros(neighbours.shape)
-        for scored in self._visit(np.arange(len(self.groups)), self.groups, neighbours):
-            self.kernel.within(scored.scores)
+        for scored in self._visit(self.everywhere, self.groups, neighbours):
+            self.kernel.assignment(scored.scores)
             scored.scores[:, ~scored.pieces.is_row] = 0.0
             if self.strip.weights is not None:
                 np.multiply(scored.scores, self.strip.weights[scored.pieces.places], out=scored.scores)
@@ -367,8 +371,8 @@ class StripVisit:
     def _bound(self, lists: NDArray[np.int32]) -> float:
         """Sum of log-normalisers over all rows with these lists."""
         found = 0.0
-        for scored in self._visit(np.arange(len(self.groups)), self.groups, lists):
-            normalisers, is_row = self.kernel.within(scored.scores), scored.pieces.is_row
+        for scored in self._visit(self.everywhere, self.groups, lists):
+            normalisers, is_row = self.kernel.assignment(scored.scores), scored.pieces.is_row
             weights = None if self.strip.weights is None else self.strip.weights[scored.pieces.places[is_row]]
             found += float(weighted_sums(normalisers[is_row], weights))
         return found
