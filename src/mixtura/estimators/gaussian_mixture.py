@@ -14,7 +14,6 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 
 from mixtura.assess.uncertainty.standard_errors import StandardErrors, standard_errors
-from mixtura.data.dask import DaskSource
 from mixtura.data.source import Source
 from mixtura.estimators.callbacks import FRAMES, CallbackSupportMixin, FitTasks, with_callbacks
 from mixtura.estimators.fitted import parts_of, replaced_fit
@@ -27,7 +26,7 @@ from mixtura.estimators.inputs import (
     remedy_of,
 )
 from mixtura.estimators.likelihood import ClimbsLikelihood
-from mixtura.estimators.parameters import CLIMBS, EVERY, LIKELIHOOD, POSITIVE_INTEGER, REPORTS
+from mixtura.estimators.parameters import CLIMBS, EVERY, LIKELIHOOD, REPORTS
 from mixtura.estimators.record import PointFit, view
 from mixtura.estimators.streaming import LearnsFromBatches
 from mixtura.ground.errors import CollapseWarning, InvalidParameterError
@@ -47,7 +46,7 @@ from mixtura.inference.starts.sample import SeedingSample, seeding_sample
 from mixtura.model.covariance import covariance_structure
 from mixtura.model.laws.conjugate import NormalInverseWishart
 from mixtura.model.mixture import Mixture
-from mixtura.sweep import Sweep, Truncated, among_all
+from mixtura.sweep import Sweep, among_all
 
 
 class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, LearnsFromBatches, BaseEstimator):
@@ -177,7 +176,6 @@ class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, LearnsFromBatches,
         "weights_init": ["array-like", None],
         "means_init": ["array-like", None],
         "precisions_init": ["array-like", Real, None],
-        "max_responsibilities": [*POSITIVE_INTEGER, None],
     }
 
     def __init__(
@@ -319,15 +317,7 @@ class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, LearnsFromBatches,
     def _case(self, source: Source, sample: SeedingSample) -> Case[ExpectationMaximization]:
         structure = covariance_structure(self.covariance_type, source.n_features)
         (case,) = self._point_cases(source, sample, [structure], [self.n_components])
-        if self.max_responsibilities is None or self.max_responsibilities >= self.n_components:
-            return case
-        if isinstance(source, DaskSource):
-            raise InvalidParameterError(
-                f"max_responsibilities={self.max_responsibilities} remembers candidates of each row, and needs the rows in this process; "
-                "these are on a cluster. Leave it out, or fit a file or an array."
-            )
-        truncated = Truncated(self.max_responsibilities, case.algorithm.assignment)
-        return point_case(self.n_components, replace(case.algorithm, assignment=truncated))
+        return case
 
     def _learns_by_batches(self) -> bool:
         return self.solver == self._batch_solver
@@ -337,11 +327,6 @@ class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, LearnsFromBatches,
         solver_for(self.solver, case.algorithm)
         if self.penalty is not None:
             raise InvalidParameterError("partial_fit climbs the plain likelihood; it takes no penalty.")
-        if isinstance(case.algorithm.assignment, Truncated):
-            raise InvalidParameterError(
-                f"partial_fit sees each row once, and max_responsibilities={self.max_responsibilities} learns the candidates of a row from "
-                "pass to pass. Leave it out, or use fit."
-            )
         if enough:
             return case
         algorithm = case.finder  # to few rows a likelihood fits spikes

@@ -67,6 +67,7 @@ class GaussianMixtureSearch(ClimbsLikelihood, FittedMixture, BaseEstimator):
     solver : {"auto", "em", "lbfgs", "newton", "gem", "gradient"}, default="auto"
     penalty : Penalty, optional
     pilot : bool, default=True
+    max_responsibilities : int, optional
         All of these as in ``GaussianMixture``, for every candidate.
     random_state : None, int, RandomState or Generator
     verbose : int, default=0
@@ -135,6 +136,7 @@ class GaussianMixtureSearch(ClimbsLikelihood, FittedMixture, BaseEstimator):
         solver: str = "auto",
         penalty: Penalty | None = None,
         pilot: bool = True,
+        max_responsibilities: int | None = None,
         random_state: RandomState = None,
         verbose: int = 0,
     ) -> None:
@@ -152,6 +154,7 @@ class GaussianMixtureSearch(ClimbsLikelihood, FittedMixture, BaseEstimator):
         self.solver = solver
         self.penalty = penalty
         self.pilot = pilot
+        self.max_responsibilities = max_responsibilities
         self.random_state = random_state
         self.verbose = verbose
 
