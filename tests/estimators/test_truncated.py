@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 import mixtura as mx
-from mixtura.inference.climb.climber import PLAIN_EM
+from mixtura.data.array import ArraySource
+from mixtura.inference.climb.looking_again import LookingAgain
 from mixtura.inference.climb.solvers import solver_for
 from mixtura.model.covariance import STRUCTURES
-from mixtura.sweep import soft
+from mixtura.sweep import Sweep, Truncated, soft
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 NAMES = [s.name for s in STRUCTURES]
@@ -37,13 +38,21 @@ def fitted(X, name="diag", most=MOST, sample_weight=None, **settings):
 )
 @pytest.mark.parametrize("name", NAMES)
 def test_the_bound_climbs_and_lies_below_the_exact_one(name, settings, crowd):
-    gm = fitted(crowd, name, **settings)
+    gm = fitted(crowd, name, init_params="random_from_data", **settings)
     bounds = np.array(gm.restarts_.best.bounds)
     assert len(bounds) > 2
     assert (np.diff(bounds) >= -1e-11 * np.abs(bounds[1:])).all()
     exact = gm.exact_bound(crowd)
     assert gm.lower_bound_ <= exact + 1e-12 * abs(exact)
     assert exact - gm.lower_bound_ == pytest.approx(gm.dropped_, rel=1e-6, abs=1e-9)  # of all rows
+
+
+def test_it_has_not_converged_while_candidates_looked_for_anew_gain_more(crowd):
+    gm = fitted(crowd, max_iter=1000)
+    assert gm.stop_.reason == "converged"
+    with Sweep(ArraySource(crowd)) as sweep:
+        [anew] = sweep([gm.mixture_.scorer], Truncated(MOST))
+    assert anew.log_normaliser <= gm.restarts_.best.bounds[-1] + 1e-5 * len(crowd)
 
 
 def test_the_exact_bound_is_what_is_climbed_without_it(crowd):
@@ -108,7 +117,7 @@ def test_a_warm_start_goes_on(crowd):
 def test_em_climbs_it_and_no_other_solver(crowd):
     gm = fitted(crowd)
     for solver in ("auto", "em"):
-        assert solver_for(solver, gm.algorithm_) is PLAIN_EM
+        assert isinstance(solver_for(solver, gm.algorithm_), LookingAgain)
     for solver in ("lbfgs", "newton", "gem", "gradient"):
         with pytest.raises(mx.InvalidParameterError, match="max_responsibilities"):
             fitted(crowd, solver=solver)

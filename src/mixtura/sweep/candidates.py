@@ -51,13 +51,18 @@ class Memory:
         self.lists: dict[int, NDArray[np.int32]] = {}
         self.neighbours: NDArray[np.int32] | None = None
         self.n_passes = 0
+        self._is_due = False
 
     def begin_pass(self, scorer: Scorer, n_candidates: int) -> None:
         """Candidates are looked for in the first pass, and again after one, two, four, eight of them."""
-        is_due = self.n_passes & (self.n_passes - 1) == 0
+        is_due = self._is_due or self.n_passes & (self.n_passes - 1) == 0
         n_neighbours = min(len(scorer.constants), NEIGHBOURS * n_candidates)
         self.neighbours = nearest_components(scorer, n_neighbours) if is_due else None
-        self.n_passes += 1
+        self.n_passes, self._is_due = self.n_passes + 1, False
+
+    def look_again(self) -> None:
+        """Have candidates looked for in the next pass, too."""
+        self._is_due = True
 
     def candidates_at(self, places: NDArray[np.intp]) -> NDArray[np.int32]:
         """Of rows at these places, ``(B, C)``."""

@@ -19,7 +19,7 @@ from mixtura.inference.climb.curvature import Curvature
 from mixtura.inference.rules.collapse import Collapse, Collapsed, held_components
 from mixtura.inference.rules.stopping import BY_CALLBACK, Stop, Stopping
 from mixtura.model.moments import Moments
-from mixtura.sweep import Assignment, Sweep, dropped
+from mixtura.sweep import Sweep, dropped
 
 NO_STEP = Stop(
     "stuck", False, float("inf"), "stopped: with a component that has no rows, or at the floor, a penalty has no step"
@@ -109,12 +109,11 @@ Progress = Callable[[int, int], None]
 
 @dataclass(eq=False)
 class _Rope:
-    """A climber, where it began, how it shares rows, and what its solver waits for."""
+    """A climber, where it began, and what its solver waits for."""
 
     climber: Climber
     start: Any
     solver: Solver
-    assignment: Assignment
     steps: Steps | None = None
     request: Any = None
     collapses: tuple[Collapse, ...] = ()
@@ -167,10 +166,16 @@ def climb(
     learnt = [None] * len(starts) if curvatures is None else curvatures
     ropes = [
         _Rope(
-            Climber(algorithm, stopping, start, history=history, curvature=curvature),
+            Climber(
+                algorithm,
+                stopping,
+                start,
+                history=history,
+                curvature=curvature,
+                assignment=algorithm.assignment.over(source.n_rows),
+            ),
             start,
             solver,
-            algorithm.assignment.over(source.n_rows),
         )
         for start, algorithm, history, curvature in zip(starts, each, before, learnt, strict=True)
     ]
@@ -201,7 +206,7 @@ def _run(source: Source, rope: _Rope, n_passes_together: int) -> Run:
         history=climber.history,
         n_passes_together=n_passes_together,
         curvature=climber.curvature,
-        dropped=dropped(source, climber.mixture.scorer, rope.assignment),
+        dropped=dropped(source, climber.mixture.scorer, climber.assignment),
     )
 
 
@@ -218,7 +223,7 @@ def _advance(sweep: Sweep, active: list[tuple[int, _Rope]], observe: Observer | 
             trials.append((index, rope, trial))
     if not trials:
         return n_reads
-    swept = sweep([trial.scorer for *_, trial in trials], [rope.assignment for _, rope, _ in trials])
+    swept = sweep([trial.scorer for *_, trial in trials], [rope.climber.assignment for _, rope, _ in trials])
     going: dict[Algorithm, list[_Rope]] = {}
     for (index, rope, trial), (log_normaliser, moments) in zip(trials, swept, strict=True):
         climber, algorithm = rope.climber, rope.climber.algorithm
