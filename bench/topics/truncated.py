@@ -25,7 +25,8 @@ CLOSE = Target(0.1, at_least=False, form="{:.3f} %")
 ABOUT = (
     f"Seconds of an E-step with {MOST} candidates a row (`max_responsibilities={MOST}`), and of the exact one, at the mixtures that EM "
     f"goes through from a start beside the truth: medians of {N_TRUNCATED} passes, those in which candidates are looked for left out, and "
-    f"of {N_EXACT} exact ones. *Looking* is the mean of those passes: the first, second, third, fifth, ninth and so on of a climb. Means are `N(0, 1.5²)` in each column, standard deviations uniform on .5 to 1.5. *Measured* is the exact pass over the truncated one; "
+    f"of {N_EXACT} exact ones. *Looking* is the mean of those passes: the first, second, third, fifth, ninth and so on of a climb. "
+    "Means are `N(0, 1.5²)` in each column, standard deviations uniform on .5 to 1.5. *Measured* is the exact pass over the truncated one; "
     "in the last row, the truncated pass with most components over that with fewest."
 )
 ABOUT_FITS = (
