@@ -228,7 +228,7 @@ def divergence(weights, means, matrices, k, j):
     return 0.5 * (trace + offset @ precision @ offset + logs) + np.log(weights[k] / weights[j])
 
 
-@pytest.mark.parametrize("at_once", [2**22, 30], ids=["at once", "in parts"])
+@pytest.mark.parametrize("at_once", [2**18, 30], ids=["at once", "in parts"])
 @every_structure
 def test_near_components_are_those_of_least_divergence_one_way_or_the_other(monkeypatch, name, at_once):
     monkeypatch.setattr("mixtura.sweep.nearest.AT_ONCE", at_once)

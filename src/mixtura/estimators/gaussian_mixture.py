@@ -97,8 +97,8 @@ class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, LearnsFromBatches,
         How to climb. "auto" is EM while EM is fast, then quasi-Newton ascent once EM's rate says that it will be slow; "lbfgs" takes over
         after ten passes; "newton" uses exact Hessian–vector products, a pass each, for the last digits; "gem" replaces the M-step by
         a gradient step, "gradient" is plain first-order ascent, and the one that learns from streams, through ``partial_fit``, by online EM
-        (steps along the gradient in the coordinates of the moments). All but
-        "auto" and "em" need soft assignment, free weights and no conjugate prior; there "auto" extrapolates EM's steps.
+        (steps along the gradient in the coordinates of the moments). All but "auto" and "em" need soft assignment among all components,
+        free weights and no conjugate prior; there "auto" extrapolates EM's steps.
     penalty : Penalty, optional
         An object with ``value(mixture)`` and ``gradient(mixture)``, the derivatives by weights, means and covariances, which is added to
         the log-likelihood. There is no closed M-step then, so any solver but "em" and "newton" serves (see docs/penalties.md). A gradient

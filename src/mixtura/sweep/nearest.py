@@ -21,7 +21,7 @@ from mixtura.sweep.scratch import Scratch
 
 MOST_FEATURES = 64
 """In more dimensions the diagonals of the precisions stand for them: an order of components is all that is asked for."""
-AT_ONCE = 2**22
+AT_ONCE = 2**18
 """Pairs of components that are compared at once."""
 
 
