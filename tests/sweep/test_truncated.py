@@ -209,6 +209,20 @@ def test_a_stack_may_mix_truncated_passes_with_others():
         np.testing.assert_allclose(found.moments.second, one.moments.second, rtol=1e-10, atol=1e-10)
 
 
+def test_mixtures_of_several_sizes_remember_their_candidates_when_others_have_left_the_stack(monkeypatch):
+    source, mixtures = source_of(False), [mixture_of("full", k) for k in (5, 40)]
+    monkeypatch.setattr(type(source), "strip_rows", 50)
+    monkeypatch.setattr(truncated, "ROWS_PER_GROUP", 3)
+    alone = [swept(source, mixture, Truncated(3).over(N), 4) for mixture in mixtures]
+    hows = [Truncated(3).over(N) for _ in mixtures]
+    with Sweep(source) as sweep:
+        for _ in range(3):
+            sweep([mixture.scorer for mixture in mixtures], hows)
+        for mixture, how, expected in zip(mixtures, hows, alone, strict=True):
+            [found] = sweep([mixture.scorer], how)
+            assert found.log_normaliser == expected.log_normaliser
+
+
 @weighted
 @both_assignments
 def test_what_is_dropped_is_known_exactly_where_all_rows_are_watched(assignment, weighted):

@@ -157,17 +157,18 @@ class Sweep:
         return [changes[i] for i in range(len(scorers))]
 
     def _truncated(self, members: list[tuple[int, Scorer, Truncated]]) -> dict[int, Swept]:
-        """The same for mixtures that score a few candidates of each row, by their places."""
-        kernels = [self._candidate_kernel(scorer, assignment) for _, scorer, assignment in members]
-        if not kernels:
-            return {}
-        work = self.source.n_rows * sum(kernel.multiplications for kernel in kernels)
-        size = strip_rows(self.source.strip_rows, max(kernel.n_components for kernel in kernels))
-        parts = iter(self._reduced(TruncatedTotals(kernels, self._idle), size, work).parts)
-        swept = {}
-        for (i, *_), kernel in zip(members, kernels, strict=True):
-            bound, *totals = islice(parts, 1 + len(kernel.zeros()))
-            swept[i] = Swept(float(bound[0]), without_traces(kernel.moments(totals), kernel.scorer.centres))
+        """The same for mixtures that score a few candidates of each row, by their places; those with strips of one size share a read."""
+        groups: dict[int, dict[int, CandidateKernel]] = {}
+        for i, scorer, assignment in members:
+            size = strip_rows(self.source.strip_rows, len(scorer.constants))
+            groups.setdefault(size, {})[i] = self._candidate_kernel(scorer, assignment)
+        swept: dict[int, Swept] = {}
+        for size, kernels in groups.items():
+            work = self.source.n_rows * sum(kernel.multiplications for kernel in kernels.values())
+            parts = iter(self._reduced(TruncatedTotals([*kernels.values()], self._idle), size, work).parts)
+            for i, kernel in kernels.items():
+                bound, *totals = islice(parts, 1 + len(kernel.zeros()))
+                swept[i] = Swept(float(bound[0]), without_traces(kernel.moments(totals), kernel.scorer.centres))
         return swept
 
     def _candidate_kernel(self, scorer: Scorer, assignment: Truncated) -> CandidateKernel:
