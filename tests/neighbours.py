@@ -35,6 +35,7 @@ MODELS: dict[str, Callable[[], Any]] = {
     "lbfgs": lambda: mx.GaussianMixture(2, solver="lbfgs", random_state=0),
     "newton": lambda: mx.GaussianMixture(2, solver="newton", random_state=0),
     "stream": lambda: mx.GaussianMixture(2, solver="gradient", random_state=0),
+    "truncated": lambda: mx.GaussianMixture(4, max_responsibilities=2, random_state=0),
     "search": lambda: mx.GaussianMixtureSearch([1, 2, 3], random_state=0),
     "cavi": lambda: mx.BayesianGaussianMixture(3, random_state=0),
     "svi": lambda: mx.BayesianGaussianMixture(3, solver="svi", random_state=0),
@@ -43,7 +44,7 @@ MODELS: dict[str, Callable[[], Any]] = {
 }
 """One of each kind, small and quick; the chains are too short to be trusted, and warn."""
 
-WHOLE = ("em", "large", "lbfgs", "newton", "search", "cavi", "svi")
+WHOLE = ("em", "large", "lbfgs", "newton", "truncated", "search", "cavi", "svi")
 """Those that an interruption leaves as they were: chains keep what they have drawn, and a stream what it has learnt."""
 
 

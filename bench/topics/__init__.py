@@ -14,6 +14,7 @@ from bench.topics import (
     solvers,
     streams,
     threads,
+    truncated,
     variational,
 )
 
@@ -22,6 +23,7 @@ TOPICS: dict[str, Callable[[bool], list[Table]]] = {
     "defaults": defaults.tables,
     "restarts": restarts.tables,
     "search": search.tables,
+    "truncated": truncated.tables,
     "solvers": solvers.tables,
     "variational": variational.tables,
     "streams": streams.tables,

@@ -199,6 +199,8 @@ def test_what_cannot_be_on_a_cluster_is_said(client):
             mx.on_dask(client, data)
     with pytest.raises(mx.DataError, match=r"by its distributed\.Client; got str"):
         mx.on_dask("tcp://127.0.0.1:8786", numbers())
+    with pytest.raises(mx.InvalidParameterError, match="max_responsibilities=2 remembers candidates of each row"):
+        mx.GaussianMixture(3, max_responsibilities=2).fit(mx.on_dask(client, numbers()))
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

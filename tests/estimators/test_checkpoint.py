@@ -134,6 +134,10 @@ def test_what_does_not_belong_together_is_said(tmp_path):
         (lambda: mx.GaussianMixture(2, checkpoint=path, random_state=stream).fit(rows()), "must be an integer or None"),
         (lambda: mx.GaussianMixture(2, checkpoint=path, warm_start=True).fit(rows()), "warm_start=True begins with"),
         (
+            lambda: mx.GaussianMixture(2, checkpoint=path, max_responsibilities=1).fit(rows()),
+            "remembers the candidates of each row in this process",
+        ),
+        (
             lambda: mx.BayesianGaussianMixture(2, solver="svi", checkpoint=path).fit(rows()),
             "follows passes over all rows, and solver='svi' makes none",
         ),

@@ -36,6 +36,7 @@ SETTINGS = {
     "penalty": {"penalty": Ridge()},
     "random": {"init_params": "random"},
     "rows": {"init_params": "random_from_data", "n_init": 3},
+    "few candidates": {"max_responsibilities": 2},
     "a floor": {"reg_covar": 1e-3, "tol": 1e-5},
 }
 SHARED = {"n_init": 2, "max_iter": 200, "random_state": 0}

@@ -88,6 +88,11 @@ def logged(estimator: BaseEstimator, source: Source, resumes: bool) -> Iterator[
         raise InvalidParameterError(
             "warm_start=True begins with an earlier fit, which a checkpoint does not hold. Leave one of them out."
         )
+    if getattr(estimator, "max_responsibilities", None) is not None:
+        raise InvalidParameterError(
+            "max_responsibilities remembers the candidates of each row in this process, and a checkpoint does not hold them. Leave one of "
+            "them out."
+        )
     header = _header(estimator, source)
     logbook = _resumed(path, header) if resumes else _begun(path, header)
     try:

@@ -48,6 +48,7 @@ from mixtura.inference.starts.sample import SeedingSample, seeding_sample
 from mixtura.model.covariance import covariance_structure
 from mixtura.model.laws.conjugate import NormalInverseWishart
 from mixtura.model.mixture import Mixture
+from mixtura.sweep import Sweep, among_all
 
 
 class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, Resumable, LearnsFromBatches, BaseEstimator):
@@ -98,8 +99,8 @@ class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, Resumable, LearnsF
         How to climb. "auto" is EM while EM is fast, then quasi-Newton ascent once EM's rate says that it will be slow; "lbfgs" takes over
         after ten passes; "newton" uses exact Hessian–vector products, a pass each, for the last digits; "gem" replaces the M-step by
         a gradient step, "gradient" is plain first-order ascent, and the one that learns from streams, through ``partial_fit``, by online EM
-        (steps along the gradient in the coordinates of the moments). All but
-        "auto" and "em" need soft assignment, free weights and no conjugate prior; there "auto" extrapolates EM's steps.
+        (steps along the gradient in the coordinates of the moments). All but "auto" and "em" need soft assignment among all components,
+        free weights and no conjugate prior; there "auto" extrapolates EM's steps.
     penalty : Penalty, optional
         An object with ``value(mixture)`` and ``gradient(mixture)``, the derivatives by weights, means and covariances, which is added to
         the log-likelihood. There is no closed M-step then, so any solver but "em" and "newton" serves (see docs/penalties.md). A gradient
@@ -108,6 +109,11 @@ class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, Resumable, LearnsF
         Whether large data (from 200 000 rows) are climbed on a subsample first, unless a start is given.
     checkpoint : path-like, optional
         A file in which the answers of all passes are written down as they come, so that ``resume(X)`` goes on where a fit was broken off.
+    max_responsibilities : int, optional
+        For hundreds of components and more: each row is shared among so many candidates, remembered and improved from pass to pass, so that
+        a pass costs about the same however many components there are. ``lower_bound_`` is then that of the candidates, which is no more
+        than the log-likelihood; ``dropped_`` is an estimate of the difference, and ``exact_bound(X)`` has none. Climbed by EM alone. By
+        default, and where it is no less than ``n_components``, all components count.
 
     Attributes
     ----------
@@ -129,6 +135,9 @@ class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, Resumable, LearnsF
         Log-likelihood per row (log posterior per row with a prior) of the fitted mixture.
     lower_bounds_ : list of float
         The same after each iteration of the best restart.
+    dropped_ : float
+        With ``max_responsibilities``: by how much ``lower_bound_`` is estimated to fall short for the components left out, from a thousand
+        rows; else zero.
     stop_ : Stop
         Why the best restart ended, as a value and a sentence.
     optima_ : tuple of Optimum
@@ -198,6 +207,7 @@ class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, Resumable, LearnsF
         penalty: Penalty | None = None,
         pilot: bool = True,
         checkpoint: StrPath | None = None,
+        max_responsibilities: int | None = None,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -220,6 +230,7 @@ class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, Resumable, LearnsF
         self.penalty = penalty
         self.pilot = pilot
         self.checkpoint = checkpoint
+        self.max_responsibilities = max_responsibilities
 
     # ---- fitting ---------------------------------------------------------------------------------------------------------------
 
@@ -230,6 +241,7 @@ class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, Resumable, LearnsF
     reg_covar_ = view("floor")
     lower_bound_ = view("lower_bound")
     lower_bounds_ = view("lower_bounds")
+    dropped_ = view("dropped")
     stop_ = view("stop")
     optima_ = view("optima")
     n_collapsed_ = view("n_collapsed")
@@ -396,6 +408,37 @@ class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, Resumable, LearnsF
                 CollapseWarning,
                 stacklevel=stacklevel,
             )
+
+    def exact_bound(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """``lower_bound_`` with all components of every row, by one pass: what ``max_responsibilities`` has dropped is in it.
+
+        Parameters
+        ----------
+        X : (N, D) array-like
+            The rows of the fit.
+        sample_weight : (N,) array-like, optional
+            Their weights.
+
+        Returns
+        -------
+        float
+            Log-likelihood per row, or what is climbed in its place with a prior, a penalty or hard assignment.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import mixtura as mx
+        >>> X = np.random.default_rng(0).normal(size=(600, 2)) + np.repeat([[0, 0], [0, 4], [5, 0]], 200, axis=0)
+        >>> gm = mx.GaussianMixture(3, max_responsibilities=2, random_state=0).fit(X)
+        >>> bool(gm.lower_bound_ <= gm.exact_bound(X))
+        True
+        >>> bool(np.isclose(gm.exact_bound(X), gm.score(X)))
+        True
+        """
+        source, mixture, algorithm = self._source(X, sample_weight), self.mixture_, self.algorithm_
+        with Sweep(source) as sweep:
+            (swept,) = sweep([mixture.scorer], among_all(algorithm.assignment))
+        return (swept.log_normaliser + algorithm.log_prior(mixture)) / source.total_weight
 
     def certificate(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> Certificate:
         """How good the answer is: the gradient there, the gain still possible, and whether it is a maximum.

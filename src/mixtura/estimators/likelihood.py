@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from mixtura.data.dask import DaskSource
 from mixtura.data.source import Source
 from mixtura.estimators.inputs import variance_floor
 from mixtura.estimators.parameters import ASSIGNMENTS
@@ -16,6 +17,7 @@ from mixtura.inference.starts.empirical import empirical_prior
 from mixtura.inference.starts.plan import Case, point_case
 from mixtura.inference.starts.sample import SeedingSample
 from mixtura.model.covariance import CovarianceStructure
+from mixtura.sweep import Assignment, Truncated
 
 
 class ClimbsLikelihood:
@@ -26,6 +28,7 @@ class ClimbsLikelihood:
     assignment: str
     equal_weights: bool
     penalty: Any
+    max_responsibilities: int | None
 
     def _point_cases(
         self,
@@ -47,7 +50,7 @@ class ClimbsLikelihood:
             structures[0],
             floor=floor.variances,
             prior=None if isinstance(prior, str) else prior,
-            assignment=ASSIGNMENTS[self.assignment],
+            assignment=self._assignment(source, max(sizes)),
             equal_weights=self.equal_weights,
             penalty=None if self.penalty is None else Checked(self.penalty),
             collapsed=floor.collapsed,
@@ -61,3 +64,15 @@ class ClimbsLikelihood:
                     algorithm = replace(algorithm, prior=own)
                 cases.append(point_case(k, algorithm))
         return cases
+
+    def _assignment(self, source: Source, n_components: int) -> Assignment:
+        """How rows are shared among up to so many components."""
+        assignment, most = ASSIGNMENTS[self.assignment], self.max_responsibilities
+        if most is None or most >= n_components:
+            return assignment
+        if isinstance(source, DaskSource):
+            raise InvalidParameterError(
+                f"max_responsibilities={most} remembers candidates of each row, and needs the rows in this process; these are on a "
+                "cluster. Leave it out, or fit an array or files."
+            )
+        return Truncated(most, assignment)

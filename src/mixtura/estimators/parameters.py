@@ -46,5 +46,6 @@ LIKELIHOOD: dict[str, list[Any]] = {
     "solver": [StrOptions(set(SOLVERS))],
     "penalty": [HasMethods(["value", "gradient"]), None],
     "pilot": ["boolean"],
+    "max_responsibilities": [*POSITIVE_INTEGER, None],
 }
 """Of those that climb a likelihood."""

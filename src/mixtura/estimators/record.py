@@ -120,6 +120,11 @@ class PointFit(Climbed):
         return self.restarts.best.bounds[-1] / self.total_weight
 
     @property
+    def dropped(self) -> float:
+        """Estimate of what the bound lacks, per row, because components were left out of the E-step."""
+        return self.restarts.best.dropped
+
+    @property
     def optima(self) -> tuple[Optimum, ...]:
         return self.restarts.optima
 

@@ -70,6 +70,7 @@ class GaussianMixtureSearch(ClimbsLikelihood, Resumable, FittedMixture, BaseEsti
     solver : {"auto", "em", "lbfgs", "newton", "gem", "gradient"}, default="auto"
     penalty : Penalty, optional
     pilot : bool, default=True
+    max_responsibilities : int, optional
         All of these as in ``GaussianMixture``, for every candidate.
     random_state : None, int, RandomState or Generator
     verbose : int, default=0
@@ -141,6 +142,7 @@ class GaussianMixtureSearch(ClimbsLikelihood, Resumable, FittedMixture, BaseEsti
         solver: str = "auto",
         penalty: Penalty | None = None,
         pilot: bool = True,
+        max_responsibilities: int | None = None,
         random_state: RandomState = None,
         verbose: int = 0,
         checkpoint: StrPath | None = None,
@@ -159,6 +161,7 @@ class GaussianMixtureSearch(ClimbsLikelihood, Resumable, FittedMixture, BaseEsti
         self.solver = solver
         self.penalty = penalty
         self.pilot = pilot
+        self.max_responsibilities = max_responsibilities
         self.random_state = random_state
         self.verbose = verbose
         self.checkpoint = checkpoint

@@ -11,7 +11,7 @@ from mixtura.estimators.record import StreamFit, VariationalFit
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.plot.palette import INK, PALETTE
 from mixtura.plot.subject import best_run, climb_of
-from mixtura.sweep import hard
+from mixtura.sweep import Truncated, among_all, hard
 
 if TYPE_CHECKING:
     from mixtura.plot._matplotlib import Axes
@@ -123,7 +123,9 @@ def bound_name(model: Any) -> str:
     record = climb_of(model)
     if isinstance(record, VariationalFit):
         return "evidence lower bound"
-    name = "complete log-likelihood" if record.algorithm.assignment is hard else "log-likelihood"
+    assignment = record.algorithm.assignment
+    name = "complete log-likelihood" if among_all(assignment) is hard else "log-likelihood"
+    name = f"{name} of candidates" if isinstance(assignment, Truncated) else name
     return f"{name} + log prior" if record.algorithm.prior is not None else name
 
 

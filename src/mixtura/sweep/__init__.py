@@ -1,6 +1,7 @@
 """Floor 2: passes over the data, on which scorers meet rows and moments are added up."""
 
 from mixtura.sweep.assign import Assignment, Sampled, Slices, Weighted, hard, soft
+from mixtura.sweep.candidates import Truncated, among_all, dropped
 from mixtura.sweep.given import accumulate, moments_of_all
 from mixtura.sweep.passes import Sweep, Swept, without_traces
 from mixtura.sweep.scores import log_likelihoods, mean_log_density
@@ -11,8 +12,11 @@ __all__ = [
     "Slices",
     "Sweep",
     "Swept",
+    "Truncated",
     "Weighted",
     "accumulate",
+    "among_all",
+    "dropped",
     "hard",
     "log_likelihoods",
     "mean_log_density",

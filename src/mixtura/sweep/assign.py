@@ -42,8 +42,11 @@ class Assignment(Protocol):
     def at(self, start: int) -> Assignment:
         """The same for rows that begin at this position."""
 
+    def over(self, n_rows: int) -> Assignment:
+        """The same for one climb over so many rows, with a memory of them where it has one."""
 
-class _Anywhere:
+
+class Anywhere:
     """Of an assignment to which all mixtures and all rows are alike."""
 
     def among(self, components: NDArray[np.intp]) -> Self:
@@ -55,8 +58,11 @@ class _Anywhere:
     def at(self, start: int) -> Self:
         return self
 
+    def over(self, n_rows: int) -> Self:
+        return self
 
-class Soft(_Anywhere):
+
+class Soft(Anywhere):
     """Posterior probabilities; the bound is the log-likelihood."""
 
     def __reduce__(self) -> str:
@@ -76,7 +82,7 @@ class Soft(_Anywhere):
         return np.log(total, out=total)
 
 
-class Hard(_Anywhere):
+class Hard(Anywhere):
     """All of a row to its most probable component (exact ties are shared evenly); the bound is the complete log-likelihood."""
 
     def __reduce__(self) -> str:
@@ -138,6 +144,9 @@ class Sampled:
         return replace(self, start=start)
 
     def of(self, places: Sequence[int]) -> Self:
+        return self
+
+    def over(self, n_rows: int) -> Self:
         return self
 
     def among(self, components: NDArray[np.intp]) -> Self:
@@ -205,6 +214,9 @@ class Weighted:
         return self if list(places) == list(range(len(self.weights))) else replace(self, weights=self.weights[places])
 
     def among(self, components: NDArray[np.intp]) -> Self:
+        return self
+
+    def over(self, n_rows: int) -> Self:
         return self
 
     def __call__(self, log_joint: Array) -> Array:

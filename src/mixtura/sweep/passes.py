@@ -6,24 +6,25 @@ strips are added up in the order in which they lie, so the result does not depen
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate as running_sums
-from itertools import chain, compress, repeat
+from itertools import chain, compress, islice, repeat
 from types import TracebackType
 from typing import NamedTuple, Self
 
 import numpy as np
 
-from mixtura.data.source import Block, Mapped, Source, side_by_side
+from mixtura.data.source import Block, Mapped, S, Source, side_by_side
 from mixtura.ground.linalg import Array
 from mixtura.ground.threads import hold_own_blas, n_threads, single_threaded_blas
 from mixtura.model.moments import Moments
 from mixtura.model.scorer import Scorer
 from mixtura.sweep.assign import Assignment, soft
+from mixtura.sweep.candidates import Truncated
 from mixtura.sweep.certainty import CertaintyFeatureKernel, CertaintyWhitenedKernel
 from mixtura.sweep.features import Features
 from mixtura.sweep.kernels import (
@@ -37,6 +38,7 @@ from mixtura.sweep.kernels import (
 from mixtura.sweep.mended import mended, mended_kernel
 from mixtura.sweep.scratch import Scratch
 from mixtura.sweep.tangents import TangentFeatureKernel, TangentWhitenedKernel
+from mixtura.sweep.truncated import CandidateFeatures, CandidateKernel, CandidateResiduals, TruncatedTotals, strip_rows
 
 LARGEST_CANCELLATION = {np.dtype(np.float64): 1e5, np.dtype(np.float32): 1e3}
 """Up to this many times the score may a mixture's features be: 11 digits are left in float64, 4 in float32."""
@@ -117,8 +119,14 @@ class Sweep:
             In the order of the scorers.
         """
         each = assignments if isinstance(assignments, Sequence) else repeat(assignments, len(scorers))
-        members = [_of_the_living(i, *pair) for i, pair in enumerate(zip(scorers, each, strict=True))]
-        kernels = self._kernels([member for member in members if len(member.scorer.constants)])
+        whole, truncated = list[Member](), list[tuple[int, Scorer, Truncated]]()
+        for i, (scorer, assignment) in enumerate(zip(scorers, each, strict=True)):
+            if isinstance(assignment, Truncated):
+                truncated.append((i, scorer, assignment))
+            else:
+                whole.append(_of_the_living(i, scorer, assignment))
+        found = self._truncated(truncated)
+        kernels = self._kernels([member for member in whole if len(member.scorer.constants)])
         swept: dict[int, Swept] = {}
         for kernel, totals in zip(kernels, self._totals(kernels) if kernels else (), strict=True):
             moments = without_traces(kernel.moments(totals), kernel.scorer.centres)
@@ -127,10 +135,11 @@ class Sweep:
                 kernel.members, sums, kernel.starts, kernel.sizes, strict=True
             ):
                 swept[member.place] = Swept(log_normaliser, moments[start : start + size])
-        return [
-            swept[i] if member.scorer is scorer else _with_the_dead(swept.get(i), scorer)
-            for i, (member, scorer) in enumerate(zip(members, scorers, strict=True))
-        ]
+        for member in whole:
+            scorer = scorers[member.place]
+            there = swept.get(member.place)
+            found[member.place] = swept[member.place] if member.scorer is scorer else _with_the_dead(there, scorer)
+        return [found[i] for i in range(len(scorers))]
 
     def along(self, scorers: Sequence[Scorer], directions: Sequence[Scorer]) -> list[Moments]:
         """Derivatives of the moments, about the same origin, when each scorer moves in its direction: one visit, two products of scores.
@@ -177,6 +186,30 @@ class Sweep:
                 fits[member.place] = Fit(float(log_likelihood), float(certainty))
         return [fits[i] for i in range(len(scorers))]
 
+    def _truncated(self, members: list[tuple[int, Scorer, Truncated]]) -> dict[int, Swept]:
+        """The same for mixtures that score a few candidates of each row, by their places; those with strips of one size share a read."""
+        groups: dict[int, dict[int, CandidateKernel]] = {}
+        for i, scorer, assignment in members:
+            size = strip_rows(self.source.strip_rows, len(scorer.constants))
+            groups.setdefault(size, {})[i] = self._candidate_kernel(scorer, assignment)
+        swept: dict[int, Swept] = {}
+        for size, kernels in groups.items():
+            work = self.source.n_rows * sum(kernel.multiplications for kernel in kernels.values())
+            parts = iter(self._reduced(TruncatedTotals([*kernels.values()], self._idle), size, work).parts)
+            for i, kernel in kernels.items():
+                bound, *totals = islice(parts, 1 + len(kernel.zeros()))
+                swept[i] = Swept(float(bound[0]), without_traces(kernel.moments(totals), kernel.scorer.centres))
+        return swept
+
+    def _candidate_kernel(self, scorer: Scorer, assignment: Truncated) -> CandidateKernel:
+        """By features, where these are few and keep their digits."""
+        double = np.dtype(np.float64)
+        if scorer.diagonal or len(self._pivot) <= MOST_FEATURES:
+            lost = cancellation(scorer, self._pivot, self._variances, double).sum(axis=1)
+            if lost.max() <= LARGEST_CANCELLATION[double]:
+                return CandidateFeatures(scorer, assignment, self.source.n_rows, self._pivot)
+        return CandidateResiduals(scorer, assignment, self.source.n_rows)
+
     def _kernels(self, members: list[Member], plain: bool = False) -> list[Kernel]:
         """Mixtures of one form to a kernel: features in the precision of the rows, else in float64, else mended, else none.
 
@@ -216,14 +249,17 @@ class Sweep:
     def _totals(self, kernels: list[Kernel]) -> list[list[Array]]:
         """Totals over all rows, strip by strip; strips follow from the data and the mixtures, never from the number of threads."""
         work = self.source.n_rows * sum(kernel.multiplications for kernel in kernels)
+        task = StripTotals(kernels, self._pivot, self._idle, self._kept if self._keeps(kernels) else None)
+        return self._reduced(task, self.source.strip_rows, work).of_kernels
+
+    def _reduced(self, task: Callable[[Block], S], size: int, work: int) -> S:
+        """The sum of what a task of so much work answers for strips of that size."""
         if work >= LEAST_THREADED and not self._threads:
             self._threads = n_threads()
             self._stack.enter_context(single_threaded_blas())
         with np.errstate(under="ignore"):  # a share of nothing is nothing, whatever users have NumPy do
-            task = StripTotals(kernels, self._pivot, self._idle, self._kept if self._keeps(kernels) else None)
-            size = self.source.strip_rows
             mapped = self._workers(work) if size < self.source.n_rows else map
-            return self.source.reduce(task, size, mapped).of_kernels
+            return self.source.reduce(task, size, mapped)
 
     def _keeps(self, kernels: list[Kernel]) -> bool:
         """Whether the data are so few that features are kept from pass to pass."""

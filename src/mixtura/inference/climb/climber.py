@@ -23,7 +23,7 @@ from mixtura.model.covariance import CovarianceStructure
 from mixtura.model.mixture import Mixture
 from mixtura.model.moments import Moments
 from mixtura.model.scorer import Scorer
-from mixtura.sweep import Assignment
+from mixtura.sweep import Assignment, soft
 
 NOTHING_TO_GAIN = Stop("converged", True, 0.0, "converged: no step along the gradient raises the bound")
 SAME_BOUND = 1e-9
@@ -105,6 +105,8 @@ class Climber:
     stop : Stop or None
     history : tuple of float
         Bounds of an earlier climb that ended where this one begins.
+    assignment : Assignment
+        That of the algorithm, with a memory of the rows of this run where it has one.
     curvature : Curvature or None
         What has been learnt of the bound: before it begins, by a climb on part of the data; once it has ended, by this one.
     """
@@ -119,6 +121,7 @@ class Climber:
     stop: Stop | None = None
     history: tuple[float, ...] = ()
     curvature: Curvature | None = None
+    assignment: Assignment = soft
 
     @property
     def trail(self) -> Sequence[float]:

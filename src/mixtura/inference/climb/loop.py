@@ -19,7 +19,7 @@ from mixtura.inference.climb.curvature import Curvature
 from mixtura.inference.rules.collapse import Collapse, Collapsed, held_components
 from mixtura.inference.rules.stopping import BY_CALLBACK, Stop, Stopping
 from mixtura.model.moments import Moments
-from mixtura.sweep import Sweep
+from mixtura.sweep import Sweep, dropped
 
 NO_STEP = Stop(
     "stuck", False, float("inf"), "stopped: with a component that has no rows, or at the floor, a penalty has no step"
@@ -54,6 +54,8 @@ class Run:
         Of an ascent by batches: the negative bound per row that each batch gave before it was learnt from.
     curvature : Curvature or None
         What a solver has learnt of the bound on the way.
+    dropped : float
+        Estimate of what the last bound lacks, per row, because components were left out of the E-step.
     """
 
     start: Any
@@ -68,6 +70,7 @@ class Run:
     n_passes_together: int = 0
     losses: tuple[float, ...] = ()
     curvature: Curvature | None = None
+    dropped: float = 0.0
 
     @property
     def failed(self) -> bool:
@@ -162,7 +165,18 @@ def climb(
     before = [()] * len(starts) if histories is None else histories
     learnt = [None] * len(starts) if curvatures is None else curvatures
     ropes = [
-        _Rope(Climber(algorithm, stopping, start, history=history, curvature=curvature), start, solver)
+        _Rope(
+            Climber(
+                algorithm,
+                stopping,
+                start,
+                history=history,
+                curvature=curvature,
+                assignment=algorithm.assignment.over(source.n_rows),
+            ),
+            start,
+            solver,
+        )
         for start, algorithm, history, curvature in zip(starts, each, before, learnt, strict=True)
     ]
     n_passes = 0
@@ -173,10 +187,10 @@ def climb(
             active = [(index, rope) for index, rope in active if rope.climber.stop is None]
             if progress is not None:
                 progress(len(ropes) - len(active), len(ropes))
-    return [_run(rope, n_passes) for rope in ropes]
+    return [_run(source, rope, n_passes) for rope in ropes]
 
 
-def _run(rope: _Rope, n_passes_together: int) -> Run:
+def _run(source: Source, rope: _Rope, n_passes_together: int) -> Run:
     climber = rope.climber
     assert climber.stop is not None
     bounds = tuple(climber.bounds)
@@ -192,6 +206,7 @@ def _run(rope: _Rope, n_passes_together: int) -> Run:
         history=climber.history,
         n_passes_together=n_passes_together,
         curvature=climber.curvature,
+        dropped=dropped(source, climber.mixture.scorer, climber.assignment),
     )
 
 
@@ -208,7 +223,7 @@ def _advance(sweep: Sweep, active: list[tuple[int, _Rope]], observe: Observer | 
             trials.append((index, rope, trial))
     if not trials:
         return n_reads
-    swept = sweep([trial.scorer for *_, trial in trials], [rope.climber.algorithm.assignment for _, rope, _ in trials])
+    swept = sweep([trial.scorer for *_, trial in trials], [rope.climber.assignment for _, rope, _ in trials])
     going: dict[Algorithm, list[_Rope]] = {}
     for (index, rope, trial), (log_normaliser, moments) in zip(trials, swept, strict=True):
         climber, algorithm = rope.climber, rope.climber.algorithm

@@ -5,12 +5,13 @@ from __future__ import annotations
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.inference.climb.climber import PLAIN_EM, Solver
 from mixtura.inference.climb.gradient import GeneralisedEM, Gradient
+from mixtura.inference.climb.looking_again import LookingAgain
 from mixtura.inference.climb.newton import Newton
 from mixtura.inference.climb.quasi_newton import QuasiNewton
 from mixtura.inference.climb.squarem import Squarem
 from mixtura.inference.rules.em import ExpectationMaximization
 from mixtura.model.covariance.structure import SharedBlocks
-from mixtura.sweep import soft
+from mixtura.sweep import Truncated, soft
 
 STEADINESS = 0.1
 
@@ -40,6 +41,8 @@ def solver_for(name: str, algorithm: ExpectationMaximization) -> Solver:
         raise InvalidParameterError(
             f"solver={name!r} has no {lacking} for a penalty; use 'auto', 'gem', 'gradient' or 'lbfgs'."
         )
+    if name in ("auto", "em") and algorithm.penalty is None and isinstance(algorithm.assignment, Truncated):
+        return LookingAgain()
     if name in ("auto", "em") and algorithm.penalty is None and obstacle_to_gradients(algorithm):
         extrapolates = name == "auto" and isinstance(algorithm.structure, SharedBlocks) and algorithm.assignment is soft
         return Squarem(STEADINESS) if extrapolates else PLAIN_EM
@@ -59,6 +62,8 @@ def obstacle_to_gradients(algorithm: ExpectationMaximization) -> str | None:
     """What leaves the bound without a gradient, if anything does."""
     if not isinstance(algorithm.structure, SharedBlocks):
         return f"covariance_type={algorithm.structure.name!r}"
+    if isinstance(algorithm.assignment, Truncated):
+        return "max_responsibilities"
     if algorithm.assignment is not soft:
         return "assignment='hard'"
     if algorithm.equal_weights:

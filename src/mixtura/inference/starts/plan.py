@@ -28,7 +28,7 @@ from mixtura.inference.starts.sample import SeedingSample
 from mixtura.inference.starts.seedings import REMEDY, SEEDINGS, kmeans_starts, near_centres
 from mixtura.model.mixture import Mixture
 from mixtura.model.moments import Moments
-from mixtura.sweep import Sweep, accumulate
+from mixtura.sweep import Sweep, accumulate, among_all
 
 A = TypeVar("A", bound=Algorithm, covariant=True)
 
@@ -57,8 +57,10 @@ class Case(Generic[A]):
 
 
 def point_case(n_components: int, algorithm: ExpectationMaximization) -> Case[ExpectationMaximization]:
-    """A mixture that EM, or a solver in its place, climbs to."""
-    finder = algorithm if algorithm.penalty is None else replace(algorithm, penalty=None)
+    """A mixture that EM, or a solver in its place, climbs to; starts score all components of the sample's rows."""
+    assignment = among_all(algorithm.assignment)
+    as_found = algorithm.penalty is None and assignment is algorithm.assignment
+    finder = algorithm if as_found else replace(algorithm, penalty=None, assignment=assignment)
     return Case(n_components, algorithm, finder)
 
 
