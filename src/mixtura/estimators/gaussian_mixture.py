@@ -28,6 +28,7 @@ from mixtura.estimators.inputs import (
 )
 from mixtura.estimators.likelihood import ClimbsLikelihood
 from mixtura.estimators.parameters import CLIMBS, EVERY, LIKELIHOOD, REPORTS
+from mixtura.estimators.progress import Pace
 from mixtura.estimators.record import PointFit, view
 from mixtura.estimators.streaming import LearnsFromBatches
 from mixtura.ground.errors import CollapseWarning, InvalidParameterError
@@ -40,7 +41,7 @@ from mixtura.inference.climb.solvers import check_has_gradients, solver_for
 from mixtura.inference.rules.collapse import MOST_LISTED, listed
 from mixtura.inference.rules.em import ExpectationMaximization
 from mixtura.inference.rules.penalty import Penalty
-from mixtura.inference.rules.stopping import Stopping
+from mixtura.inference.rules.stopping import Stopping, passes_left
 from mixtura.inference.starts.empirical import empirical_prior
 from mixtura.inference.starts.plan import Beginning, Case, Earlier, fit_one, point_case
 from mixtura.inference.starts.restarts import finish
@@ -86,7 +87,8 @@ class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, Resumable, LearnsF
     warm_start : bool, default=False
         Whether to start from the last fit, if there is one: with the same number of components and columns, on these rows or others.
     verbose : int, default=0
-        1 prints the bound of each restart every ``verbose_interval`` iterations, and why it ended.
+        1 prints the bound of each restart every ``verbose_interval`` iterations, how fast rows are read and about how long it will take,
+        and why each restart ended.
     verbose_interval : int, default=10
     covariance_prior : None, "empirical" or NormalInverseWishart, default=None
         A conjugate prior on means and covariances: the fit then climbs to the posterior mode, which exists where the likelihood is
@@ -312,17 +314,20 @@ class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, Resumable, LearnsF
         case = self._case(source, sample)
         solver = solver_for(self.solver, case.algorithm)
         beginning = self._beginning(source, kept, n_rows, earlier)
+        stopping = Stopping(float(self.tol), self.max_iter, source.total_weight)
         restarts = fit_one(
             source,
             sample,
             case,
-            Stopping(float(self.tol), self.max_iter, source.total_weight),
+            stopping,
             rng,
             n_init=self.n_init,
             beginning=beginning,
             pilot=solver if self.pilot else None,
             ascend=partial(finish, solver=solver),
-            observe=self._observer(tasks, source) if tasks.watched or self.verbose else None,
+            observe=self._observer(tasks, source, stopping.of(source.n_rows).goal)
+            if tasks.watched or self.verbose
+            else None,
         )
         if self.verbose:
             for i, run in enumerate(restarts.runs):
@@ -368,11 +373,16 @@ class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, Resumable, LearnsF
             return replace(beginning, seeding=self.init_params if isinstance(self.init_params, str) else "kmeans")
         return replace(beginning, partition=as_partition(self.init_params, kept, n_rows, self.n_components))
 
-    def _observer(self, tasks: FitTasks, source: Source) -> Observer:
+    def _observer(self, tasks: FitTasks, source: Source, goal: float) -> Observer:
+        pace = Pace(source.n_rows)
+
         def observe(index: int, mixture: Mixture, bounds: tuple[float, ...]) -> bool:
             n_iter = len(bounds) - 1
+            if not index:
+                pace.count(n_iter)
             if self.verbose and n_iter and n_iter % self.verbose_interval == 0:
-                print(f"Restart {index}, iteration {n_iter}: lower bound {bounds[-1] / source.total_weight:.8g}")
+                speed = "" if index else pace.said(min(passes_left(bounds, goal), self.max_iter - n_iter))
+                print(f"Restart {index}, iteration {n_iter}: lower bound {bounds[-1] / source.total_weight:.8g}{speed}")
             if index or not n_iter or not tasks.watched:  # callbacks follow the first restart
                 return False
             named = mixture.with_feature_names(getattr(self, "feature_names_in_", None))

@@ -24,7 +24,7 @@ from mixtura.estimators.gaussian_mixture import GaussianMixture
 from mixtura.estimators.inputs import entered, remedy_of
 from mixtura.estimators.likelihood import ClimbsLikelihood
 from mixtura.estimators.parameters import CLIMBS, EVERY, LIKELIHOOD, POSITIVE_INTEGER
-from mixtura.estimators.progress import progress_bar
+from mixtura.estimators.progress import climb_line
 from mixtura.estimators.record import Belief, PointFit
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.files import StrPath
@@ -74,7 +74,8 @@ class GaussianMixtureSearch(ClimbsLikelihood, Resumable, FittedMixture, BaseEsti
         All of these as in ``GaussianMixture``, for every candidate.
     random_state : None, int, RandomState or Generator
     verbose : int, default=0
-        1 shows a progress bar on standard error once the fit has taken a second.
+        1 says on standard error how far it has come, once the fit has taken a second: passes, climbs that have ended, rows a second, and
+        about how long it will take.
     checkpoint : path-like, optional
         As in ``GaussianMixture``.
 
@@ -221,7 +222,8 @@ class GaussianMixtureSearch(ClimbsLikelihood, Resumable, FittedMixture, BaseEsti
         sample = seeding_sample(source, max(sizes))
         cases = self._point_cases(source, sample, structures, sizes)
         solver = solver_for(self.solver, cases[0].algorithm)
-        with progress_bar("Fitting") if self.verbose else nullcontext() as progress:
+        watched = climb_line("Fitting", source.n_rows, source.total_weight) if self.verbose else nullcontext()
+        with watched as progress:
             outcomes = fit_all(
                 source,
                 sample,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import repeat
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from mixtura.data.source import Source
 from mixtura.inference.climb.climber import PLAIN_EM, Algorithm, Answer, Climber, Direction, Solver, Steps
 from mixtura.inference.climb.curvature import Curvature
 from mixtura.inference.rules.collapse import Collapse, Collapsed, held_components
-from mixtura.inference.rules.stopping import BY_CALLBACK, Stop, Stopping
+from mixtura.inference.rules.stopping import BY_CALLBACK, Stop, Stopping, passes_left
 from mixtura.model.moments import Moments
 from mixtura.sweep import Sweep, dropped
 
@@ -103,8 +103,31 @@ def joined(before: Run, after: Run, n_passes: int) -> Run:
 Observer = Callable[[int, Any, tuple[float, ...]], bool]
 """Called with the run's index, its current mixture and its bounds so far; returning true stops the run."""
 
-Progress = Callable[[int, int], None]
-"""Called after each pass with how many of the runs have ended, and how many there are."""
+
+class Climbing(NamedTuple):
+    """How far a stack has come.
+
+    Attributes
+    ----------
+    n_ended, n_runs : int
+        Runs that have ended, and all of them.
+    n_passes : int
+        So far.
+    bound : float or None
+        The largest so far, where all runs are of one algorithm.
+    passes_left : float
+        An estimate, and no more than ``max_iter`` allows; infinite where nothing is known.
+    """
+
+    n_ended: int
+    n_runs: int
+    n_passes: int
+    bound: float | None
+    passes_left: float
+
+
+Progress = Callable[[Climbing], None]
+"""Called after each pass."""
 
 
 @dataclass(eq=False)
@@ -186,8 +209,18 @@ def climb(
             n_passes += _advance(sweep, active, observe)
             active = [(index, rope) for index, rope in active if rope.climber.stop is None]
             if progress is not None:
-                progress(len(ropes) - len(active), len(ropes))
+                progress(_climbing(ropes, [rope.climber for _, rope in active], n_passes))
     return [_run(source, rope, n_passes) for rope in ropes]
+
+
+def _climbing(ropes: Sequence[_Rope], active: Sequence[Climber], n_passes: int) -> Climbing:
+    of_one = all(rope.climber.algorithm is ropes[0].climber.algorithm for rope in ropes)
+    reached = [rope.climber.bounds[-1] for rope in ropes if rope.climber.bounds] if of_one else []
+    left = [
+        max(0.0, min(passes_left(one.trail, one.stopping.goal), one.stopping.max_iter + 1 - one.n_passes))
+        for one in active
+    ]
+    return Climbing(len(ropes) - len(active), len(ropes), n_passes, max(reached, default=None), max(left, default=0.0))
 
 
 def _run(source: Source, rope: _Rope, n_passes_together: int) -> Run:

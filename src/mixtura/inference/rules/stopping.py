@@ -145,6 +145,17 @@ def is_slow(bounds: Sequence[float], goal: float, steadiness: float, patience: i
     return remaining > goal > 0 and math.log(goal / remaining) / math.log(rate) > patience
 
 
+def passes_left(bounds: Sequence[float], goal: float) -> float:
+    """Estimate of the passes to where no more than the goal is still to come; infinite where that is not known."""
+    remaining = remaining_gain(bounds)
+    if remaining <= goal:
+        return 0.0
+    if not math.isfinite(remaining) or goal <= 0:
+        return math.inf
+    rate = remaining / (remaining + bounds[-1] - bounds[-2])
+    return math.log(goal / remaining) / math.log(rate)
+
+
 def remaining_gain(bounds: Sequence[float]) -> float:
     """Aitken's estimate of the gain still to come; zero once steps are rounding, infinite while they grow.
 

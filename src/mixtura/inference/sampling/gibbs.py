@@ -8,7 +8,7 @@ and an unknown number of components. All chains share each read of the data.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,7 @@ from mixtura.ground.linalg import Array
 from mixtura.ground.random import child_streams
 from mixtura.ground.threads import single_threaded_blas
 from mixtura.inference.sampling.finite_mixtures import FiniteMixtures
-from mixtura.inference.sampling.posterior_sample import PosteriorSample
+from mixtura.inference.sampling.posterior_sample import PosteriorSample, Progress
 from mixtura.inference.sampling.split_merge import SplitMerge
 from mixtura.inference.sampling.split_sites import Allocation
 from mixtura.inference.sampling.weights import PartitionPrior, Weights
@@ -33,9 +33,6 @@ from mixtura.model.rows import evenly_spaced
 from mixtura.model.scorer import Scorer
 from mixtura.sweep import Sampled, Sweep, Swept
 from mixtura.sweep.whole_rows import WholeRows
-
-Progress = Callable[[int, int], None]
-"""Called after each sweep with how many have been made, and how many there will be."""
 
 MOST_LABELS = 2**27
 """Labels that a run keeps, of all chains, draws and rows together: with more, those of a subsample of the rows are kept."""

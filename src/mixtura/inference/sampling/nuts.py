@@ -21,12 +21,11 @@ import numpy as np
 from mixtura.data.array import ArraySource
 from mixtura.ground.errors import missing_extra
 from mixtura.ground.linalg import Array
-from mixtura.inference.climb.loop import Progress
 from mixtura.inference.sampling.chain_starts import chain_starts, free_log_posterior
 from mixtura.inference.sampling.lockstep import Answer, Lockstep
 from mixtura.inference.sampling.log_posterior import FreeLogPosterior
 from mixtura.inference.sampling.narrow import narrowest
-from mixtura.inference.sampling.posterior_sample import PosteriorSample, Trouble
+from mixtura.inference.sampling.posterior_sample import PosteriorSample, Progress, Trouble
 from mixtura.model.draws import Draws
 from mixtura.model.laws.log_densities import SmoothPrior
 from mixtura.model.mixture import Mixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,6 +20,10 @@ class Trouble(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.happened}; {self.remedy}."
+
+
+Progress = Callable[[int, int], None]
+"""Called after each sweep with how many have been made, and how many there will be."""
 
 
 @dataclass(frozen=True, eq=False)
