@@ -12,6 +12,7 @@ from bench.topics import (
     restarts,
     search,
     solvers,
+    sources,
     streams,
     threads,
     truncated,
@@ -30,5 +31,6 @@ TOPICS: dict[str, Callable[[bool], list[Table]]] = {
     "mcmc": mcmc.tables,
     "threads": threads.tables,
     "memory": memory.tables,
+    "sources": sources.tables,
     "imports": imports.tables,
 }

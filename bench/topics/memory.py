@@ -45,10 +45,14 @@ def megabytes(fit: Callable[[Problem], None], problem: Problem) -> float:
     """Peak beyond what is resident before the fit."""
     fit(problem._replace(n_rows=10_000))
     drawn(problem)
+    return peak_beyond(_status("VmRSS") / 1000, lambda: fit(problem))
+
+
+def peak_beyond(before: float, work: Callable[[], None]) -> float:
+    """Megabytes that are resident at most while something is done, beyond those before."""
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-    before = _status("VmRSS")
-    fit(problem)
-    return (_status("VmHWM") - before) / 1000
+    work()
+    return _status("VmHWM") / 1000 - before
 
 
 def _status(key: str) -> float:
