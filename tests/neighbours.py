@@ -192,7 +192,8 @@ class Calls:
     def _called(self, frame: FrameType, event: str, _: object) -> None:
         file, name = frame.f_code.co_filename, frame.f_code.co_name
         # A generator that is not run to its end is called once more when it is closed, and what is raised then is ignored.
-        is_ours = file.startswith(self.PACKAGE) and not file.endswith(self.PUT_BACK) and name != "<genexpr>"
+        is_closed = name in ("<genexpr>", "blocks")
+        is_ours = file.startswith(self.PACKAGE) and not file.endswith(self.PUT_BACK) and not is_closed
         if event == "call" and is_ours:
             self.number += 1
             if self.number == self._until:

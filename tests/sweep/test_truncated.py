@@ -154,6 +154,7 @@ def test_candidates_are_looked_for_after_one_two_four_eight_passes():
 def test_neither_threads_nor_batches_nor_the_precision_of_the_container_matter(monkeypatch, kernel):
     choose(monkeypatch, kernel)
     monkeypatch.setattr(passes, "LEAST_SHARED", 0)
+    monkeypatch.setattr(truncated, "LEAST_ROWS", 1)
     monkeypatch.setattr(truncated, "ROWS_PER_GROUP", 1)
     source, mixture = source_of(True, 20_000), mixture_of("full", 30)
     monkeypatch.setattr(type(source), "strip_rows", 1000)
@@ -212,6 +213,7 @@ def test_a_stack_may_mix_truncated_passes_with_others():
 def test_mixtures_of_several_sizes_remember_their_candidates_when_others_have_left_the_stack(monkeypatch):
     source, mixtures = source_of(False), [mixture_of("full", k) for k in (5, 40)]
     monkeypatch.setattr(type(source), "strip_rows", 50)
+    monkeypatch.setattr(truncated, "LEAST_ROWS", 1)
     monkeypatch.setattr(truncated, "ROWS_PER_GROUP", 3)
     alone = [swept(source, mixture, Truncated(3).over(N), 4) for mixture in mixtures]
     hows = [Truncated(3).over(N) for _ in mixtures]

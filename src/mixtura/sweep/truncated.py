@@ -31,13 +31,12 @@ from mixtura.sweep.scratch import Scratch
 
 LEAST_CONSTANT = -1e300
 """Log weight of a component without any: finite, so that nothing infinite enters a product."""
-LONGEST, STEP = 64, 8
-"""Rows to a piece at most, and of what its length is a multiple."""
+LENGTHS = (8, 16, 32, 64)
+"""Rows to a piece, padding included."""
 ROWS_PER_GROUP = 32
 """Rows of a strip for each group, on average: with fewer, pieces are mostly padding."""
-MOST_ROWS = 2**17
-"""Rows to a strip."""
-
+LEAST_ROWS, MOST_ROWS = 2**14, 2**17
+"""Rows to a strip: of fewer, calls take longer than the work in them."""
 NOWHERE = -1
 """Where a row goes that stays in its group."""
 DOUBLE = np.dtype(np.float64)
@@ -46,7 +45,7 @@ Places = NDArray[np.intp]
 
 def strip_rows(least: int, n_components: int) -> int:
     """Rows to a strip of a truncated pass; as in others, threads do not matter."""
-    return max(least, min(MOST_ROWS, ROWS_PER_GROUP * n_components))
+    return max(least, min(MOST_ROWS, max(LEAST_ROWS, ROWS_PER_GROUP * n_components)))
 
 
 class Pieces(NamedTuple):
@@ -60,17 +59,17 @@ class Pieces(NamedTuple):
 def in_pieces(places: Places, groups: NDArray[np.int32], n_groups: int) -> Iterator[Pieces]:
     """Rows at these places, of these groups, in pieces; those of one length at a time."""
     order = np.argsort(groups.astype(np.min_scalar_type(n_groups)), kind="stable")
-    sizes = np.bincount(groups, minlength=n_groups)
-    n_pieces = -(-sizes // LONGEST)
+    sizes, longest = np.bincount(groups, minlength=n_groups), LENGTHS[-1]
+    n_pieces = -(-sizes // longest)
     own = np.repeat(np.arange(n_groups, dtype=np.int32), n_pieces)
     within = np.arange(len(own)) - np.repeat(np.cumsum(n_pieces) - n_pieces, n_pieces)
-    first = np.repeat(np.cumsum(sizes) - sizes, n_pieces) + LONGEST * within
-    count = np.minimum(np.repeat(sizes, n_pieces) - LONGEST * within, LONGEST)
-    length = -(-count // STEP) * STEP
-    for one in range(STEP, LONGEST + STEP, STEP):
-        chosen = np.flatnonzero(length == one)
+    first = np.repeat(np.cumsum(sizes) - sizes, n_pieces) + longest * within
+    count = np.minimum(np.repeat(sizes, n_pieces) - longest * within, longest)
+    fitting = np.searchsorted(LENGTHS, count)
+    for i, length in enumerate(LENGTHS):
+        chosen = np.flatnonzero(fitting == i)
         if len(chosen):
-            steps, counts = np.arange(one), count[chosen, None]
+            steps, counts = np.arange(length), count[chosen, None]
             at = first[chosen, None] + np.minimum(steps, counts - 1)
             yield Pieces(own[chosen], places[order[at]].ravel(), (steps < counts).ravel())
 
