@@ -133,6 +133,7 @@ def test_rows_and_sums_are_those_of_an_array(size, client):
     there = mx.on_dask(client, here)
     for name in ("n_rows", "total_weight", "lowest", "highest", "mean", "squares"):
         np.testing.assert_array_equal(getattr(there.facts, name), getattr(here.facts, name))
+    sums = lambda strip: Arrays([strip.weights @ strip.rows])  # noqa: E731  workers have none of the functions of this file
     np.testing.assert_array_equal(there.reduce(sums, size).parts, here.reduce(sums, size).parts)
     places = np.random.default_rng(2).integers(0, N, 100)
     for ours, theirs in zip(there.take(places), here.take(places), strict=True):
@@ -140,10 +141,6 @@ def test_rows_and_sums_are_those_of_an_array(size, client):
     for ours, theirs in zip(there.blocks(size), here.blocks(size), strict=True):
         assert ours.position == theirs.position
         np.testing.assert_array_equal(ours.rows, theirs.rows)
-
-
-def sums(strip):
-    return Arrays([strip.weights @ strip.rows])
 
 
 def test_weights_and_missing_values_are_as_when_rows_are_scanned(client, tmp_path):
@@ -229,3 +226,31 @@ def test_a_scheduler_that_is_killed_is_said_and_the_fit_goes_on_elsewhere(monkey
     )
     FITS["restarts"]().fit(numbers())
     assert n_resumed < sum(rounds)
+
+
+def test_workers_that_lack_mixtura_are_said(client, monkeypatch):
+    monkeypatch.setattr("mixtura.data.dask.NEEDED", "mixtura.that_is_not_there")
+    with pytest.raises(mx.ClusterError, match=r"workers lack mixtura\. Install there what is installed here"):
+        mx.on_dask(client, numbers())
+    monkeypatch.undo()
+    monkeypatch.setattr("mixtura.data.dask.version", lambda name: "0.0.1")
+    with pytest.raises(mx.ClusterError, match=r"workers have mixtura .*, and here is 0\.0\.1"):
+        mx.on_dask(client, numbers())
+
+
+def test_a_cluster_that_has_lost_all_workers_is_said(monkeypatch):
+    monkeypatch.setattr("mixtura.data.dask.DESERTED", 1.0)
+    monkeypatch.setattr("mixtura.data.dask.LOOK", 0.2)
+    with processes(n_workers=1) as (address, _, workers), Client(address) as client:
+        data, rounds, whole = mx.on_dask(client, numbers()), [], DaskSource.reduce
+
+        def reduce(source, *given):
+            rounds.append(None)
+            if len(rounds) == 4:
+                workers[0].terminate()
+                workers[0].wait(20)
+            return whole(source, *given)
+
+        monkeypatch.setattr(DaskSource, "reduce", reduce)
+        with pytest.raises(mx.ClusterError, match=f"the cluster of {address} has had no workers for 1 seconds"):
+            FITS["restarts"]().fit(data)

@@ -11,10 +11,13 @@ import asyncio
 import logging
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from copy import deepcopy
 from functools import partial
+from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -33,6 +36,10 @@ AT_ONCE = 8
 """Answers that are added up in one task."""
 ROWS_SENT = 2**17
 """Rows to a part of what is in memory here."""
+NEEDED = "mixtura.data.dask"
+"""What workers have to find."""
+LOOK, DESERTED = 2.0, 60.0
+"""After so many seconds it is seen whether a cluster that has not answered has workers, and after so many without any it is given up."""
 SECONDS = 5
 """Within which a scheduler answers, and has workers."""
 
@@ -279,6 +286,8 @@ class DaskSource(Source):
         if not isinstance(client, Client):
             raise DataError(f"a cluster is named by its distributed.Client; got {type(client).__name__}.")
         self._client, self.names, self._address = client, names, client.scheduler.address
+        with self._in_touch():
+            _check_installed(client)
         # Rows from here are part of the graph, so that they are not lost with a worker.
         with config.set({"distributed.admin.large-graph-warning-threshold": "1 TB"}):
             pieces = self._begun([_task(_piece, part, drops) for part in parts])
@@ -367,8 +376,24 @@ class DaskSource(Source):
 
     def _answered(self, futures: Sequence[Any]) -> list[Any]:
         """Results of futures."""
+        from distributed import wait
+
         with self._in_touch():
-            return list(self._client.gather(futures))
+            deserted: float | None = None
+            while True:
+                try:
+                    wait(futures, timeout=LOOK)
+                except TimeoutError:
+                    now = time.monotonic()
+                    deserted = None if self._client.nthreads() else deserted or now
+                    if deserted is not None and now - deserted > DESERTED:
+                        break
+                else:
+                    return list(self._client.gather(futures))
+        raise ClusterError(
+            f"the cluster of {self._address} has had no workers for {DESERTED:.0f} seconds. Start some, and fit anew or resume from a "
+            "checkpoint."
+        )
 
     @contextmanager
     def _in_touch(self) -> Iterator[None]:
@@ -394,6 +419,20 @@ class DaskSource(Source):
             if self._client.status == "running":
                 raise
             raise _gone(self._address) from error
+
+
+def _check_installed(client: Any) -> None:
+    """Raise unless all workers have this version: one that cannot read what it is sent would leave, and leave nobody to answer."""
+    try:
+        is_there = None not in client.run(find_spec, NEEDED).values()
+    except ModuleNotFoundError:
+        is_there = False
+    if not is_there:
+        raise ClusterError("workers lack mixtura. Install there what is installed here.")
+    here = version("mixtura")
+    for there in client.run(version, "mixtura").values():
+        if there != here:
+            raise ClusterError(f"workers have mixtura {there}, and here is {here}. Install the same version.")
 
 
 def _gone(address: str) -> ClusterError:
