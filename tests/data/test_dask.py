@@ -233,8 +233,8 @@ def test_workers_that_lack_mixtura_are_said(client, monkeypatch):
     with pytest.raises(mx.ClusterError, match=r"workers lack mixtura\. Install there what is installed here"):
         mx.on_dask(client, numbers())
     monkeypatch.undo()
-    monkeypatch.setattr("mixtura.data.dask.version", lambda name: "0.0.1")
-    with pytest.raises(mx.ClusterError, match=r"workers have mixtura .*, and here is 0\.0\.1"):
+    monkeypatch.setattr(client, "run", lambda function, name: {"tcp://127.0.0.1:1": "0.0.1"})
+    with pytest.raises(mx.ClusterError, match=r"workers have mixtura 0\.0\.1, and here is "):
         mx.on_dask(client, numbers())
 
 
