@@ -23,7 +23,7 @@ from mixtura.estimators.conjugate import PRIORS, conjugate_prior, weight_prior
 from mixtura.estimators.fitted import replaced_fit
 from mixtura.estimators.inputs import as_partition, entered, remedy_of, variance_floor
 from mixtura.estimators.parameters import CLIMBS, EVERY, POSITIVE_NUMBER, REPORTS
-from mixtura.estimators.progress import Pace
+from mixtura.estimators.progress import Narration
 from mixtura.estimators.record import VariationalFit, view
 from mixtura.estimators.streaming import LearnsFromBatches
 from mixtura.ground.errors import InvalidParameterError
@@ -32,7 +32,7 @@ from mixtura.ground.linalg import Array
 from mixtura.ground.random import RandomState, as_generator
 from mixtura.inference.climb.loop import Observer
 from mixtura.inference.rules.em import ExpectationMaximization
-from mixtura.inference.rules.stopping import FINE_SHARE, Stopping, passes_left
+from mixtura.inference.rules.stopping import FINE_SHARE, Stopping
 from mixtura.inference.rules.variational import CoordinateAscent
 from mixtura.inference.starts.plan import Beginning, Case, Earlier, fit_one
 from mixtura.inference.starts.sample import SeedingSample, seeding_sample
@@ -262,7 +262,7 @@ class BayesianGaussianMixture(Resumable, LearnsFromBatches, BaseEstimator):
             n_init=self.n_init,
             beginning=self._beginning(source, kept, n_rows, earlier),
             ascend=self._solver().ascent(sample, rng, self._say_loss if self.verbose else None),
-            observe=self._observer(source.n_rows, stopping.goal) if self.verbose else None,
+            observe=self._observer(source.n_rows, stopping) if self.verbose else None,
         )
         return VariationalFit(case.algorithm, restarts)
 
@@ -318,16 +318,11 @@ class BayesianGaussianMixture(Resumable, LearnsFromBatches, BaseEstimator):
         if n_steps % self.verbose_interval == 0:
             print(f"Batch {n_steps}: loss {loss:.8g}")
 
-    def _observer(self, n_rows: int, goal: float) -> Observer:
-        pace = Pace(n_rows)
+    def _observer(self, n_rows: int, stopping: Stopping) -> Observer:
+        narrate = Narration(self.verbose_interval, n_rows, stopping)
 
         def say(index: int, belief: Any, bounds: tuple[float, ...]) -> bool:
-            n_iter = len(bounds) - 1
-            if not index:
-                pace.count(n_iter)
-            if n_iter and n_iter % self.verbose_interval == 0:
-                speed = "" if index else pace.said(min(passes_left(bounds, goal), self.max_iter - n_iter))
-                print(f"Restart {index}, iteration {n_iter}: lower bound {bounds[-1]:.8g}{speed}")
+            narrate(index, bounds)
             return False
 
         return say

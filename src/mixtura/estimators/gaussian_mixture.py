@@ -28,7 +28,7 @@ from mixtura.estimators.inputs import (
 )
 from mixtura.estimators.likelihood import ClimbsLikelihood
 from mixtura.estimators.parameters import CLIMBS, EVERY, LIKELIHOOD, REPORTS
-from mixtura.estimators.progress import Pace
+from mixtura.estimators.progress import Narration
 from mixtura.estimators.record import PointFit, view
 from mixtura.estimators.streaming import LearnsFromBatches
 from mixtura.ground.errors import CollapseWarning, InvalidParameterError
@@ -41,7 +41,7 @@ from mixtura.inference.climb.solvers import check_has_gradients, solver_for
 from mixtura.inference.rules.collapse import MOST_LISTED, listed
 from mixtura.inference.rules.em import ExpectationMaximization
 from mixtura.inference.rules.penalty import Penalty
-from mixtura.inference.rules.stopping import Stopping, passes_left
+from mixtura.inference.rules.stopping import Stopping
 from mixtura.inference.starts.empirical import empirical_prior
 from mixtura.inference.starts.plan import Beginning, Case, Earlier, fit_one, point_case
 from mixtura.inference.starts.restarts import finish
@@ -325,9 +325,7 @@ class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, Resumable, LearnsF
             beginning=beginning,
             pilot=solver if self.pilot else None,
             ascend=partial(finish, solver=solver),
-            observe=self._observer(tasks, source, stopping.of(source.n_rows).goal)
-            if tasks.watched or self.verbose
-            else None,
+            observe=self._observer(tasks, source, stopping) if tasks.watched or self.verbose else None,
         )
         if self.verbose:
             for i, run in enumerate(restarts.runs):
@@ -373,16 +371,13 @@ class GaussianMixture(CallbackSupportMixin, ClimbsLikelihood, Resumable, LearnsF
             return replace(beginning, seeding=self.init_params if isinstance(self.init_params, str) else "kmeans")
         return replace(beginning, partition=as_partition(self.init_params, kept, n_rows, self.n_components))
 
-    def _observer(self, tasks: FitTasks, source: Source, goal: float) -> Observer:
-        pace = Pace(source.n_rows)
+    def _observer(self, tasks: FitTasks, source: Source, stopping: Stopping) -> Observer:
+        narrate = Narration(self.verbose_interval, source.n_rows, stopping, source.total_weight)
 
         def observe(index: int, mixture: Mixture, bounds: tuple[float, ...]) -> bool:
             n_iter = len(bounds) - 1
-            if not index:
-                pace.count(n_iter)
-            if self.verbose and n_iter and n_iter % self.verbose_interval == 0:
-                speed = "" if index else pace.said(min(passes_left(bounds, goal), self.max_iter - n_iter))
-                print(f"Restart {index}, iteration {n_iter}: lower bound {bounds[-1] / source.total_weight:.8g}{speed}")
+            if self.verbose:
+                narrate(index, bounds)
             if index or not n_iter or not tasks.watched:  # callbacks follow the first restart
                 return False
             named = mixture.with_feature_names(getattr(self, "feature_names_in_", None))

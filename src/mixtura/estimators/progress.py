@@ -6,11 +6,12 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from mixtura.inference.climb.loop import Climbing, Progress
+from mixtura.inference.rules.stopping import Stopping, passes_left
 
 PATIENCE = 1.0
 """Seconds before it appears."""
@@ -114,6 +115,32 @@ class Pace:
             return ""
         left = f", about {in_words(passes_left * seconds / passes)} left" if math.isfinite(passes_left) else ""
         return f", {rounded(self._n_rows * passes / seconds)} rows a second{left}"
+
+
+class Narration:
+    """Prints the bound of each restart every so many iterations; of the first one also how fast rows are read, and about how long it takes.
+
+    Parameters
+    ----------
+    every : int
+    n_rows : int
+        Of a pass.
+    stopping : Stopping
+    per : float
+        What bounds are divided by.
+    """
+
+    def __init__(self, every: int, n_rows: int, stopping: Stopping, per: float = 1.0) -> None:
+        self._every, self._stopping, self._per, self._pace = every, stopping.of(n_rows), per, Pace(n_rows)
+
+    def __call__(self, index: int, bounds: Sequence[float]) -> None:
+        n_iter = len(bounds) - 1
+        if not index:
+            self._pace.count(n_iter)
+        if n_iter and n_iter % self._every == 0:
+            left = min(passes_left(bounds, self._stopping.goal), self._stopping.max_iter - n_iter)
+            pace = "" if index else self._pace.said(left)
+            print(f"Restart {index}, iteration {n_iter}: lower bound {bounds[-1] / self._per:.8g}{pace}")
 
 
 def rounded(number: float) -> str:
