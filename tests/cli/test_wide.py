@@ -1,5 +1,6 @@
 """Wide tables take time and memory in proportion to their size; what cannot be fitted to them is said before the work."""
 
+import gc
 import subprocess
 import sys
 import time
@@ -85,11 +86,21 @@ def test_reading_takes_time_in_proportion_to_the_columns(folder: Path) -> None:
     for n_columns in (20_000, 80_000):
         write("data.csv", np.zeros((3, n_columns)))
         names = [f"c{d}" for d in range(n_columns)]
+        seconds.append(min(reading(names) for _ in range(3)))
+    assert seconds[1] < 10 * seconds[0]
+
+
+def reading(names: list[str]) -> float:
+    """Processor seconds of reading all columns twice; what other tests have left is not collected meanwhile."""
+    gc.collect()
+    gc.disable()
+    try:
         began = time.process_time()
         for columns in (None, names):
-            assert read_table("data.csv", columns).rows.shape == (3, n_columns)
-        seconds.append(time.process_time() - began)
-    assert seconds[1] < 10 * seconds[0]
+            assert read_table("data.csv", columns).rows.shape == (3, len(names))
+        return time.process_time() - began
+    finally:
+        gc.enable()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -198,7 +198,8 @@ def fit(
       mixtura fit faithful.csv --components 2 --solver nuts --draws-out draws.nc
       mixtura fit big.parquet --columns height,weight --covariance full,tied
       mixtura fit "plants/*.parquet" --workers 4
-      mixtura fit plants/ --dask tcp://host:8786 --checkpoint plants.checkpoint --resume
+      mixtura fit plants/ --dask tcp://host:8786
+      mixtura fit plants/ --checkpoint plants.checkpoint --resume
       mixtura fit plants.csv --separator semicolon --decimal , --missing -999,NA
     """
     _check_options(solver, data, dask, workers)

@@ -382,7 +382,8 @@ class DaskSource(Source):
             deserted: float | None = None
             while True:
                 try:
-                    wait(futures, timeout=LOOK)
+                    with self._client.as_current():
+                        wait(futures, timeout=LOOK)
                 except TimeoutError:
                     now = time.monotonic()
                     deserted = None if self._client.nthreads() else deserted or now

@@ -84,7 +84,9 @@ class Facts:
         """
         variances = self.squares / self.total_weight
         grid = np.exp2(np.floor(np.log2(np.sqrt(variances), where=variances > 0, out=np.zeros_like(variances))) - 2)
-        return np.round(self.mean / grid) * grid
+        with np.errstate(over="ignore"):
+            steps = self.mean / grid
+        return np.where(np.abs(steps) < 2.0**52, np.round(steps) * grid, self.mean)  # farther out all numbers lie on it
 
     def spread_about(self, point: Array) -> Array:
         """Mean square of each column about a point, ``(D,)``."""
