@@ -19,11 +19,14 @@ from mixtura.ground.linalg import Array
 
 LOOK_AT = 1000
 """Rows from which is told what columns of text hold."""
-READING = {"batch_size": 2**16, "batch_readahead": 4, "fragment_readahead": 1}
-"""Rows at a time, how many such parts are read ahead, and from how many files besides the one at hand."""
+NUMBERS_READ, MOST_ROWS_READ = 2**21, 2**18
+"""In a part that is read at a time, and rows in it: so many that few blocks lie in two of them."""
+AHEAD = {"batch_readahead": 2, "fragment_readahead": 1}
+"""How many such parts are read ahead, and from how many files besides the one at hand."""
 
 ROWS_WRITTEN = 2**16
 """That make one row group."""
+CACHED_ROWS = 2**13
 ROWS_TO_A_PART = 2**18
 """Rows from which row groups of a file are a part of their own on a cluster."""
 
@@ -125,7 +128,9 @@ class DatasetTable:
         """The first values of each column of text, empty ones left out."""
         with _readable():
             return _first_texts(
-                self.names, self.text, lambda wanted: self._dataset.head(LOOK_AT, columns=wanted, **READING)
+                self.names,
+                self.text,
+                lambda wanted: self._dataset.head(LOOK_AT, columns=wanted, batch_size=LOOK_AT, **AHEAD),
             )
 
 
@@ -221,7 +226,8 @@ class ArrowColumns:
 
     def __call__(self) -> Iterator[tuple[Array, Array | None]]:
         """Go over all rows."""
-        return self._read(self._dataset, READING)
+        size = min(MOST_ROWS_READ, max(1, NUMBERS_READ // len(self.names)))
+        return self._read(self._dataset, {"batch_size": size, **AHEAD})
 
     def parts(self) -> list[Callable[[], Iterator[tuple[Array, Array | None]]]]:
         """What goes over the rows of each file, or of some row groups of one, wherever it is sent."""
@@ -239,8 +245,11 @@ class ArrowColumns:
 
     def _rows(self, batch: Any) -> Array:
         rows = np.empty((batch.num_rows, len(self.names)), self._dtype)
-        for column, name in zip(rows.T, self.names, strict=True):
-            column[:] = _as_floats(batch.column(name))
+        columns = [_as_floats(batch.column(name)) for name in self.names]
+        for start in range(0, batch.num_rows, CACHED_ROWS):  # so few that all columns of them stay in the cache
+            part = slice(start, start + CACHED_ROWS)
+            for j, column in enumerate(columns):
+                rows[part, j] = column[part]
         return rows
 
 
@@ -274,6 +283,10 @@ def dataset_of_files(paths: Sequence[str], kind: str) -> Any:
 
     absolute = [str(Path(path).absolute()) for path in paths]  # workers may stand elsewhere
     try:
+        if kind == "parquet":
+            # Files of this machine are as fast without, and row groups to come are not all in memory.
+            options = ds.ParquetFragmentScanOptions(pre_buffer=False)
+            return ds.dataset(absolute, format=ds.ParquetFileFormat(default_fragment_scan_options=options))
         found = ds.dataset(absolute, format=kind)
         return ds.dataset(absolute, _with_decimals(found.schema), kind) if kind == "csv" else found
     except (pa.ArrowException, OSError) as error:

@@ -14,6 +14,8 @@ from mixtura.ground.linalg import Array
 
 Batch = tuple[Array, Array | None]
 """Rows and their weights (``None``: all one)."""
+LARGE = 4
+"""Times as many rows as a block has are a large batch."""
 
 
 class BatchSource(Source):
@@ -65,21 +67,32 @@ def check_alike(rows: Array, n_features: int, dtype: np.dtype) -> None:
 
 
 def in_blocks(batches: Iterable[Batch], size: int) -> Iterator[Block]:
-    """Rows of batches in order, ``size`` at a time, the last time fewer."""
+    """Rows of batches in order, ``size`` at a time, the last time fewer; views, but for blocks that more than one batch has a part in."""
     start, waiting, n_waiting = 0, list[Batch](), 0
     for batch in batches:
-        waiting.append(batch)
-        n_waiting += len(batch[0])
-        if n_waiting < size:
-            continue
-        rows, weights = joined(waiting)
-        whole = n_waiting - n_waiting % size
-        yield from _cut(rows[:whole], None if weights is None else weights[:whole], size, start)
-        # A copy: what is left is not to hold on to a batch that has been gone through.
-        waiting = [(rows[whole:].copy(), None if weights is None else weights[whole:].copy())]
-        start, n_waiting = start + whole, n_waiting - whole
+        n_rows, first = len(batch[0]), 0
+        while n_waiting + n_rows - first >= size:
+            last = first + size - n_waiting
+            rows, weights = joined([*waiting, _part(batch, first, last)])
+            yield Block(slice(start, start + size), rows, weights)
+            start, first, waiting, n_waiting = start + size, last, [], 0
+        if first < n_rows:
+            rest = _part(batch, first, n_rows)
+            # What is left of a large batch is not to hold on to all of it.
+            waiting.append(_copied(rest) if n_rows > LARGE * size else rest)
+            n_waiting += n_rows - first
     if n_waiting:
-        yield from _cut(*joined(waiting), size, start)
+        yield Block(slice(start, start + n_waiting), *joined(waiting))
+
+
+def _part(batch: Batch, first: int, last: int) -> Batch:
+    rows, weights = batch
+    return rows[first:last], None if weights is None else weights[first:last]
+
+
+def _copied(batch: Batch) -> Batch:
+    rows, weights = batch
+    return rows.copy(), None if weights is None else weights.copy()
 
 
 def joined(batches: list[Batch]) -> Batch:
@@ -88,10 +101,6 @@ def joined(batches: list[Batch]) -> Batch:
         return batches[0]
     weights = [weights for _, weights in batches if weights is not None]
     return np.concatenate([rows for rows, _ in batches]), np.concatenate(weights) if weights else None
-
-
-def _cut(rows: Array, weights: Array | None, size: int, start: int) -> Iterator[Block]:
-    return iter(Block(slice(start, start + len(rows)), rows, weights).cut(size))
 
 
 def numbers(batch: Any) -> Array:
