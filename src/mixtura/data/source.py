@@ -211,7 +211,7 @@ class Source(ABC):
         """``Σ_n w_n``, or ``N`` without weights."""
         return self.facts.total_weight
 
-    @property
+    @cached_property
     def strip_rows(self) -> int:
         """Rows to a strip of a pass: how its sums are cut follows from the size of the data alone, not from mixtures, threads or files."""
         least = max(LEAST_STRIP, STRIP_NUMBERS // self.n_features)

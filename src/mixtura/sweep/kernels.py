@@ -104,6 +104,8 @@ class Kernel(ABC):
 
     def at(self, start: int) -> Self:
         """The kernel for rows that begin at this position: another one only where that matters to an assignment."""
+        if not start:
+            return self
         batches = [batch._replace(assignment=batch.assignment.at(start)) for batch in self.batches]
         if all(new.assignment is old.assignment for new, old in zip(batches, self.batches, strict=True)):
             return self

@@ -125,7 +125,7 @@ class Sweep:
                 truncated.append((i, scorer, assignment))
             else:
                 whole.append(_of_the_living(i, scorer, assignment))
-        found = self._truncated(truncated)
+        found = self._truncated(truncated) if truncated else {}
         kernels = self._kernels([member for member in whole if len(member.scorer.constants)])
         swept: dict[int, Swept] = {}
         for kernel, totals in zip(kernels, self._totals(kernels) if kernels else (), strict=True):
@@ -328,7 +328,11 @@ class StripTotals:
                 yield block, prepared
             return
         known: Prepared = {form[0]: self._kept(form, strip) for form in needed}
-        for start, block in zip(range(0, n_rows, size), (strip,) if n_blocks == 1 else strip.cut(size), strict=True):
+        if n_blocks == 1:
+            known[None] = strip.rows
+            yield strip, known
+            return
+        for start, block in zip(range(0, n_rows, size), strip.cut(size), strict=True):
             prepared = {dtype: features[:, start : start + size] for dtype, features in known.items()}
             prepared[None] = block.rows
             yield block, prepared
