@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mixtura.data.source import Block, Mapped, S, Source, in_threads
+from mixtura.data.source import Block, Source
 from mixtura.ground.linalg import Array
 
 LAYOUT: tuple[Literal["C"], Literal["A"]] = ("C", "A")
@@ -54,13 +53,6 @@ class ArraySource(Source):
     def dtype(self) -> np.dtype:
         """float32 or float64."""
         return self.rows.dtype
-
-    @cached_property
-    def _whole(self) -> Block:
-        return Block(slice(0, self.n_rows), self.rows, self.weights)
-
-    def reduce(self, task: Callable[[Block], S], size: int, mapped: Mapped = in_threads) -> S:
-        return task(self._whole) if self.n_rows <= size else super().reduce(task, size, mapped)
 
     def blocks(self, size: int) -> Iterator[Block]:
         """All rows in order as views, ``size`` at a time, the last time fewer."""
