@@ -84,7 +84,7 @@ def scan(
     array([ 0., 10.])
     """
     drops, client = _drops(missing), current_client() if is_collection(data) else None
-    kind = next((kind for kind in CONTAINERS if kind.is_one(data)), None)
+    kind = _kind_of(data)
     if kind is None:
         raise DataError(f"{type(data).__name__} can be scanned neither as files nor as batches of rows. Use an array.")
     reading = kind.read(data, columns, sample_weight)
@@ -129,7 +129,7 @@ def on_dask(
     >>> client = Client("tcp://127.0.0.1:8786")  # doctest: +SKIP
     >>> mx.GaussianMixture(3).fit(mx.on_dask(client, "data/*.parquet"))  # doctest: +SKIP
     """
-    drops, kind = _drops(missing), next((kind for kind in CONTAINERS if kind.is_one(data)), None)
+    drops, kind = _drops(missing), _kind_of(data)
     if isinstance(data, Scanned):
         return _on_cluster(client, data.reading, data.drops)
     if kind is not None:
@@ -145,6 +145,11 @@ def _on_cluster(client: Any, reading: Reading, drops: bool) -> DaskSource:
     return DaskSource(client, parts, reading.names, drops)
 
 
+def _kind_of(data: Any) -> Container | None:
+    """The container that something is; ``None`` for arrays and tables in memory, and for what cannot be gone over."""
+    return next((kind for kind in CONTAINERS if kind.is_one(data)), None)
+
+
 def _drops(missing: str) -> bool:
     if missing not in MISSING:
         raise InvalidParameterError(f"missing must be one of {', '.join(map(repr, MISSING))}; got {missing!r}.")
@@ -155,7 +160,7 @@ def as_scanned(X: Any) -> Source | None:
     """What is to be gone over where it is; ``None`` for arrays and tables in memory."""
     if isinstance(X, Source):
         return X
-    return scan(X) if any(kind.is_one(X) for kind in CONTAINERS) else None
+    return None if _kind_of(X) is None else scan(X)
 
 
 class Scanned(BatchSource):
