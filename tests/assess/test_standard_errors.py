@@ -5,6 +5,7 @@ import pytest
 
 import mixtura as mx
 from chance import deviations, spread_limits
+from forms import choose
 from mixtura.assess.uncertainty import replicates
 from mixtura.assess.uncertainty.information import flattened, information, jacobian
 from mixtura.assess.uncertainty.replicates import refit
@@ -15,7 +16,7 @@ from mixtura.inference.rules.em import ExpectationMaximization
 from mixtura.inference.rules.stopping import Stopping
 from mixtura.model.alignment import align
 from mixtura.model.covariance import STRUCTURES, covariance_structure
-from mixtura.sweep import Sweep, passes
+from mixtura.sweep import Sweep
 from mixtura.sweep.row_scores import weighted_scores
 
 every_structure = pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s: s.name)
@@ -311,10 +312,9 @@ def test_intervals_are_those_of_the_logit_and_the_logarithm(two_of_faithful, fai
 
 
 @every_structure
-@pytest.mark.parametrize("kernel", ["features", "whitened"])
+@pytest.mark.parametrize("kernel", ["compiled", "features", "whitened"])
 def test_a_stack_of_refits_is_one_weighted_fit_after_another(monkeypatch, structure, kernel):
-    limit = np.inf if kernel == "features" else -1.0
-    monkeypatch.setattr(passes, "LARGEST_CANCELLATION", dict.fromkeys(passes.LARGEST_CANCELLATION, limit))
+    choose(monkeypatch, kernel)
     monkeypatch.setattr(replicates, "GOAL", 1e-10)
     truth, X = drawn(structure, 400)
     drawn_weights = np.random.default_rng(2).exponential(size=(4, 400))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import mixtura as mx
+from forms import choose
 from mixtura.data.array import ArraySource
 from mixtura.inference.climb.loop import climb
 from mixtura.inference.rules.em import ExpectationMaximization
@@ -70,6 +71,7 @@ def test_all_runs_of_an_algorithm_share_one_call_of_cholesky_a_round(monkeypatch
 def test_the_features_of_a_small_data_set_are_computed_once(monkeypatch, faithful):
     from mixtura.sweep import passes
 
+    choose(monkeypatch, "features")
     filled = []
     real = passes.Features.fill
     monkeypatch.setattr(passes.Features, "fill", lambda self, rows: filled.append(len(rows)) or real(self, rows))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import mixtura as mx
+from forms import choose
 from mixtura.data.array import ArraySource
 from mixtura.model.coordinates import Coordinates
 from mixtura.model.covariance import STRUCTURES
@@ -93,12 +94,9 @@ def test_the_metric_is_the_complete_information_at_the_reference(structure):
 
 
 @every_structure
-@pytest.mark.parametrize("kernel", ["features", "whitened"])
+@pytest.mark.parametrize("kernel", ["compiled", "features", "whitened"])
 def test_hessian_times_a_vector_is_the_derivative_of_the_gradient(monkeypatch, structure, kernel):
-    from mixtura.sweep import passes
-
-    limit = np.inf if kernel == "features" else -1.0
-    monkeypatch.setattr(passes, "LARGEST_CANCELLATION", dict.fromkeys(passes.LARGEST_CANCELLATION, limit))
+    choose(monkeypatch, kernel)
     about, u, source = case(structure)
     v = np.random.default_rng(3).normal(size=about.size)
     swept = swept_at(about, u, source)

@@ -11,6 +11,7 @@ from mixtura.model.covariance import STRUCTURES, covariance_structure
 from mixtura.model.mixture import Mixture
 from mixtura.model.scorer import Scorer
 from mixtura.sweep import Sweep, Truncated, dropped, hard, passes, soft, truncated
+from mixtura.sweep.kernels import LARGEST_CANCELLATION
 from mixtura.sweep.nearest import nearest_components
 
 every_structure = pytest.mark.parametrize("name", [s.name for s in STRUCTURES])
@@ -22,8 +23,8 @@ N, D, K = 240, 3, 12
 
 
 def choose(monkeypatch, kernel):
-    limit = np.inf if kernel == "features" else -1.0
-    monkeypatch.setattr(passes, "LARGEST_CANCELLATION", dict.fromkeys(passes.LARGEST_CANCELLATION, limit))
+    for dtype in LARGEST_CANCELLATION:
+        monkeypatch.setitem(LARGEST_CANCELLATION, dtype, np.inf if kernel == "features" else -1.0)
 
 
 def mixture_of(name, n_components=K, n_features=D, seed=0):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mixtura.data.source import Block, Source
+from mixtura.data.source import Block, InOneGo, Mapped, S, Source, in_threads
 from mixtura.ground.linalg import Array
 
 LAYOUT: tuple[Literal["C"], Literal["A"]] = ("C", "A")
@@ -59,6 +59,11 @@ class ArraySource(Source):
         for first in range(0, self.n_rows, size):
             part = slice(first, min(first + size, self.n_rows))
             yield Block(part, self.rows[part], None if self.weights is None else self.weights[part])
+
+    def reduce(self, task: Callable[[Block], S], size: int, mapped: Mapped = in_threads) -> S:
+        if isinstance(task, InOneGo):
+            return task.over(next(self.blocks(self.n_rows)), size)
+        return super().reduce(task, size, mapped)
 
     def take(self, places: NDArray[np.intp]) -> tuple[Array, Array | None]:
         return self.rows[places], None if self.weights is None else self.weights[places]

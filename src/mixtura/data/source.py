@@ -69,6 +69,18 @@ class Mapped(Protocol):
         """The answers, in the order of the strips."""
 
 
+class InOneGo(ABC):
+    """A task that cuts rows in memory into strips itself, faster than it would be handed them."""
+
+    @abstractmethod
+    def __call__(self, strip: Block) -> Any:
+        """The answer for a strip."""
+
+    @abstractmethod
+    def over(self, rows: Block, size: int) -> Any:
+        """The sum of the answers for strips of ``size`` rows, to the same bits."""
+
+
 @dataclass(eq=False)
 class Arrays:
     """Arrays that are added up place by place."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
+from dataclasses import dataclass
 from itertools import accumulate, chain
 from typing import Any, NamedTuple, Self
 
@@ -29,6 +30,10 @@ from mixtura.sweep.scratch import Scratch
 
 CACHE = 800_000
 """Numbers in a block's working arrays: they stay in a third-level cache, and calls are long enough that threads seldom wait."""
+LARGEST_CANCELLATION = {np.dtype(np.float64): 1e5, np.dtype(np.float32): 1e3}
+"""Up to this many times the score may a mixture's features be: 11 digits are left in float64, 4 in float32."""
+MOST_FEATURES = 64
+"""Above this dimension whitened products win over matrix features."""
 LOWEST = -40.0
 """Where a component's constant is so far below the largest, rows in it are sought from their own peak at once."""
 LEAST_BLOCK = 256
@@ -79,12 +84,49 @@ class Batch(NamedTuple):
     assignment: Assignment
 
 
+@dataclass(frozen=True, eq=False)
+class Totals:
+    """What each of some kernels has added up."""
+
+    of_kernels: list[list[Array]]
+
+    def __iadd__(self, other: Totals) -> Self:
+        for total, addend in zip(chain(*self.of_kernels), chain(*other.of_kernels), strict=True):
+            total += addend
+        return self
+
+
 class Kernel(ABC):
-    """Scores blocks for mixtures of one form.
+    """Scores rows and adds up what comes of them, for mixtures of one form.
 
     Parameters
     ----------
     members : sequence of Member
+    """
+
+    def __init__(self, members: Sequence[Member]) -> None:
+        self.members = list(members)
+        self.scorer = Scorer.stacked([member.scorer for member in self.members])
+        self.diagonal = self.scorer.diagonal
+        self.sizes = [len(member.scorer.constants) for member in self.members]
+        self.starts = [0, *accumulate(self.sizes[:-1])]
+
+    @property
+    @abstractmethod
+    def multiplications(self) -> int:
+        """Of a row with the coefficients of all components."""
+
+    @abstractmethod
+    def log_normalisers(self, totals: list[Array], total_weight: float) -> Array:
+        """Sum over all rows, of that weight together, of each mixture's log-normaliser."""
+
+    @abstractmethod
+    def moments(self, totals: list[Array]) -> Moments:
+        """Moments of all components from totals over all rows."""
+
+
+class BlockKernel(Kernel):
+    """One that takes blocks of rows, and shares each by the assignments themselves, for all mixtures of one size at once.
 
     Attributes
     ----------
@@ -95,12 +137,8 @@ class Kernel(ABC):
     form: np.dtype | None = None
 
     def __init__(self, members: Sequence[Member]) -> None:
-        self.members = list(chain.from_iterable(_alike(members)))
-        self.scorer = Scorer.stacked([member.scorer for member in self.members])
-        self.diagonal = self.scorer.diagonal
+        super().__init__(list(chain.from_iterable(_alike(members))))
         self.batches = list(_batches(self.members))
-        self.sizes = [len(member.scorer.constants) for member in self.members]
-        self.starts = [0, *accumulate(self.sizes[:-1])]
 
     def at(self, start: int) -> Self:
         """The kernel for rows that begin at this position: another one only where that matters to an assignment."""
@@ -118,11 +156,6 @@ class Kernel(ABC):
         """How many features of a row it reads."""
         return 0
 
-    @property
-    @abstractmethod
-    def multiplications(self) -> int:
-        """Of a row with the coefficients of all components."""
-
     @abstractmethod
     def block_rows(self) -> int:
         """Rows to a block so that working arrays stay in cache."""
@@ -135,16 +168,8 @@ class Kernel(ABC):
     def add(self, block: Array, weights: Array | None, scratch: Scratch, totals: list[Array]) -> None:
         """Add a block (rows, or features where the kernel reads those) to totals, of which the first holds log-normalisers."""
 
-    @abstractmethod
-    def log_normalisers(self, totals: list[Array], total_weight: float) -> Array:
-        """Sum over all rows, of that weight together, of each mixture's log-normaliser."""
 
-    @abstractmethod
-    def moments(self, totals: list[Array]) -> Moments:
-        """Moments of all components from totals over all rows."""
-
-
-class FeatureKernel(Kernel):
+class FeatureKernel(BlockKernel):
     """One matrix product for the scores, one for the moments."""
 
     def __init__(self, members: Sequence[Member], pivot: Array, dtype: np.dtype) -> None:
@@ -226,7 +251,7 @@ class FeatureKernel(Kernel):
         return sums + np.add.reduceat(per_component, self.starts)
 
 
-class WhitenedKernel(Kernel):
+class WhitenedKernel(BlockKernel):
     """Residuals from each component's own centre, whitened; moments of those, turned back at the end where that takes matrices."""
 
     @property

@@ -11,8 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate as running_sums
-from itertools import chain, compress, islice, repeat
+from itertools import islice, repeat
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -25,25 +24,23 @@ from mixtura.model.moments import Moments
 from mixtura.model.scorer import Scorer
 from mixtura.sweep.assign import Assignment, soft
 from mixtura.sweep.candidates import Truncated
-from mixtura.sweep.certainty import CertaintyFeatureKernel, CertaintyWhitenedKernel
+from mixtura.sweep.engine import Setting
+from mixtura.sweep.engines import engine
 from mixtura.sweep.features import Features
 from mixtura.sweep.kernels import (
     CACHE,
-    FeatureKernel,
+    LARGEST_CANCELLATION,
+    MOST_FEATURES,
+    BlockKernel,
     Kernel,
     Member,
-    WhitenedKernel,
+    Totals,
     cancellation,
 )
-from mixtura.sweep.mended import mended, mended_kernel
 from mixtura.sweep.scratch import Scratch
-from mixtura.sweep.tangents import TangentFeatureKernel, TangentWhitenedKernel
 from mixtura.sweep.truncated import CandidateFeatures, CandidateKernel, CandidateResiduals, TruncatedTotals, strip_rows
+from mixtura.sweep.with_compiled import CompiledKernel, CompiledTotals
 
-LARGEST_CANCELLATION = {np.dtype(np.float64): 1e5, np.dtype(np.float32): 1e3}
-"""Up to this many times the score may a mixture's features be: 11 digits are left in float64, 4 in float32."""
-MOST_FEATURES = 64
-"""Above this dimension whitened products win over matrix features."""
 LEAST_THREADED = 2**16
 """Multiplications of a pass below which no BLAS uses threads by itself."""
 LEAST_SHARED = 2**22
@@ -87,8 +84,8 @@ class Sweep:
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self._pivot = source.facts.pivot.astype(source.dtype).astype(np.float64)
-        self._variances = source.facts.spread_about(self._pivot)
+        self._setting = Setting(source)
+        self._engine = engine(self._setting)
         self._kept: dict[tuple[int, np.dtype, bool], Array] = {}
         self._idle = [Scratch()]
         self._stack = ExitStack()
@@ -126,7 +123,7 @@ class Sweep:
             else:
                 whole.append(_of_the_living(i, scorer, assignment))
         found = self._truncated(truncated) if truncated else {}
-        kernels = self._kernels([member for member in whole if len(member.scorer.constants)])
+        kernels = self._engine.sums([member for member in whole if len(member.scorer.constants)])
         swept: dict[int, Swept] = {}
         for kernel, totals in zip(kernels, self._totals(kernels) if kernels else (), strict=True):
             moments = without_traces(kernel.moments(totals), kernel.scorer.centres)
@@ -151,12 +148,7 @@ class Sweep:
             Derivatives of the constants, centres and whitening factors.
         """
         members = [Member(i, scorer, soft) for i, scorer in enumerate(scorers)]
-        kernels: list[Kernel] = []
-        for kernel in self._kernels(members, plain=True):
-            if isinstance(kernel, FeatureKernel):
-                kernels.append(TangentFeatureKernel(kernel.members, directions, self._pivot))
-            else:
-                kernels.append(TangentWhitenedKernel(kernel.members, directions))
+        kernels = self._engine.rates(members, directions)
         changes: dict[int, Moments] = {}
         for kernel, totals in zip(kernels, self._totals(kernels), strict=True):
             moments = kernel.moments(totals)
@@ -173,12 +165,7 @@ class Sweep:
             Each with a component of some weight.
         """
         members = [_of_the_living(i, scorer, soft) for i, scorer in enumerate(scorers)]
-        kernels: list[Kernel] = []
-        for kernel in self._kernels(members, plain=True):
-            if isinstance(kernel, FeatureKernel):
-                kernels.append(CertaintyFeatureKernel(kernel.members, self._pivot, np.dtype(np.float64)))
-            else:
-                kernels.append(CertaintyWhitenedKernel(kernel.members))
+        kernels = self._engine.certainties(members)
         fits: dict[int, Fit] = {}
         for kernel, totals in zip(kernels, self._totals(kernels), strict=True):
             sums = kernel.log_normalisers(totals, self.source.total_weight)
@@ -203,65 +190,46 @@ class Sweep:
 
     def _candidate_kernel(self, scorer: Scorer, assignment: Truncated) -> CandidateKernel:
         """By features, where these are few and keep their digits."""
-        double = np.dtype(np.float64)
-        if scorer.diagonal or len(self._pivot) <= MOST_FEATURES:
-            lost = cancellation(scorer, self._pivot, self._variances, double).sum(axis=1)
+        double, pivot = np.dtype(np.float64), self._setting.pivot
+        if scorer.diagonal or len(pivot) <= MOST_FEATURES:
+            lost = cancellation(scorer, pivot, self._setting.variances, double).sum(axis=1)
             if lost.max() <= LARGEST_CANCELLATION[double]:
-                return CandidateFeatures(scorer, assignment, self.source.n_rows, self._pivot)
+                return CandidateFeatures(scorer, assignment, self.source.n_rows, pivot)
         return CandidateResiduals(scorer, assignment, self.source.n_rows)
-
-    def _kernels(self, members: list[Member], plain: bool = False) -> list[Kernel]:
-        """Mixtures of one form to a kernel: features in the precision of the rows, else in float64, else mended, else none.
-
-        Plain ones are only features in float64, or none.
-        """
-        double = np.dtype(np.float64)
-        precisions = dict.fromkeys((double if plain else self.source.dtype, double))
-        kernels: list[Kernel] = []
-        for diagonal in (False, True):
-            left = [member for member in members if member.scorer.diagonal is diagonal]
-            served = diagonal or len(self._pivot) <= MOST_FEATURES
-            for dtype in precisions if served and left else ():
-                terms, most = self._cancelling(left, dtype), LARGEST_CANCELLATION[dtype]
-                fits = [bool(lost.sum(axis=1).max() <= most) for lost in terms]
-                if chosen := list(compress(left, fits)):
-                    kernels.append(FeatureKernel(chosen, self._pivot, dtype))
-                    left = [member for member, fit in zip(left, fits, strict=True) if not fit]
-                    terms = [lost for lost, fit in zip(terms, fits, strict=True) if not fit]
-                if not left:
-                    break
-            if left and served and not plain:
-                pairs = [(mended(member, lost, most), member) for member, lost in zip(left, terms, strict=True)]
-                if chosen := [found for found, _ in pairs if found is not None]:
-                    kernels.append(mended_kernel(chosen, self._pivot))
-                left = [member for found, member in pairs if found is None]
-            if left:
-                kernels.append(WhitenedKernel(left))
-        return kernels
-
-    def _cancelling(self, members: list[Member], dtype: np.dtype) -> list[Array]:
-        """How much of each mixture's scores would cancel in features, ``(K, D)``."""
-        stack = Scorer.stacked([member.scorer for member in members])
-        terms = cancellation(stack, self._pivot, self._variances, dtype)
-        ends = list(running_sums(len(member.scorer.constants) for member in members[:-1]))
-        return [terms[start:end] for start, end in zip([0, *ends], [*ends, len(terms)], strict=True)]
 
     def _totals(self, kernels: list[Kernel]) -> list[list[Array]]:
         """Totals over all rows, strip by strip; strips follow from the data and the mixtures, never from the number of threads."""
+        by_blocks = [kernel for kernel in kernels if isinstance(kernel, BlockKernel)]
+        others = [kernel for kernel in kernels if isinstance(kernel, CompiledKernel)]
+        totals = iter(self._by_blocks(by_blocks) if by_blocks else ())
+        of_others = iter(self._compiled(others) if others else ())
+        return [next(totals if isinstance(kernel, BlockKernel) else of_others) for kernel in kernels]
+
+    def _by_blocks(self, kernels: list[BlockKernel]) -> list[list[Array]]:
         work = self.source.n_rows * sum(kernel.multiplications for kernel in kernels)
-        task = StripTotals(kernels, self._pivot, self._idle, self._kept if self._keeps(kernels) else None)
+        task = StripTotals(kernels, self._setting.pivot, self._idle, self._kept if self._keeps(kernels) else None)
         return self._reduced(task, self.source.strip_rows, work).of_kernels
 
-    def _reduced(self, task: Callable[[Block], S], size: int, work: int) -> S:
-        """The sum of what a task of so much work answers for strips of that size."""
+    def _compiled(self, kernels: list[CompiledKernel]) -> list[list[Array]]:
+        work = self.source.n_rows * sum(kernel.multiplications for kernel in kernels)
+        self._hold_blas(work)
+        task = CompiledTotals(kernels, self._threads if work >= LEAST_SHARED else 1)
+        return self._reduced(task, self.source.strip_rows, work).of_kernels
+
+    def _hold_blas(self, work: int) -> None:
+        """Hold BLAS to one thread from the first pass on that is worth others."""
         if work >= LEAST_THREADED and not self._threads:
             self._threads = n_threads()
             self._stack.enter_context(single_threaded_blas())
+
+    def _reduced(self, task: Callable[[Block], S], size: int, work: int) -> S:
+        """The sum of what a task of so much work answers for strips of that size."""
+        self._hold_blas(work)
         with np.errstate(under="ignore"):  # a share of nothing is nothing, whatever users have NumPy do
             mapped = self._workers(work) if size < self.source.n_rows else map
             return self.source.reduce(task, size, mapped)
 
-    def _keeps(self, kernels: list[Kernel]) -> bool:
+    def _keeps(self, kernels: list[BlockKernel]) -> bool:
         """Whether the data are so few that features are kept from pass to pass."""
         widest = max(kernel.n_features for kernel in kernels)
         return self.source.n_rows * widest <= CACHE
@@ -273,18 +241,6 @@ class Sweep:
         if self._pool is None:
             self._pool = self._stack.enter_context(ThreadPoolExecutor(self._threads, initializer=hold_own_blas))
         return partial(side_by_side, self._pool, 2 * self._threads)
-
-
-@dataclass(frozen=True, eq=False)
-class Totals:
-    """What each of some kernels has added up."""
-
-    of_kernels: list[list[Array]]
-
-    def __iadd__(self, other: Totals) -> Self:
-        for total, addend in zip(chain(*self.of_kernels), chain(*other.of_kernels), strict=True):
-            total += addend
-        return self
 
 
 @dataclass(frozen=True, eq=False)
@@ -301,7 +257,7 @@ class StripTotals:
         Features of blocks from earlier passes, where they are kept.
     """
 
-    kernels: list[Kernel]
+    kernels: list[BlockKernel]
     pivot: Array
     idle: list[Scratch]
     kept: dict[tuple[int, np.dtype, bool], Array] | None
@@ -383,7 +339,7 @@ def without_traces(moments: Moments, centres: Array, trace: float = TRACE) -> Mo
     return Moments(moments.count * kept, moments.first * kept[:, None], second, origin)
 
 
-def _needed_features(kernels: list[Kernel]) -> list[tuple[np.dtype, bool]]:
+def _needed_features(kernels: list[BlockKernel]) -> list[tuple[np.dtype, bool]]:
     """Precisions in which features are needed, and whether diagonal ones are enough there."""
     diagonal: dict[np.dtype, bool] = {}
     for kernel in kernels:

@@ -1,0 +1,198 @@
+"""The compiled engine: residuals about each component's own centre, whitened, shared and added up in registers, strip by strip.
+
+Nothing cancels there, so float64 needs no choice of kernels. What is not compiled (choices barred by slices, derivatives along a
+direction) is left to NumPy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mixtura.data.source import Block, InOneGo
+from mixtura.ground.linalg import Array
+from mixtura.model.moments import Moments
+from mixtura.model.scorer import Scorer
+from mixtura.sweep import compiled
+from mixtura.sweep.assign import Hard, Sampled, Soft, Weighted
+from mixtura.sweep.kernels import Kernel, Member, Totals, cancellation
+from mixtura.sweep.with_numpy import DOUBLE, NumPyEngine
+
+SINGLE = np.dtype(np.float32)
+LARGEST_CANCELLATION = 1e5
+"""So many times its own variance may be the squares of a component's rows in float32: where its centre is rounded, by some 1e-5 of its
+spread."""
+SOFT, HARD, SAMPLED = range(3)
+"""What the compiled code calls them."""
+
+Description = tuple[int, Array | None, Any, Any, Any]
+"""How a member shares rows: which way, by which weights of rows, and of draws the key, where labels go and what they are called."""
+
+
+class CompiledEngine(NumPyEngine):
+    """Compiled kernels, and those of NumPy for the rest."""
+
+    def sums(self, members: list[Member]) -> list[Kernel]:
+        kernels: list[Kernel] = []
+        others: list[Member] = []
+        groups: dict[tuple[bool, np.dtype], list[Member]] = {}
+        for member in members:
+            if described(member) is None:
+                others.append(member)
+            else:
+                groups.setdefault((member.scorer.diagonal, self._precision(member.scorer)), []).append(member)
+        for (_, precision), some in groups.items():
+            kernels.append(CompiledKernel(some, precision))
+        return kernels + super().sums(others) if others else kernels
+
+    def certainties(self, members: list[Member]) -> list[Kernel]:
+        groups: dict[bool, list[Member]] = {}
+        for member in members:
+            groups.setdefault(member.scorer.diagonal, []).append(member)
+        return [CompiledCertaintyKernel(some, DOUBLE) for some in groups.values()]
+
+    def _precision(self, scorer: Scorer) -> np.dtype:
+        """That of the rows, where it holds the mixture."""
+        if self.setting.dtype == DOUBLE:
+            return DOUBLE
+        lost = cancellation(scorer, np.zeros(scorer.centres.shape[1]), self.setting.mean_squares, SINGLE)
+        return SINGLE if lost.max() <= LARGEST_CANCELLATION else DOUBLE
+
+
+def described(member: Member) -> Description | None:
+    """How a member shares rows, or ``None`` where that is not compiled."""
+    assignment = member.assignment
+    if isinstance(assignment, Soft):
+        return SOFT, None, None, None, None
+    if isinstance(assignment, Hard):
+        return HARD, None, None, None, None
+    if isinstance(assignment, Weighted):
+        return SOFT, assignment.weights[member.place], None, None, None
+    if isinstance(assignment, Sampled) and assignment.slices is None:
+        return SAMPLED, None, assignment.key, assignment.labels, assignment.components
+    return None
+
+
+class CompiledKernel(Kernel):
+    """Log-normalisers, and moments about each component's own centre.
+
+    Parameters
+    ----------
+    members : sequence of Member
+        Of one form.
+    precision : dtype
+        In which rows are scored.
+    """
+
+    moments_wanted = True
+
+    def __init__(self, members: list[Member], precision: np.dtype) -> None:
+        super().__init__(members)
+        self.precision = precision
+
+    @property
+    def multiplications(self) -> int:
+        return self.scorer.whitening.size
+
+    def over(self, block: Block, strip_rows: int, n_threads: int) -> list[Array]:
+        """Totals of rows, which are cut into strips of so many, added up as sources add theirs."""
+        totals = np.empty(self._n_totals)
+        compiled.engine.sweep(
+            np.ascontiguousarray(block.rows),
+            None if block.weights is None else np.ascontiguousarray(block.weights, dtype=np.float64),
+            block.position.start,
+            strip_rows,
+            n_threads,
+            np.ascontiguousarray(self.scorer.constants),
+            np.ascontiguousarray(self.scorer.centres),
+            np.ascontiguousarray(self.scorer.whitening),
+            self.sizes,
+            self._descriptions,
+            self.precision.itemsize,
+            self.moments_wanted,
+            totals,
+        )
+        return [totals]
+
+    def log_normalisers(self, totals: list[Array], total_weight: float) -> Array:
+        sums = totals[0][: len(self.members)]
+        if self.precision == DOUBLE:
+            return sums
+        # To first order, what rounding took from the scorer it took from the log-normalisers by way of the moments.
+        moments = self.moments(totals)
+        taken = self.scorer.expected_of_each(moments) - self._rounded.expected_of_each(moments)
+        return sums + np.add.reduceat(taken, self.starts)
+
+    def moments(self, totals: list[Array]) -> Moments:
+        centres = self.scorer.centres if self.precision == DOUBLE else self._rounded.centres
+        count, first = np.empty(len(centres)), np.empty(centres.shape)
+        second = np.empty(self.scorer.whitening.shape)
+        compiled.engine.unpacked(totals[0][len(self.members) :], count, first, second)
+        return Moments(count, first, second, centres)
+
+    @property
+    def _rounded(self) -> Scorer:
+        """The scorer that float32 has made of it."""
+        n_features, scorer = self.scorer.centres.shape[1], self.scorer
+        ceilings = np.repeat(np.maximum.reduceat(scorer.constants, self.starts), self.sizes)
+        relative = scorer.constants - ceilings + compiled.engine.headroom(n_features, SINGLE.itemsize)
+        half_root = np.sqrt(0.5)
+        return Scorer(
+            _in_single(relative) - relative + scorer.constants,
+            _in_single(scorer.centres),
+            _in_single(scorer.whitening * half_root) / half_root,
+        )
+
+    @property
+    def _descriptions(self) -> list[Description | None] | None:
+        """For the compiled code; ``None`` where all share softly."""
+        if all(isinstance(member.assignment, Soft) for member in self.members):
+            return None
+        return [described(member) for member in self.members]
+
+    @property
+    def _n_totals(self) -> int:
+        n_components, n_features = self.scorer.centres.shape
+        second = n_features if self.diagonal else n_features * (n_features + 1) // 2
+        return len(self.members) + n_components * (1 + n_features + second)
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledTotals(InOneGo):
+    """The task of a pass with compiled kernels.
+
+    Attributes
+    ----------
+    kernels : list of CompiledKernel
+    n_threads : int
+        For rows in memory.
+    """
+
+    kernels: list[CompiledKernel]
+    n_threads: int
+
+    def __call__(self, strip: Block) -> Totals:
+        return Totals([kernel.over(strip, max(1, len(strip.rows)), 1) for kernel in self.kernels])
+
+    def over(self, rows: Block, size: int) -> Totals:
+        return Totals([kernel.over(rows, size, self.n_threads) for kernel in self.kernels])
+
+
+class CompiledCertaintyKernel(CompiledKernel):
+    """Log-normalisers, and how certain labels are, for moments."""
+
+    moments_wanted = False
+
+    def over(self, block: Block, strip_rows: int, n_threads: int) -> list[Array]:
+        both = super().over(block, strip_rows, n_threads)[0]
+        return [both[: len(self.members)], both[len(self.members) :]]
+
+    @property
+    def _n_totals(self) -> int:
+        return 2 * len(self.members)
+
+
+def _in_single(numbers: Array) -> Array:
+    return numbers.astype(SINGLE).astype(np.float64)
