@@ -75,4 +75,5 @@ define set-up
 	echo "There is no C++ compiler, and pip cannot get ziglang, which is one: going on without the compiled engine ..." >&2; \
 	export MIXTURA_PURE=1; install; }
 @touch $@
+@$(1)/bin/mixtura --version
 endef
