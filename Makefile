@@ -12,6 +12,8 @@ READY := $(VENV)/.ready
 OLDEST := .venv-oldest
 OLDEST_READY := $(OLDEST)/.ready
 
+ENGINE := hatch_build.py $(wildcard src/mixtura/sweep/compiled/*.[ch]pp)
+
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
@@ -51,13 +53,14 @@ bench: $(READY)  ## time everything beside its peers, and write docs/benchmarks.
 	$(BIN)/python -m bench
 
 clean:  ## remove environments, caches and build outputs
-	rm -rf $(VENV) $(OLDEST) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/.hypothesis bench/.build
+	rm -rf $(VENV) $(OLDEST) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/.hypothesis bench/.build
+	rm -f $(addprefix src/mixtura/sweep/compiled/,_engine.abi3.so missing.txt)
 	find src tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt $(ENGINE)
 	$(call set-up,$(VENV),constraints.txt)
 
-$(OLDEST_READY): pyproject.toml constraints-oldest.txt
+$(OLDEST_READY): pyproject.toml constraints-oldest.txt $(ENGINE)
 	$(call set-up,$(OLDEST),constraints-oldest.txt)
 
 define set-up
@@ -66,6 +69,11 @@ define set-up
 		"name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 @echo "Setting up $(1), once ..."
 @$(PYTHON) -m venv $(1)
-@$(1)/bin/python -m pip install -qq --constraint $(2) --editable '.[dev]'
+@install() { $(1)/bin/python -m pip install -qq --constraint $(2) --editable '.[dev]'; }; \
+	install 2> $(1)/complaints || { \
+	cat $(1)/complaints >&2; grep -q ziglang $(1)/complaints || exit 1; \
+	echo "There is no C++ compiler, and pip cannot get ziglang, which is one: going on without the compiled engine ..." >&2; \
+	export MIXTURA_PURE=1; install; }
 @touch $@
+@$(1)/bin/mixtura --version
 endef

@@ -21,7 +21,7 @@ settings.load_profile("mixtura")
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
-NUMERICAL = [TESTS / folder for folder in ("known", "laws", "sweep", "twins")]
+NUMERICAL = [TESTS / folder for folder in ("compiled", "known", "laws", "sweep", "twins")]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -36,7 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whoever takes the seed is stochastic, and four folders are about numbers: ``-m "stochastic or numerical"`` runs those alone."""
+    """Whoever takes the seed is stochastic, and five folders are about numbers: ``-m "stochastic or numerical"`` runs those alone."""
     for item in items:
         if item.path.parent in NUMERICAL:
             item.add_marker(pytest.mark.numerical)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mixtura import plot
     from mixtura.assess.draws.draws_file import load_draws
+    from mixtura.assess.versions import show_versions
     from mixtura.data.scanning import on_dask, scan
     from mixtura.estimators.bayesian import BayesianGaussianMixture
     from mixtura.estimators.gaussian_mixture import GaussianMixture
@@ -77,6 +78,7 @@ __all__ = [
     "on_dask",
     "plot",
     "scan",
+    "show_versions",
 ]
 
 _HOME = {
@@ -94,6 +96,7 @@ _HOME = {
     "expected_moments": "mixtura.sweep.expected",
     "Moments": "mixtura.model.moments",
     "load_draws": "mixtura.assess.draws.draws_file",
+    "show_versions": "mixtura.assess.versions",
     "NormalInverseWishart": "mixtura.model.laws.conjugate",
     "ComponentCountLaw": "mixtura.inference.sampling.finite_mixtures",
     "HalfCauchy": "mixtura.model.laws.scale_laws",

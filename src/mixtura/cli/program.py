@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import importlib.metadata
 import io
 import os
 import signal
@@ -40,11 +39,10 @@ class Ended(BaseException):
 
 def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted:
-        try:
-            version = importlib.metadata.version("mixtura")
-        except importlib.metadata.PackageNotFoundError:
-            version = "(not installed)"
-        click.echo(f"mixtura {version}")
+        from mixtura.assess.versions import installed
+        from mixtura.sweep.compiled import description
+
+        click.echo(f"mixtura {installed('mixtura') or '(not installed)'} ({printable(description)})")
         context.exit()
 
 
@@ -55,7 +53,7 @@ def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> N
     is_eager=True,
     expose_value=False,
     callback=_show_version,
-    help="Show the version and exit.",
+    help="Show the version and the engine, and exit.",
 )
 def program() -> None:
     """Gaussian mixtures: find the clusters in a table, judge how many there are, and use them.

@@ -52,6 +52,15 @@ def n_threads() -> int:
         return max((_free.get(library, library.num_threads) for library in _libraries()), default=1)
 
 
+def blas_libraries() -> list[str]:
+    """The BLAS libraries in this process, each in a few words; NumPy's and SciPy's may be two."""
+    return [
+        " ".join(str(found[key]) for key in ("internal_api", "version", "architecture") if found.get(key))
+        + f", threads: {found['num_threads']}"
+        for found in (library.info() for library in _libraries())
+    ]
+
+
 def hold_own_blas() -> None:
     """Hold the BLAS that belongs to this thread alone, if there is one, to one thread for good."""
     for library in filter(_is_per_thread, _libraries()):

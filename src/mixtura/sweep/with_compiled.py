@@ -99,7 +99,7 @@ class CompiledKernel(Kernel):
     def over(self, block: Block, strip_rows: int, n_threads: int) -> list[Array]:
         """Totals of rows, which are cut into strips of so many, added up as sources add theirs."""
         totals = np.empty(self._n_totals)
-        compiled.engine.sweep(
+        compiled.needed().sweep(
             np.ascontiguousarray(block.rows),
             None if block.weights is None else np.ascontiguousarray(block.weights, dtype=np.float64),
             block.position.start,
@@ -129,7 +129,7 @@ class CompiledKernel(Kernel):
         centres = self.scorer.centres if self.precision == DOUBLE else self._rounded.centres
         count, first = np.empty(len(centres)), np.empty(centres.shape)
         second = np.empty(self.scorer.whitening.shape)
-        compiled.engine.unpacked(totals[0][len(self.members) :], count, first, second)
+        compiled.needed().unpacked(totals[0][len(self.members) :], count, first, second)
         return Moments(count, first, second, centres)
 
     @property
@@ -137,7 +137,7 @@ class CompiledKernel(Kernel):
         """The scorer that float32 has made of it."""
         n_features, scorer = self.scorer.centres.shape[1], self.scorer
         ceilings = np.repeat(np.maximum.reduceat(scorer.constants, self.starts), self.sizes)
-        relative = scorer.constants - ceilings + compiled.engine.headroom(n_features, SINGLE.itemsize)
+        relative = scorer.constants - ceilings + compiled.needed().headroom(n_features, SINGLE.itemsize)
         half_root = np.sqrt(0.5)
         return Scorer(
             _in_single(relative) - relative + scorer.constants,

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "kernels.hpp"
+#include "processor.hpp"
 
 using mixtura::Kernels;
 using mixtura::Member;
@@ -24,61 +25,68 @@ using mixtura::Strip;
 
 // ---- instruction sets ----
 
-#if defined(__x86_64__) || defined(_M_X64)
-extern "C" const Kernels mixtura_v2_double, mixtura_v2_float, mixtura_v3_double, mixtura_v3_float, mixtura_v4_double, mixtura_v4_float;
-#else
+#if defined(MIXTURA_SETS_BASELINE)
 extern "C" const Kernels mixtura_baseline_double, mixtura_baseline_float;
+#else
+extern "C" const Kernels mixtura_v2_double, mixtura_v2_float, mixtura_v3_double, mixtura_v3_float, mixtura_v4_double, mixtura_v4_float;
 #endif
 
 namespace {
 
-struct Set {
+struct InstructionSet {
     const char *name;
     const Kernels *in_double;
     const Kernels *in_float;
 };
 
-// Those that this processor has, the best last.
-std::vector<Set> sets() {
-    std::vector<Set> found;
-#if defined(__x86_64__) || defined(_M_X64)
-    __builtin_cpu_init();
-    if (!(__builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt"))) return found;
-    found.push_back({"x86-64-v2", &mixtura_v2_double, &mixtura_v2_float});
-    const bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
-    if (!v3) return found;
-    found.push_back({"x86-64-v3", &mixtura_v3_double, &mixtura_v3_float});
-    const bool v4 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
-                    __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-    if (v4) found.push_back({"x86-64-v4", &mixtura_v4_double, &mixtura_v4_float});
+// From the oldest to the newest.
+const InstructionSet compiled[] = {
+#if defined(MIXTURA_SETS_BASELINE)
+    {"baseline", &mixtura_baseline_double, &mixtura_baseline_float},
 #else
-    found.push_back({"baseline", &mixtura_baseline_double, &mixtura_baseline_float});
+    {"x86-64-v2", &mixtura_v2_double, &mixtura_v2_float},
+    {"x86-64-v3", &mixtura_v3_double, &mixtura_v3_float},
+    {"x86-64-v4", &mixtura_v4_double, &mixtura_v4_float},
 #endif
-    return found;
+};
+
+// How many of them the processor runs; those are the first ones.
+int runnable() {
+#if defined(MIXTURA_SETS_BASELINE)
+    return 1;
+#else
+    return mixtura::x86_64_generation() - 1;
+#endif
 }
 
-Set in_use = {nullptr, nullptr, nullptr};
+const InstructionSet *in_use = nullptr;
+
+const Kernels &kernels_in(long precision) { return precision == 4 ? *in_use->in_float : *in_use->in_double; }
 
 PyObject *instruction_sets(PyObject *, PyObject *) {
-    const std::vector<Set> found = sets();
-    PyObject *names = PyTuple_New((Py_ssize_t)found.size());
-    for (size_t i = 0; names && i < found.size(); i++)
-        if (PyTuple_SetItem(names, (Py_ssize_t)i, PyUnicode_FromString(found[i].name))) return Py_DecRef(names), nullptr;
+    const int n = runnable();
+    PyObject *names = PyTuple_New(n);
+    for (int i = 0; names && i < n; i++) {
+        PyObject *name = PyUnicode_FromString(compiled[i].name);
+        if (!name || PyTuple_SetItem(names, i, name) < 0) Py_CLEAR(names);
+    }
     return names;
 }
 
-PyObject *instruction_set(PyObject *, PyObject *) { return PyUnicode_FromString(in_use.name); }
-
-PyObject *use(PyObject *, PyObject *name) {
-    for (const Set &set : sets()) {
-        const int equal = PyUnicode_CompareWithASCIIString(name, set.name);
-        if (!equal) {
-            in_use = set;
+PyObject *use(PyObject *, PyObject *wanted) {
+    const char *name = PyUnicode_AsUTF8AndSize(wanted, nullptr);
+    if (!name) return nullptr;
+    for (int i = 0, n = runnable(); i < n; i++)
+        if (!std::strcmp(compiled[i].name, name)) {
+            in_use = &compiled[i];
             Py_RETURN_NONE;
         }
-    }
-    PyErr_SetString(PyExc_ValueError, "this processor does not have that instruction set");
-    return nullptr;
+    return PyErr_Format(PyExc_ValueError, "this processor does not run %R", wanted);
+}
+
+PyObject *instruction_set(PyObject *, PyObject *) {
+    if (!in_use) Py_RETURN_NONE;
+    return PyUnicode_FromString(in_use->name);
 }
 
 // ---- buffers ----
@@ -279,7 +287,7 @@ PyObject *sweep(PyObject *, PyObject *const *a, Py_ssize_t n) {
         if (!totals || PyErr_Occurred()) return nullptr;
         if (totals->len != (Py_ssize_t)(sizeof(double) * mixtura::totals_of_pass(pass)))
             return PyErr_SetString(PyExc_ValueError, "totals of another size"), nullptr;
-        const Kernels &kernels = precision == 4 ? *in_use.in_float : *in_use.in_double;
+        const Kernels &kernels = kernels_in(precision);
         bool failed = false;
         Py_BEGIN_ALLOW_THREADS
         try {
@@ -339,29 +347,26 @@ PyObject *headroom(PyObject *, PyObject *const *a, Py_ssize_t n) {
     if (n != 2) return PyErr_SetString(PyExc_TypeError, "headroom takes 2 arguments"), nullptr;
     const long d = PyLong_AsLong(a[0]), precision = PyLong_AsLong(a[1]);
     if (PyErr_Occurred()) return nullptr;
-    return PyFloat_FromDouble((precision == 4 ? in_use.in_float : in_use.in_double)->headroom((int)d));
+    return PyFloat_FromDouble(kernels_in(precision).headroom((int)d));
 }
 
 PyMethodDef methods[] = {
-    {"instruction_sets", instruction_sets, METH_NOARGS, "Names of those that this processor has, the best last."},
-    {"instruction_set", instruction_set, METH_NOARGS, "The one in use."},
-    {"use", use, METH_O, "Choose one."},
+    {"instruction_sets", instruction_sets, METH_NOARGS, "Names of those that this processor runs, the best one last."},
+    {"instruction_set", instruction_set, METH_NOARGS, "The name of the one in use, or None."},
+    {"use", use, METH_O, "Use the kernels of this instruction set from now on."},
     {"sweep", (PyCFunction)(void (*)(void))sweep, METH_FASTCALL, "Totals of a stack of mixtures over rows."},
     {"unpacked", (PyCFunction)(void (*)(void))unpacked, METH_FASTCALL, "Totals of components as count, first and second moments."},
     {"headroom", (PyCFunction)(void (*)(void))headroom, METH_FASTCALL, "What is added to scores before exponentials are taken."},
     {nullptr, nullptr, 0, nullptr},
 };
 
-PyModuleDef module = {PyModuleDef_HEAD_INIT, "_engine", "The compiled sweep.", -1, methods, nullptr, nullptr, nullptr, nullptr};
+PyModuleDef module = {
+    PyModuleDef_HEAD_INIT, "_engine", "The compiled engine of the sweeps.", -1, methods, nullptr, nullptr, nullptr, nullptr,
+};
 
 } // namespace
 
 PyMODINIT_FUNC PyInit__engine(void) {
-    const std::vector<Set> found = sets();
-    if (found.empty()) {
-        PyErr_SetString(PyExc_ImportError, "this processor has none of the instruction sets that the engine was built for");
-        return nullptr;
-    }
-    in_use = found.back();
+    if (const int n = runnable()) in_use = &compiled[n - 1];
     return PyModule_Create(&module);
 }

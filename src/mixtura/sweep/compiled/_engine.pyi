@@ -1,0 +1,28 @@
+"""What ``engine.cpp`` defines."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from mixtura.ground.linalg import Array
+
+def instruction_sets() -> tuple[str, ...]: ...
+def use(name: str, /) -> None: ...
+def instruction_set() -> str | None: ...
+def headroom(n_features: int, precision: int, /) -> float: ...
+def sweep(
+    rows: Array,
+    weights: Array | None,
+    position: int,
+    strip_rows: int,
+    threads: int,
+    constants: Array,
+    centres: Array,
+    whitening: Array,
+    sizes: Sequence[int],
+    members: Sequence[tuple[int, Array | None, Any, Any, Any] | None] | None,
+    precision: int,
+    moments: bool,
+    totals: Array,
+    /,
+) -> None: ...
+def unpacked(totals: Array, count: Array, first: Array, second: Array, /) -> None: ...
