@@ -62,7 +62,7 @@ def needed() -> ModuleType:
     """
     if engine is None:
         raise ClusterError(
-            f"a worker has no compiled engine ({description}), and this machine has. Install mixtura on all of them in the same way, or set "
+            f"a worker has no compiled engine ({description}), and this machine has. Install mixtura alike on both, or set "
             "MIXTURA_ENGINE=numpy here."
         )
     return engine

@@ -221,7 +221,17 @@ Memory packed(const Kernels &kernels, Pass &pass, std::vector<Member> &members, 
 
 // ---- sweep(rows, weights, position, strip_rows, threads, constants, centres, whitening, starts, members, precision, moments, totals) ----
 
-bool described(PyObject *of, Member &member, Buffers &buffers) {
+bool refuse(const char *what) {
+    PyErr_Format(PyExc_ValueError, "%s of another size", what);
+    return false;
+}
+
+// Whether an array is there for all rows up to the last of those at hand.
+bool reaches(const Py_buffer *array, const Strip &rows, Py_ssize_t bytes) {
+    return array->ndim == 1 && array->shape[0] >= rows.position + rows.n && array->itemsize == bytes;
+}
+
+bool described(PyObject *of, const Strip &rows, Member &member, Buffers &buffers) {
     PyObject *item[5];
     for (int i = 0; i < 5; i++) {
         PyObject *one = PyTuple_GetItem(of, i); // borrowed
@@ -233,19 +243,23 @@ bool described(PyObject *of, Member &member, Buffers &buffers) {
     const Py_buffer *buffer;
     if (item[1] != Py_None) {
         if (!(buffer = buffers.of(item[1]))) return false;
+        if (!reaches(buffer, rows, 8)) return refuse("weights");
         member.weights = (const double *)buffer->buf;
     }
     if (item[2] != Py_None) {
         if (!(buffer = buffers.of(item[2]))) return false;
+        if (buffer->len != (Py_ssize_t)sizeof member.key) return refuse("key");
         std::memcpy(member.key, buffer->buf, sizeof member.key);
     }
     if (item[3] != Py_None) {
         if (!(buffer = buffers.of(item[3], true))) return false;
+        if (!reaches(buffer, rows, buffer->itemsize == 8 ? 8 : 4)) return refuse("labels");
         member.labels = buffer->buf;
         member.label_bytes = (int)buffer->itemsize;
     }
     if (item[4] != Py_None) {
         if (!(buffer = buffers.of(item[4]))) return false;
+        if (buffer->len < (Py_ssize_t)(sizeof(int64_t) * member.size)) return refuse("names");
         member.names = (const int64_t *)buffer->buf;
     }
     return true;
@@ -267,26 +281,34 @@ PyObject *sweep(PyObject *, PyObject *const *a, Py_ssize_t n) {
         const Py_buffer *whitening = centres ? buffers.of(a[7]) : nullptr;
         if (!whitening) return nullptr;
         Pass pass{(int)rows->shape[1], (int)constants->shape[0], (int)n_members, whitening->ndim == 2, true, nullptr, nullptr};
+        const Py_ssize_t d = pass.n_features, factor = pass.diagonal ? d : d * d;
+        if (rows->ndim != 2 || d < 1 || (rows->itemsize != 4 && rows->itemsize != 8)) return refuse("rows"), nullptr;
+        if (weights && (weights->len != (Py_ssize_t)sizeof(double) * block.n)) return refuse("weights"), nullptr;
+        if (centres->len != constants->len * d) return refuse("centres"), nullptr;
+        if (whitening->len != constants->len * factor) return refuse("whitening"), nullptr;
+        if (strip_rows < 1) return refuse("strips"), nullptr;
         std::vector<Member> members((size_t)n_members);
         for (Py_ssize_t m = 0, first = 0; m < n_members; m++) {
             PyObject *size = PySequence_GetItem(a[8], m);
             if (!size) return nullptr;
             members[m].first = (int)first;
             members[m].size = (int)PyLong_AsLong(size);
+            if (members[m].size < 1) return Py_DecRef(size), refuse("sizes"), nullptr;
             first += members[m].size;
             Py_DecRef(size);
             if (a[9] == Py_None) continue;
             PyObject *member = PySequence_GetItem(a[9], m);
-            const bool sound = member && described(member, members[m], buffers);
+            const bool sound = member && described(member, block, members[m], buffers);
             if (member) Py_DecRef(member);
             if (!sound) return nullptr;
         }
+        if (members.empty() || members.back().first + members.back().size != pass.n_components) return refuse("sizes"), nullptr;
         const long precision = PyLong_AsLong(a[10]);
         pass.moments = PyObject_IsTrue(a[11]) == 1;
         const Py_buffer *totals = buffers.of(a[12], true);
         if (!totals || PyErr_Occurred()) return nullptr;
         if (totals->len != (Py_ssize_t)(sizeof(double) * mixtura::totals_of_pass(pass)))
-            return PyErr_SetString(PyExc_ValueError, "totals of another size"), nullptr;
+            return refuse("totals"), nullptr;
         const Kernels &kernels = kernels_in(precision);
         bool failed = false;
         Py_BEGIN_ALLOW_THREADS
@@ -322,7 +344,7 @@ PyObject *unpacked(PyObject *, PyObject *const *a, Py_ssize_t n) {
         const size_t m = (size_t)first->shape[0], d = (size_t)first->shape[1];
         const bool diagonal = second->ndim == 2;
         const size_t each = mixtura::totals_of_component((int)d, diagonal);
-        if (totals->len != (Py_ssize_t)(sizeof(double) * m * each)) return PyErr_SetString(PyExc_ValueError, "totals of another size"), nullptr;
+        if (totals->len != (Py_ssize_t)(sizeof(double) * m * each)) return refuse("totals"), nullptr;
         const double *from = (const double *)totals->buf;
         double *counts = (double *)count->buf, *firsts = (double *)first->buf, *seconds = (double *)second->buf, most = 0;
         for (size_t k = 0; k < m; k++) most = std::max(most, from[k * each]);
