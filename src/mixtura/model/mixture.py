@@ -167,12 +167,13 @@ class Mixture:
         covariances: Array,
         structure: CovarianceStructure,
         factor: Array,
-        scorer: Scorer,
+        scorer: Scorer | None = None,
     ) -> Mixture:
         """A mixture whose parts an algorithm has just computed, factorised and made read-only: nothing is checked or copied."""
         mixture = cls.__new__(cls)
         mixture._set(weights, means, covariances, structure, factor)
-        mixture.__dict__["scorer"] = scorer
+        if scorer is not None:
+            mixture.__dict__["scorer"] = scorer
         return mixture
 
     def __setattr__(self, name: str, value: object) -> None:

@@ -26,6 +26,7 @@ from mixtura.model.scorer import Scorer
 from mixtura.sweep import Assignment, soft
 
 NOTHING_TO_GAIN = Stop("converged", True, 0.0, "converged: no step along the gradient raises the bound")
+UNLIMITED = 2**62
 SAME_BOUND = 1e-9
 """Relative difference up to which two bounds are one."""
 LARGEST_CONDITION = 1e13
@@ -130,10 +131,19 @@ class Climber:
 
     def accept(self, mixture: Any, answer: Answer) -> None:
         """Take a step."""
-        if self.history and not self.bounds and not math.isclose(self.history[-1], answer.bound, rel_tol=SAME_BOUND):
-            self.history = ()  # it was about other data
         self.mixture, self.moments = mixture, answer.moments
-        self.bounds.append(answer.bound)
+        self._note(answer.bound)
+
+    def pass_by(self, bounds: Sequence[float]) -> None:
+        """Take steps about which there was nothing to decide, each after a read of the data."""
+        for bound in bounds:
+            self.n_passes += 1
+            self._note(bound)
+
+    def _note(self, bound: float) -> None:
+        if self.history and not self.bounds and not math.isclose(self.history[-1], bound, rel_tol=SAME_BOUND):
+            self.history = ()  # it was about other data
+        self.bounds.append(bound)
         self.passes.append(self.n_passes)
 
     def coordinates(self) -> Coordinates:
@@ -148,11 +158,25 @@ class Climber:
         return gradient if penalty is None else gradient + about.pull_back(u, penalty.gradient(self.mixture))
 
 
+class Wait(NamedTuple):
+    """What a solver waits for before it looks at a climber again: so many passes, or that EM converges slowly, at a rate as steady as that.
+
+    It looks at one that has converged, too.
+    """
+
+    passes: int = UNLIMITED
+    steadiness: float = 0.0
+
+
 class Solver(Protocol):
     """Takes climbers over from EM."""
 
     refines: ClassVar[bool]
     """Whether it goes on where EM would call it converged."""
+
+    @property
+    def waits(self) -> Wait:
+        """For what."""
 
     def takes_over(self, climber: Climber) -> bool:
         """Whether to do so now."""
@@ -165,6 +189,7 @@ class PlainEM:
     """Never takes over."""
 
     refines: ClassVar[bool] = False
+    waits: ClassVar[Wait] = Wait()
 
     def takes_over(self, climber: Climber) -> bool:
         return False

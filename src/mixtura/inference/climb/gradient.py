@@ -16,7 +16,7 @@ from typing import ClassVar
 import numpy as np
 
 from mixtura.ground.linalg import Array
-from mixtura.inference.climb.climber import NOTHING_TO_GAIN, Answer, Climber, Steps, is_sound
+from mixtura.inference.climb.climber import NOTHING_TO_GAIN, Answer, Climber, Steps, Wait, is_sound
 from mixtura.inference.climb.steps import backtrack, within
 from mixtura.model.coordinates import Coordinates
 from mixtura.model.mixture import Mixture
@@ -31,6 +31,7 @@ class Gradient:
     """Gradient ascent with a line search that lengthens and shortens its step."""
 
     refines: ClassVar[bool] = False
+    waits: ClassVar[Wait] = Wait(1)
 
     def takes_over(self, climber: Climber) -> bool:
         return True
@@ -58,6 +59,7 @@ class GeneralisedEM:
     """A step of the M-step's own Newton method in place of the M-step."""
 
     refines: ClassVar[bool] = False
+    waits: ClassVar[Wait] = Wait(1)
 
     def takes_over(self, climber: Climber) -> bool:
         return True

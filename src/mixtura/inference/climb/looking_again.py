@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from mixtura.inference.climb.climber import Climber, Steps
+from mixtura.inference.climb.climber import Climber, Steps, Wait
 from mixtura.inference.rules.stopping import Stop, remaining_gain
 from mixtura.sweep import Truncated
 
@@ -17,6 +17,7 @@ class LookingAgain:
     """Takes over from EM on few candidates when it has converged."""
 
     refines: ClassVar[bool] = True
+    waits: ClassVar[Wait] = Wait()
 
     def takes_over(self, climber: Climber) -> bool:
         return remaining_gain(climber.trail) <= climber.stopping.goal

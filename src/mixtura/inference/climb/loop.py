@@ -14,12 +14,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mixtura.data.source import Source
+from mixtura.inference.climb.abridged import Abridged
 from mixtura.inference.climb.climber import PLAIN_EM, Algorithm, Answer, Climber, Direction, Solver, Steps
 from mixtura.inference.climb.curvature import Curvature
 from mixtura.inference.rules.collapse import Collapse, Collapsed, held_components
 from mixtura.inference.rules.stopping import BY_CALLBACK, Stop, Stopping, passes_left
 from mixtura.model.moments import Moments
-from mixtura.sweep import Sweep, dropped
+from mixtura.sweep import Sweep, Swept, dropped
 
 NO_STEP = Stop(
     "stuck", False, float("inf"), "stopped: with a component that has no rows, or at the floor, a penalty has no step"
@@ -203,10 +204,11 @@ def climb(
         for start, algorithm, history, curvature in zip(starts, each, before, learnt, strict=True)
     ]
     n_passes = 0
+    abridged = Abridged.of(source, [rope.climber.algorithm for rope in ropes], solver) if observe is None else None
     with Sweep(source) as sweep:
         active = list(enumerate(ropes))
         while active:
-            n_passes += _advance(sweep, active, observe)
+            n_passes += _advance(sweep, active, observe, abridged)
             active = [(index, rope) for index, rope in active if rope.climber.stop is None]
             if progress is not None:
                 progress(_climbing(ropes, [rope.climber for _, rope in active], n_passes))
@@ -243,8 +245,11 @@ def _run(source: Source, rope: _Rope, n_passes_together: int) -> Run:
     )
 
 
-def _advance(sweep: Sweep, active: list[tuple[int, _Rope]], observe: Observer | None) -> int:
-    """A read of the data for all derivatives asked for and one for all mixtures, with an update of all climbers; how many reads it took."""
+def _advance(sweep: Sweep, active: list[tuple[int, _Rope]], observe: Observer | None, abridged: Abridged | None) -> int:
+    """A read of the data for all derivatives asked for and one for all mixtures, with an update of all climbers; how many reads it took.
+
+    Where climbs can be abridged, it is one for all passes before the next decision.
+    """
     n_reads = _differentiate(sweep, [rope for _, rope in active if isinstance(rope.request, Direction)])
     trials: list[tuple[int, _Rope, Any]] = []
     for index, rope in active:
@@ -256,9 +261,9 @@ def _advance(sweep: Sweep, active: list[tuple[int, _Rope]], observe: Observer | 
             trials.append((index, rope, trial))
     if not trials:
         return n_reads
-    swept = sweep([trial.scorer for *_, trial in trials], [rope.climber.assignment for _, rope, _ in trials])
+    answers, n_more = _answers(sweep, trials, abridged)
     going: dict[Algorithm, list[_Rope]] = {}
-    for (index, rope, trial), (log_normaliser, moments) in zip(trials, swept, strict=True):
+    for index, rope, trial, (log_normaliser, moments) in answers:
         climber, algorithm = rope.climber, rope.climber.algorithm
         climber.n_passes += 1
         answer = Answer(log_normaliser + algorithm.log_prior(trial), moments)
@@ -285,7 +290,27 @@ def _advance(sweep: Sweep, active: list[tuple[int, _Rope]], observe: Observer | 
                 rope.collapses = _held_at_floor(climber)
     for algorithm, ropes in going.items():
         _update(algorithm, ropes)
-    return n_reads + 1
+    return n_reads + n_more
+
+
+def _answers(
+    sweep: Sweep, trials: list[tuple[int, _Rope, Any]], abridged: Abridged | None
+) -> tuple[list[tuple[int, _Rope, Any, Swept]], int]:
+    """Each trial with what a pass says of it, and how many reads it took; where it can be abridged, EM goes on to the next decision."""
+    short: list[tuple[int, _Rope, Any]] = []
+    if abridged is not None:
+        short = [trial for trial in trials if trial[1].steps is None and abridged.serves(trial[1].climber)]
+    whole = [trial for trial in trials if trial not in short] if short else trials
+    answers: list[tuple[int, _Rope, Any, Swept]] = []
+    n_reads = 0
+    if whole:
+        swept = sweep([trial.scorer for *_, trial in whole], [rope.climber.assignment for _, rope, _ in whole])
+        answers, n_reads = [(*trial, answer) for trial, answer in zip(whole, swept, strict=True)], 1
+    if abridged is not None and short:
+        legs, n_passes = abridged([rope.climber for _, rope, _ in short])
+        answers += [(index, rope, *leg) for (index, rope, _), leg in zip(short, legs, strict=True)]
+        n_reads = max(n_reads, n_passes)
+    return answers, n_reads
 
 
 def _hand_over(rope: _Rope) -> bool:

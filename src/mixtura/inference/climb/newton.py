@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from mixtura.ground.linalg import EPS, Array
-from mixtura.inference.climb.climber import Answer, Climber, Direction, Steps, is_sound
+from mixtura.inference.climb.climber import Answer, Climber, Direction, Steps, Wait, is_sound
 from mixtura.inference.rules.stopping import Stop
 from mixtura.model.coordinates import Coordinates
 
@@ -37,6 +37,10 @@ class Newton:
 
     refines: ClassVar[bool] = True
     least_passes: int = 10
+
+    @property
+    def waits(self) -> Wait:
+        return Wait(self.least_passes)
 
     def takes_over(self, climber: Climber) -> bool:
         converged = climber.stopping(climber.trail, 0) is not None

@@ -18,7 +18,7 @@ from typing import ClassVar
 import numpy as np
 
 from mixtura.ground.linalg import Array
-from mixtura.inference.climb.climber import Climber, Steps, last_step
+from mixtura.inference.climb.climber import Climber, Steps, Wait, last_step
 from mixtura.inference.climb.curvature import Curvature
 from mixtura.inference.climb.steps import backtrack, extent, within
 from mixtura.inference.rules.stopping import LEAST_PASSES, Stop, is_slow, remaining_gain
@@ -49,6 +49,10 @@ class QuasiNewton:
     least_passes: int = LEAST_PASSES
     steadiness: float | None = None
     surveys: bool = False
+
+    @property
+    def waits(self) -> Wait:
+        return Wait(self.least_passes) if self.steadiness is None else Wait(steadiness=self.steadiness)
 
     def takes_over(self, climber: Climber) -> bool:
         if climber.curvature is not None or _has_arrived(climber):

@@ -17,7 +17,7 @@ from typing import ClassVar
 import numpy as np
 
 from mixtura.ground.linalg import EPS
-from mixtura.inference.climb.climber import NOTHING_TO_GAIN, Answer, Climber, Steps, is_sound
+from mixtura.inference.climb.climber import NOTHING_TO_GAIN, Answer, Climber, Steps, Wait, is_sound
 from mixtura.inference.rules.collapse import Collapsed
 from mixtura.inference.rules.stopping import is_slow
 from mixtura.model.mixture import Mixture
@@ -38,6 +38,10 @@ class Squarem:
 
     refines: ClassVar[bool] = False
     steadiness: float
+
+    @property
+    def waits(self) -> Wait:
+        return Wait(steadiness=self.steadiness)
 
     def takes_over(self, climber: Climber) -> bool:
         return is_slow(climber.trail, climber.stopping.goal, self.steadiness)

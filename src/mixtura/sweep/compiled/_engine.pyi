@@ -25,4 +25,22 @@ def sweep(
     totals: Array,
     /,
 ) -> None: ...
+def climb(
+    rows: Array,
+    weights: Array | None,
+    family: tuple[int, bool, bool, Array | None, tuple[Array, float, Array, float] | None],
+    sharing: int,
+    patience: tuple[float, ...],
+    sizes: Array,
+    before: Array,
+    threads: int,
+    weights_of_components: Array,
+    means: Array,
+    blocks: Array,
+    factors: Array,
+    totals: Array,
+    bounds: Array,
+    passes: Array,
+    /,
+) -> None: ...
 def unpacked(totals: Array, count: Array, first: Array, second: Array, /) -> None: ...

@@ -6,22 +6,17 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
 #include <cstring>
-#include <memory>
-#include <mutex>
 #include <new>
-#include <system_error>
 #include <thread>
 #include <vector>
 
+#include "climb.hpp"
 #include "kernels.hpp"
+#include "passes.hpp"
 #include "processor.hpp"
 
-using mixtura::Kernels;
-using mixtura::Member;
-using mixtura::Pass;
-using mixtura::Strip;
+using namespace mixtura;
 
 // ---- instruction sets ----
 
@@ -55,7 +50,7 @@ int runnable() {
 #if defined(MIXTURA_SETS_BASELINE)
     return 1;
 #else
-    return mixtura::x86_64_generation() - 1;
+    return x86_64_generation() - 1;
 #endif
 }
 
@@ -111,114 +106,6 @@ class Buffers {
     std::vector<Py_buffer> held_; // never grows beyond what was reserved: pointers into it stay
 };
 
-struct Freed {
-    void operator()(void *p) const { ::operator delete(p, std::align_val_t(64)); }
-};
-using Memory = std::unique_ptr<void, Freed>;
-Memory memory_of(size_t bytes) { return Memory(::operator new(bytes, std::align_val_t(64))); }
-
-// ---- sums of strips along a binary tree over their places: the same bits whoever computed them, and in whatever order ----
-
-class TreeSum {
-  public:
-    explicit TreeSum(size_t size) : size_(size) {}
-
-    void put(int64_t place, std::unique_ptr<double[]> answer) {
-        std::lock_guard<std::mutex> lock(mutex_);
-        int level = 0;
-        for (;;) {
-            auto at = std::find_if(nodes_.begin(), nodes_.end(), [&](const Node &n) { return n.level == level && n.place == (place ^ 1); });
-            if (at == nodes_.end()) break;
-            std::unique_ptr<double[]> sibling = std::move(at->sum);
-            nodes_.erase(at);
-            if (place % 2) answer.swap(sibling);
-            add(answer.get(), sibling.get());
-            level++, place /= 2;
-        }
-        nodes_.push_back({level, place, std::move(answer)});
-    }
-
-    // The sum of all; what is left is added from the right.
-    const double *total() {
-        std::sort(nodes_.begin(), nodes_.end(), [](const Node &a, const Node &b) { return (a.place << a.level) > (b.place << b.level); });
-        for (size_t i = 1; i < nodes_.size(); i++) add(nodes_[i].sum.get(), nodes_[i - 1].sum.get());
-        return nodes_.back().sum.get();
-    }
-
-  private:
-    struct Node {
-        int level;
-        int64_t place;
-        std::unique_ptr<double[]> sum;
-    };
-    void add(double *left, const double *right) const {
-        for (size_t i = 0; i < size_; i++) left[i] += right[i];
-    }
-
-    size_t size_;
-    std::mutex mutex_;
-    std::vector<Node> nodes_;
-};
-
-// Totals of all rows of a block, which is cut into strips of so many; strips are worked on by so many threads.
-void sum_strips(const Kernels &kernels, const Pass &pass, const Strip &block, int64_t strip_rows, int n_threads, double *to) {
-    const int64_t n_strips = block.n ? (block.n + strip_rows - 1) / strip_rows : 1;
-    const size_t size = mixtura::totals_of_pass(pass), bytes = kernels.memory(pass);
-    if (n_strips == 1) {
-        const Memory memory = memory_of(bytes);
-        kernels.strip(pass, block, to, memory.get());
-        return;
-    }
-    TreeSum sum(size);
-    std::atomic<int64_t> next{0};
-    std::atomic<bool> failed{false};
-    const auto work = [&] {
-        try {
-            const Memory memory = memory_of(bytes);
-            for (int64_t i; !failed && (i = next++) < n_strips;) {
-                Strip strip = block;
-                const int64_t start = i * strip_rows;
-                strip.rows = (const char *)block.rows + start * pass.n_features * block.row_bytes;
-                strip.weights = block.weights ? block.weights + start : nullptr;
-                strip.position += start;
-                strip.n = std::min(strip_rows, block.n - start);
-                std::unique_ptr<double[]> totals(new double[size]);
-                kernels.strip(pass, strip, totals.get(), memory.get());
-                sum.put(i, std::move(totals));
-            }
-        } catch (const std::bad_alloc &) {
-            failed = true;
-        }
-    };
-    std::vector<std::thread> others;
-    try {
-        for (int i = 1; i < std::min<int64_t>(n_threads, n_strips); i++) others.emplace_back(work);
-    } catch (const std::system_error &) { // no more threads are to be had: those there are do it
-    }
-    work();
-    for (std::thread &other : others) other.join();
-    if (failed) throw std::bad_alloc();
-    std::memcpy(to, sum.total(), sizeof(double) * size);
-}
-
-// The coefficients of a stack, relative to the ceilings of its members.
-Memory packed(const Kernels &kernels, Pass &pass, std::vector<Member> &members, const double *constants, const double *centres, const double *whitening) {
-    const int d = pass.n_features;
-    const size_t each = kernels.coefficients(d, pass.diagonal) * kernels.precision, factor = pass.diagonal ? d : (size_t)d * d;
-    Memory coefficients = memory_of(each * pass.n_components + 64);
-    for (Member &member : members) {
-        const double *own = constants + member.first;
-        member.ceiling = *std::max_element(own, own + member.size);
-        for (int k = member.first; k < member.first + member.size; k++)
-            kernels.pack(
-                d, pass.diagonal, constants[k] - member.ceiling, centres + (size_t)k * d, whitening + k * factor,
-                (char *)coefficients.get() + k * each);
-    }
-    pass.members = members.data();
-    pass.coefficients = coefficients.get();
-    return coefficients;
-}
-
 // ---- sweep(rows, weights, position, strip_rows, threads, constants, centres, whitening, starts, members, precision, moments, totals) ----
 
 bool refuse(const char *what) {
@@ -238,7 +125,7 @@ bool described(PyObject *of, const Strip &rows, Member &member, Buffers &buffers
         if (!one) return false;
         item[i] = one;
     }
-    member.sharing = (mixtura::Sharing)PyLong_AsLong(item[0]);
+    member.sharing = (Sharing)PyLong_AsLong(item[0]);
     if (PyErr_Occurred()) return false;
     const Py_buffer *buffer;
     if (item[1] != Py_None) {
@@ -307,7 +194,7 @@ PyObject *sweep(PyObject *, PyObject *const *a, Py_ssize_t n) {
         pass.moments = PyObject_IsTrue(a[11]) == 1;
         const Py_buffer *totals = buffers.of(a[12], true);
         if (!totals || PyErr_Occurred()) return nullptr;
-        if (totals->len != (Py_ssize_t)(sizeof(double) * mixtura::totals_of_pass(pass)))
+        if (totals->len != (Py_ssize_t)(sizeof(double) * totals_of_pass(pass)))
             return refuse("totals"), nullptr;
         const Kernels &kernels = kernels_in(precision);
         bool failed = false;
@@ -329,8 +216,6 @@ PyObject *sweep(PyObject *, PyObject *const *a, Py_ssize_t n) {
 
 // ---- unpacked(totals, count, first, second) ----
 
-// A component whose rows weigh less than this beside those of another has none: it is where its centre is.
-constexpr double TRACE = 1e-32;
 
 PyObject *unpacked(PyObject *, PyObject *const *a, Py_ssize_t n) {
     if (n != 4) return PyErr_SetString(PyExc_TypeError, "unpacked takes 4 arguments"), nullptr;
@@ -343,7 +228,7 @@ PyObject *unpacked(PyObject *, PyObject *const *a, Py_ssize_t n) {
         if (!second) return nullptr;
         const size_t m = (size_t)first->shape[0], d = (size_t)first->shape[1];
         const bool diagonal = second->ndim == 2;
-        const size_t each = mixtura::totals_of_component((int)d, diagonal);
+        const size_t each = totals_of_component((int)d, diagonal);
         if (totals->len != (Py_ssize_t)(sizeof(double) * m * each)) return refuse("totals"), nullptr;
         const double *from = (const double *)totals->buf;
         double *counts = (double *)count->buf, *firsts = (double *)first->buf, *seconds = (double *)second->buf, most = 0;
@@ -365,6 +250,99 @@ PyObject *unpacked(PyObject *, PyObject *const *a, Py_ssize_t n) {
     Py_RETURN_NONE;
 }
 
+// ---- climb(rows, weights, family, sharing, rules, sizes, before, threads, weights, means, blocks, factors, totals, bounds, passes) ----
+
+PyObject *climbs(PyObject *, PyObject *const *a, Py_ssize_t n) {
+    if (n != 15) return PyErr_SetString(PyExc_TypeError, "climb takes 15 arguments"), nullptr;
+    try {
+        Buffers buffers(16);
+        // family: shape, shared, equal_weights, floor or None, None or (mean, mean_precision, scale, degrees)
+        int shape, shared, equal;
+        PyObject *of_floor, *of_prior, *of_mean = nullptr, *of_scale = nullptr;
+        Prior prior{};
+        if (!PyArg_ParseTuple(a[2], "iiiOO", &shape, &shared, &equal, &of_floor, &of_prior)) return nullptr;
+        if (of_prior != Py_None && !PyArg_ParseTuple(of_prior, "OdOd", &of_mean, &prior.mean_precision, &of_scale, &prior.degrees)) return nullptr;
+        Patience patience;
+        if (!PyArg_ParseTuple(a[4], "ddii", &patience.goal, &patience.steadiness, &patience.least_passes, &patience.passes_left)) return nullptr;
+        const Sharing sharing = (Sharing)PyLong_AsLong(a[3]);
+        const int threads = (int)PyLong_AsLong(a[7]);
+        if (PyErr_Occurred()) return nullptr;
+
+        const Py_buffer *rows = buffers.of(a[0]), *row_weights = nullptr, *floor = nullptr;
+        if (!rows || (a[1] != Py_None && !(row_weights = buffers.of(a[1])))) return nullptr;
+        if (rows->ndim != 2 || rows->shape[1] < 1) return refuse("rows"), nullptr;
+        const Py_ssize_t d = rows->shape[1];
+        if (row_weights && row_weights->len != (Py_ssize_t)sizeof(double) * rows->shape[0]) return refuse("weights"), nullptr;
+        if (of_floor != Py_None && (!(floor = buffers.of(of_floor)) || floor->len != (Py_ssize_t)sizeof(double) * d)) return refuse("floor"), nullptr;
+        if (of_mean) {
+            const Py_buffer *mean = buffers.of(of_mean), *scale = mean ? buffers.of(of_scale) : nullptr;
+            if (!scale) return nullptr;
+            if (mean->len != (Py_ssize_t)sizeof(double) * d || scale->len != mean->len * d) return refuse("prior"), nullptr;
+            prior.mean = (const double *)mean->buf;
+            prior.scale = (const double *)scale->buf;
+        }
+        const Family family{(Shape)shape, shared != 0, equal != 0, floor ? (const double *)floor->buf : nullptr, of_mean ? &prior : nullptr};
+
+        // Of each climb: its mixture's size, four bounds before the first, how many there were, and how many passes it may take.
+        const Py_buffer *sizes = buffers.of(a[5]), *before = sizes ? buffers.of(a[6]) : nullptr;
+        if (!before) return nullptr;
+        const Py_ssize_t n_climbs = sizes->ndim == 2 && sizes->shape[1] == 3 && sizes->itemsize == 8 ? sizes->shape[0] : -1;
+        if (n_climbs < 1 || before->len != (Py_ssize_t)sizeof(double) * 4 * n_climbs) return refuse("sizes"), nullptr;
+        const int64_t *size = (const int64_t *)sizes->buf;
+        Py_ssize_t n_components = 0;
+        for (Py_ssize_t r = 0; r < n_climbs; r++) {
+            if (size[3 * r] < 1) return refuse("sizes"), nullptr;
+            n_components += size[3 * r];
+        }
+        const Py_ssize_t width = shape == MATRIX ? d * d : d, block = shape == SPHERE ? 1 : width;
+        const Py_ssize_t n_blocks = shared ? n_climbs : n_components;
+        const Py_ssize_t each = (Py_ssize_t)totals_of_component((int)d, shape != MATRIX);
+        double *arrays[6];
+        const Py_ssize_t lengths[] = {n_components, n_components * d, n_blocks * block, n_blocks * block, n_climbs + n_components * each, -1};
+        Py_ssize_t cap = 0;
+        for (int i = 0; i < 6; i++) {
+            const Py_buffer *array = buffers.of(a[8 + i], true);
+            if (!array) return nullptr;
+            const Py_ssize_t numbers = array->len / (Py_ssize_t)sizeof(double);
+            if (i == 5) cap = numbers / n_climbs;
+            if (i < 5 && numbers != lengths[i]) return refuse("climbs"), nullptr;
+            arrays[i] = (double *)array->buf;
+        }
+        const Py_buffer *passes = buffers.of(a[14], true);
+        if (!passes) return nullptr;
+        if (passes->len != (Py_ssize_t)sizeof(int64_t) * n_climbs) return refuse("passes"), nullptr;
+
+        std::vector<Climb> all;
+        const double *last = (const double *)before->buf;
+        double *weights = arrays[0], *means = arrays[1], *blocks = arrays[2], *factors = arrays[3], *totals = arrays[4];
+        for (Py_ssize_t r = 0; r < n_climbs; r++) {
+            const int k = (int)size[3 * r];
+            all.push_back({k, weights, means, blocks, factors, last + 4 * r, (int)size[3 * r + 1], std::min<int64_t>(size[3 * r + 2], cap), totals, arrays[5] + r * cap, 0});
+            const Py_ssize_t own = (shared ? 1 : k) * block;
+            weights += k, means += k * d, blocks += own, factors += own, totals += 1 + k * each;
+        }
+        const Strip block_of_rows{rows->buf, (int)rows->itemsize, row_weights ? (const double *)row_weights->buf : nullptr, 0, rows->shape[0]};
+        const Kernels &kernels = kernels_in(8);
+        std::atomic<bool> failed{false};
+        Py_BEGIN_ALLOW_THREADS
+        std::atomic<size_t> next{0};
+        const auto work = [&] {
+            try {
+                for (size_t r; !failed && (r = next++) < all.size();) climb(kernels, block_of_rows, family, sharing, patience, (int)d, all[r]);
+            } catch (const std::bad_alloc &) {
+                failed = true;
+            }
+        };
+        in_threads(std::min<int64_t>(threads, n_climbs), work);
+        Py_END_ALLOW_THREADS
+        if (failed) return PyErr_NoMemory();
+        for (Py_ssize_t r = 0; r < n_climbs; r++) ((int64_t *)passes->buf)[r] = all[r].n_passes;
+    } catch (const std::bad_alloc &) {
+        return PyErr_NoMemory();
+    }
+    Py_RETURN_NONE;
+}
+
 PyObject *headroom(PyObject *, PyObject *const *a, Py_ssize_t n) {
     if (n != 2) return PyErr_SetString(PyExc_TypeError, "headroom takes 2 arguments"), nullptr;
     const long d = PyLong_AsLong(a[0]), precision = PyLong_AsLong(a[1]);
@@ -378,6 +356,7 @@ PyMethodDef methods[] = {
     {"use", use, METH_O, "Use the kernels of this instruction set from now on."},
     {"sweep", (PyCFunction)(void (*)(void))sweep, METH_FASTCALL, "Totals of a stack of mixtures over rows."},
     {"unpacked", (PyCFunction)(void (*)(void))unpacked, METH_FASTCALL, "Totals of components as count, first and second moments."},
+    {"climb", (PyCFunction)(void (*)(void))climbs, METH_FASTCALL, "EM of some mixtures over rows, pass by pass, until there is something to decide."},
     {"headroom", (PyCFunction)(void (*)(void))headroom, METH_FASTCALL, "What is added to scores before exponentials are taken."},
     {nullptr, nullptr, 0, nullptr},
 };

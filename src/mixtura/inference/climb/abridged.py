@@ -1,0 +1,87 @@
+"""Climbs over rows that fit a cache, on which EM goes on by itself to the next decision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mixtura.data.source import Block, Source
+from mixtura.inference.climb.climber import Climber, Solver, Wait
+from mixtura.inference.rules.em import ExpectationMaximization
+from mixtura.inference.rules.stopping import LEAST_PASSES, PATIENCE
+from mixtura.model.covariance.structure import SharedBlocks
+from mixtura.model.mixture import Mixture
+from mixtura.sweep import Swept
+from mixtura.sweep.climbs import Departure, Family, Patience, climbs, goes_in_one_call, rows_in_cache
+
+
+@dataclass(frozen=True, eq=False)
+class Abridged:
+    """What the passes between decisions are done with.
+
+    Attributes
+    ----------
+    rows : Block
+        All rows.
+    waits : Wait
+        For what the solver waits.
+    """
+
+    rows: Block
+    waits: Wait
+
+    @classmethod
+    def of(cls, source: Source, algorithms: Sequence[object], solver: Solver) -> Abridged | None:
+        """For a source of few enough rows, and algorithms of which one at least has an M-step that is known."""
+        if not any(_is_known(algorithm) for algorithm in algorithms):
+            return None
+        rows = rows_in_cache(source)
+        return None if rows is None else cls(rows, solver.waits)
+
+    def serves(self, climber: Climber) -> bool:
+        """Whether the next passes of a climber are among them; what has been learnt about it goes to its solver at once."""
+        return _is_known(climber.algorithm) and climber.curvature is None
+
+    def __call__(self, climbers: Sequence[Climber]) -> tuple[list[tuple[Mixture, Swept]], int]:
+        """Go on with each to its next decision: the mixture there, not yet accepted, what a pass says of it, and the most passes of any."""
+        groups: dict[object, list[int]] = {}
+        for i, climber in enumerate(climbers):
+            groups.setdefault(climber.algorithm, []).append(i)
+        found: dict[int, tuple[Mixture, Swept]] = {}
+        most = 0
+        for algorithm, places in groups.items():
+            assert isinstance(algorithm, ExpectationMaximization)
+            own = [climbers[i] for i in places]
+            patience = Patience(own[0].stopping.goal, self.waits.steadiness, LEAST_PASSES, PATIENCE)
+            family = _family(algorithm, self.rows.rows.shape[1])
+            legs = climbs(self.rows, [self._departure(one) for one in own], family, algorithm.assignment, patience)
+            for i, climber, leg in zip(places, own, legs, strict=True):
+                climber.pass_by(leg.bounds[:-1])
+                found[i] = leg.mixture, Swept(leg.log_normaliser, leg.moments)
+                most = max(most, len(leg.bounds))
+        return [found[i] for i in range(len(climbers))], most
+
+    def _departure(self, climber: Climber) -> Departure:
+        trail = climber.trail
+        left = min(climber.stopping.max_iter + 1 - climber.n_passes, self.waits.passes - len(trail))
+        return Departure(climber.mixture, trail, max(1, left))
+
+
+def _is_known(algorithm: object) -> bool:
+    return (
+        isinstance(algorithm, ExpectationMaximization)
+        and algorithm.penalty is None
+        and isinstance(algorithm.structure, SharedBlocks)
+        and goes_in_one_call(algorithm.assignment)
+    )
+
+
+def _family(algorithm: ExpectationMaximization, n_features: int) -> Family:
+    structure = algorithm.structure
+    assert isinstance(structure, SharedBlocks)
+    floor = None
+    if np.any(algorithm.floor):
+        floor = np.ascontiguousarray(np.broadcast_to(np.asarray(algorithm.floor, dtype=np.float64), n_features))
+    return Family(structure, algorithm.equal_weights, floor, algorithm.prior)

@@ -1,0 +1,178 @@
+"""EM in one call of the compiled engine, for rows that fit a cache: a pass over those costs less than a call.
+
+A climb goes on until there is something to decide: about its end, another solver, or an M-step without a plain answer. Whoever calls
+decides as if the last pass had been the only one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import NamedTuple
+
+import numpy as np
+
+from mixtura.data.source import Block, Source
+from mixtura.ground.linalg import Array, read_only
+from mixtura.ground.threads import n_threads
+from mixtura.model.covariance.structure import SharedBlocks
+from mixtura.model.laws.conjugate import NormalInverseWishart
+from mixtura.model.mixture import Mixture
+from mixtura.model.moments import Moments
+from mixtura.sweep import compiled
+from mixtura.sweep.assign import Assignment, hard, soft
+from mixtura.sweep.with_compiled import HARD, SOFT
+
+MOST_NUMBERS = 2**17
+"""In rows that are gone over in one call: a megabyte, of which a source makes one strip."""
+WORTH_THREADS = 2**18
+"""Numbers in the rows times components, from which climbs side by side take a thread each."""
+AT_A_TIME = 512
+"""Passes to a call."""
+
+
+class Family(NamedTuple):
+    """What an M-step maximises over, and under what.
+
+    Attributes
+    ----------
+    structure : SharedBlocks
+    equal_weights : bool
+    floor : (D,) array or None
+    prior : NormalInverseWishart or None
+    """
+
+    structure: SharedBlocks
+    equal_weights: bool
+    floor: Array | None
+    prior: NormalInverseWishart | None
+
+
+class Patience(NamedTuple):
+    """When a climb comes back, beside for want of a plain M-step.
+
+    Attributes
+    ----------
+    goal : float
+        Gain still to come at which it is at its end.
+    steadiness : float
+        From which the rate of its gains counts as known, so that it is slow where many passes are left; zero for never.
+    least_passes, passes_left : int
+        Before it may count as slow, and that it then has to have left.
+    """
+
+    goal: float
+    steadiness: float
+    least_passes: int
+    passes_left: int
+
+
+class Departure(NamedTuple):
+    """Where a climb begins: a mixture, the bounds of the climb before (the last four matter), and how many passes it may take."""
+
+    mixture: Mixture
+    trail: Sequence[float]
+    most_passes: int
+
+
+class Leg(NamedTuple):
+    """How far a climb has come: the bounds of its passes, and of the last one the mixture, log-normaliser and moments."""
+
+    bounds: list[float]
+    mixture: Mixture
+    log_normaliser: float
+    moments: Moments
+
+
+def rows_in_cache(source: Source) -> Block | None:
+    """All rows of a source, where they are few enough and there is an engine to go over them in one call."""
+    if compiled.engine is None or source.n_rows * source.n_features >= MOST_NUMBERS:
+        return None
+    everything = slice(0, source.n_rows)
+    return Block(everything, *source.take(np.arange(source.n_rows)))
+
+
+def climbs(
+    rows: Block, departures: Sequence[Departure], family: Family, assignment: Assignment, patience: Patience
+) -> list[Leg]:
+    """Passes and M-steps for each of several mixtures, until there is something to decide about it.
+
+    Parameters
+    ----------
+    rows : Block
+        All rows.
+    departures : sequence of Departure
+    family : Family
+    assignment : Assignment
+        ``soft`` or ``hard``.
+    patience : Patience
+
+    Returns
+    -------
+    list of Leg
+    """
+    structure, mixtures = family.structure, [departure.mixture for departure in departures]
+    sizes = [mixture.n_components for mixture in mixtures]
+    n_features = mixtures[0].n_features
+    blocks = [structure.as_blocks(mixture.covariances) for mixture in mixtures]
+    shape = blocks[0].ndim - 1
+    weights, means = (np.concatenate([getattr(m, name) for m in mixtures]) for name in ("weights", "means"))
+    covariances = np.concatenate(blocks)
+    factors = np.concatenate([structure.as_blocks(mixture.precision_factors) for mixture in mixtures])
+    counts = np.array(
+        [(size, len(d.trail), min(d.most_passes, AT_A_TIME)) for size, d in zip(sizes, departures, strict=True)],
+        np.int64,
+    )
+    before = np.array([([0.0] * 4 + list(d.trail[-4:]))[-4:] for d in departures])
+    each = 1 + n_features + (n_features * (n_features + 1) // 2 if shape == 2 else n_features)
+    totals, bounds = np.empty(len(sizes) + len(weights) * each), np.empty((len(sizes), int(counts[:, 2].max())))
+    passes, prior = np.zeros(len(sizes), np.int64), family.prior
+    many = rows.rows.size * len(weights) >= WORTH_THREADS and len(sizes) > 1
+    compiled.needed().climb(
+        rows.rows,
+        rows.weights,
+        (
+            shape,
+            structure.shared,
+            family.equal_weights,
+            family.floor,
+            prior and (prior.mean, prior.mean_precision, prior.scale, prior.degrees_of_freedom),
+        ),
+        SOFT if assignment is soft else HARD,
+        tuple(patience),
+        counts,
+        before,
+        n_threads() if many else 1,
+        weights,
+        means,
+        covariances,
+        factors,
+        totals,
+        bounds,
+        passes,
+    )
+    legs: list[Leg] = []
+    ends = list(accumulate(sizes))
+    for r, (mixture, size, end) in enumerate(zip(mixtures, sizes, ends, strict=True)):
+        own, start = slice(end - size, end), r + (end - size) * each
+        block = slice(r, r + 1) if structure.shared else own
+        if passes[r] > 1:
+            parts = (
+                weights[own],
+                means[own],
+                structure.as_natural(covariances[block]),
+                structure.as_natural(factors[block]),
+            )
+            read_only(*parts)
+            mixture = Mixture.from_factor(*parts[:3], structure, parts[3])
+        count, first = np.empty(size), np.empty((size, n_features))
+        second = np.empty((size, n_features, n_features) if shape == 2 else (size, n_features))
+        compiled.needed().unpacked(totals[start + 1 : start + 1 + size * each], count, first, second)
+        moments = Moments(count, first, second, mixture.means)
+        legs.append(Leg(bounds[r, : passes[r]].tolist(), mixture, float(totals[start]), moments))
+    return legs
+
+
+def goes_in_one_call(assignment: Assignment) -> bool:
+    """Whether rows are shared in a way that climbs know."""
+    return assignment is soft or assignment is hard
