@@ -14,7 +14,7 @@ from mixtura.inference.rules.em import ExpectationMaximization
 from mixtura.inference.rules.stopping import Stopping
 from mixtura.model.covariance import STRUCTURES, covariance_structure
 from mixtura.model.covariance.structure import SharedBlocks
-from mixtura.sweep import climbs, compiled, hard, soft
+from mixtura.sweep import climbs, compiled, hard, soft, with_compiled
 
 pytestmark = pytest.mark.skipif(compiled.engine is None, reason=compiled.description)
 
@@ -52,7 +52,7 @@ def prior_of(X):
 
 def both(monkeypatch, source, starts, algorithm, stopping, solver):
     abridged = climb(source, starts, algorithm, stopping, solver=solver)
-    monkeypatch.setattr(climbs, "MOST_NUMBERS", 0)
+    monkeypatch.setattr(with_compiled, "MOST_NUMBERS", 0)
     return abridged, climb(source, starts, algorithm, stopping, solver=solver)
 
 

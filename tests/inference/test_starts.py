@@ -9,6 +9,7 @@ from mixtura.inference.starts.kmeans import different, kmeans, lloyd, nearest, p
 from mixtura.inference.starts.sample import seeding_sample
 from mixtura.inference.starts.seedings import SEEDINGS
 from mixtura.model.covariance import STRUCTURES, covariance_structure
+from mixtura.sweep import accumulate, compiled
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -89,8 +90,8 @@ def test_several_runs_of_kmeans_are_as_good_as_a_librarys(iris, faithful, diabet
     for X in (iris, faithful, diabetes):
         rows = (X - X.mean(axis=0)) / X.std(axis=0)
         for k in (2, 5, 10):
-            found = kmeans(rows, np.ones(len(rows)), k, 20, np.random.default_rng(0))
-            labels = nearest(rows, found)
+            found, labels = kmeans(rows, np.ones(len(rows)), k, 20, np.random.default_rng(0))
+            np.testing.assert_array_equal(labels, nearest(rows, found))
             ours = [np.square(rows - one[own]).sum() for one, own in zip(found, labels, strict=True)]
             theirs = [KMeans(k, n_init=1, random_state=seed).fit(rows).inertia_ for seed in range(20)]
             assert np.median(ours) < 1.05 * np.median(theirs)
@@ -104,6 +105,27 @@ def test_kmeans_weighs_rows():
     seeds = plus_plus(rows, weights, 4, 3, rng)
     ones = np.ones(len(repeated))
     np.testing.assert_allclose(lloyd(rows, weights, seeds), lloyd(repeated, ones, seeds), rtol=1e-10)
+
+
+@pytest.mark.skipif(compiled.engine is None, reason=compiled.description)
+@pytest.mark.parametrize(("n_features", "k"), [(1, 2), (2, 5), (7, 3), (20, 12)])
+def test_both_engines_run_the_same_kmeans(monkeypatch, n_features, k):
+    rng = np.random.default_rng(n_features)
+    rows, weights = rng.normal(size=(503, n_features)), rng.uniform(0.5, 2, 503)
+    answers = []
+    for engine in (compiled.engine, None):
+        monkeypatch.setattr(compiled, "engine", engine)
+        found = kmeans(rows, weights, k, 7, np.random.default_rng(0))
+        moments = [accumulate(ArraySource(rows, weights), own, k, diagonal=False) for own in found.labels]
+        answers.append((found, different(np.concatenate([found.labels, found.labels]), weights, k), moments))
+    for (one, one_kept, one_moments), (other, other_kept, other_moments) in [answers]:
+        np.testing.assert_allclose(one.centres, other.centres, rtol=1e-10, atol=1e-12)
+        np.testing.assert_array_equal(one.labels, other.labels)
+        assert one_kept == other_kept
+        for a, b in zip(one_moments, other_moments, strict=True):
+            np.testing.assert_allclose(a.count, b.count, rtol=1e-12)
+            np.testing.assert_allclose(a.origin, b.origin, rtol=1e-10, atol=1e-12)
+            np.testing.assert_allclose(a.second, b.second, rtol=1e-10, atol=1e-10)
 
 
 def test_partitions_that_differ_in_names_and_a_few_rows_are_one():

@@ -68,6 +68,9 @@ class ArraySource(Source):
     def take(self, places: NDArray[np.intp]) -> tuple[Array, Array | None]:
         return self.rows[places], None if self.weights is None else self.weights[places]
 
+    def everything(self) -> tuple[Array, Array | None]:
+        return self.rows, self.weights
+
     def batches(self, size: int, rng: np.random.Generator) -> Iterator[tuple[Array, Array | None]]:
         order = rng.permutation(self.n_rows)
         for picked in np.array_split(order, max(1, round(self.n_rows / size))):

@@ -249,6 +249,10 @@ class Source(ABC):
         rows, weights = self.reduce(RowsAt(distinct), FIRST_STRIP).joined()
         return rows[back], None if weights is None else weights[back]
 
+    def everything(self) -> tuple[Array, Array | None]:
+        """All rows and their weights, which have to fit in memory."""
+        return self.take(np.arange(self.n_rows))
+
     def row_wise(self, function: Callable[[Array], NDArray[Any]]) -> Any:
         """What a function of rows says of each, some rows after others."""
         return (function(block.rows) for block in self.blocks(ROWS_AT_A_TIME))

@@ -21,10 +21,8 @@ from mixtura.model.mixture import Mixture
 from mixtura.model.moments import Moments
 from mixtura.sweep import compiled
 from mixtura.sweep.assign import Assignment, hard, soft
-from mixtura.sweep.with_compiled import HARD, SOFT
+from mixtura.sweep.with_compiled import HARD, SOFT, fits_cache
 
-MOST_NUMBERS = 2**17
-"""In rows that are gone over in one call: a megabyte, of which a source makes one strip."""
 WORTH_THREADS = 2**18
 """Numbers in the rows times components, from which climbs side by side take a thread each."""
 AT_A_TIME = 512
@@ -86,10 +84,7 @@ class Leg(NamedTuple):
 
 def rows_in_cache(source: Source) -> Block | None:
     """All rows of a source, where they are few enough and there is an engine to go over them in one call."""
-    if compiled.engine is None or source.n_rows * source.n_features >= MOST_NUMBERS:
-        return None
-    everything = slice(0, source.n_rows)
-    return Block(everything, *source.take(np.arange(source.n_rows)))
+    return Block(slice(0, source.n_rows), *source.everything()) if fits_cache(source) else None
 
 
 def climbs(

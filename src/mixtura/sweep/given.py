@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,9 @@ from mixtura.data.source import Arrays, Block, Source
 from mixtura.ground.linalg import Array
 from mixtura.ground.threads import single_threaded_blas
 from mixtura.model.moments import Moments
+from mixtura.sweep import compiled
 from mixtura.sweep.kernels import add_block, zero_totals
+from mixtura.sweep.with_compiled import fits_cache
 
 
 def accumulate(
@@ -30,6 +32,8 @@ def accumulate(
     diagonal : bool
         Whether the diagonals of the second moments are enough.
     """
+    if responsibilities.ndim == 1 and fits_cache(source):
+        return _of_few_rows(source, responsibilities, n_components, diagonal)
     if responsibilities.ndim == 1:
         given: GivenLabels | GivenShares = GivenLabels(responsibilities.astype(np.intp, copy=False), n_components)
     else:
@@ -42,6 +46,22 @@ def accumulate(
         about = given.about(means, diagonal)
         first, second = source.reduce(about, source.strip_rows).parts
     return Moments(counts, first, second, means)
+
+
+def _of_few_rows(source: Source, labels: NDArray[Any], n_components: int, diagonal: bool) -> Moments:
+    """The same for labels of rows that fit a cache, by the compiled engine."""
+    rows, weights = source.everything()
+    means = np.empty((n_components, source.n_features))
+    count, second = np.empty(n_components), np.empty(means.shape if diagonal else (*means.shape, source.n_features))
+    compiled.needed().of_partition(
+        rows.astype(np.float64, copy=False),
+        weights if weights is None else weights.astype(np.float64, copy=False),
+        np.ascontiguousarray(labels, dtype=np.int32),
+        count,
+        means,
+        second,
+    )
+    return Moments(count, np.zeros(means.shape), second, means)
 
 
 def moments_of_all(source: Source, *, diagonal: bool) -> Moments:

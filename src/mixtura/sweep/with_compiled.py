@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mixtura.data.source import Block, InOneGo
+from mixtura.data.source import Block, InOneGo, Source
 from mixtura.ground.linalg import Array
 from mixtura.model.moments import Moments
 from mixtura.model.scorer import Scorer
@@ -24,6 +24,8 @@ SINGLE = np.dtype(np.float32)
 LARGEST_CANCELLATION = 1e5
 """So many times its own variance may be the squares of a component's rows in float32: where its centre is rounded, by some 1e-5 of its
 spread."""
+MOST_NUMBERS = 2**17
+"""In rows that fit a cache: a megabyte, of which a source makes one strip."""
 SOFT, HARD, SAMPLED = range(3)
 """What the compiled code calls them."""
 
@@ -59,6 +61,11 @@ class CompiledEngine(NumPyEngine):
             return DOUBLE
         lost = cancellation(scorer, np.zeros(scorer.centres.shape[1]), self.setting.mean_squares, SINGLE)
         return SINGLE if lost.max() <= LARGEST_CANCELLATION else DOUBLE
+
+
+def fits_cache(source: Source) -> bool:
+    """Whether all rows are few enough to be gone over in one call, and there is an engine for it."""
+    return compiled.engine is not None and source.n_rows * source.n_features < MOST_NUMBERS
 
 
 def described(member: Member) -> Description | None:

@@ -8,24 +8,43 @@ rows have the same starts to the last bit.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mixtura.ground.linalg import Array
-from mixtura.ground.threads import single_threaded_blas
+from mixtura.ground.threads import n_threads, single_threaded_blas
+from mixtura.sweep import compiled
 
 MOST_ROUNDS = 30
 LEAST_GAIN = 1e-3
 """Share of all that rounds have gained that one must gain for another one to follow: in many columns most of a sum of squares is noise."""
 ALIKE = 0.01
 """Share of the rows that two partitions may place differently and be one."""
+WORTH_THREADS = 2**18
+"""Distances of one round, over all starts, from which threads are worth waking."""
 BLOCK = 2**20
 """Numbers in a block of scores."""
 
 
-def kmeans(rows: Array, weights: Array, n_clusters: int, n_starts: int, rng: np.random.Generator) -> Array:
-    """Centres ``(S, K, D)`` of several runs of k-means, none of them without rows.
+class Partitions(NamedTuple):
+    """What several runs of k-means have come to.
+
+    Attributes
+    ----------
+    centres : (S, K, D) array
+        None of them without rows.
+    labels : (S, m) integer array
+        The nearest centre to each row.
+    """
+
+    centres: Array
+    labels: NDArray[np.integer]
+
+
+def kmeans(rows: Array, weights: Array, n_clusters: int, n_starts: int, rng: np.random.Generator) -> Partitions:
+    """Several runs of k-means.
 
     Parameters
     ----------
@@ -35,11 +54,35 @@ def kmeans(rows: Array, weights: Array, n_clusters: int, n_starts: int, rng: np.
     n_clusters, n_starts : int
     rng : Generator
     """
+    if compiled.engine is not None:
+        return _compiled(rows, weights, n_clusters, _uniforms(n_clusters, n_starts, rng))
     seeds = plus_plus(rows, weights, n_clusters, n_starts, rng)
     centres = lloyd(rows, weights, seeds)
-    owned = [np.bincount(own, minlength=n_clusters).all() for own in nearest(rows, centres)]
-    # Seeds own at least themselves.
-    return np.where(np.array(owned)[:, None, None], centres, seeds)
+    labels = nearest(rows, centres)
+    empty = np.array([not np.bincount(own, minlength=n_clusters).all() for own in labels])
+    if empty.any():  # seeds own at least themselves
+        centres[empty] = seeds[empty]
+        labels[empty] = nearest(rows, seeds[empty])
+    return Partitions(centres, labels)
+
+
+def _compiled(rows: Array, weights: Array, n_clusters: int, uniforms: Array) -> Partitions:
+    """The same by the compiled engine, in which starts take a thread each where that is worth it."""
+    n_starts, (m, n_features) = len(uniforms), rows.shape
+    centres, labels = np.empty((n_starts, n_clusters, n_features)), np.empty((n_starts, m), np.int32)
+    threads = n_threads() if rows.size * n_clusters * n_starts >= WORTH_THREADS else 1
+    compiled.needed().k_means(
+        np.ascontiguousarray(rows, dtype=np.float64),
+        np.ascontiguousarray(weights, dtype=np.float64),
+        uniforms,
+        _n_candidates(n_clusters),
+        MOST_ROUNDS,
+        LEAST_GAIN,
+        threads,
+        centres,
+        labels,
+    )
+    return Partitions(centres, labels)
 
 
 @single_threaded_blas()
@@ -53,7 +96,7 @@ def nearest(rows: Array, centres: Array) -> NDArray[np.intp]:
     return labels
 
 
-def different(labels: NDArray[np.intp], weights: Array, n_clusters: int) -> list[int]:
+def different(labels: NDArray[np.integer], weights: Array, n_clusters: int) -> list[int]:
     """Which of several partitions are so in ways of their own: of those that place all rows but a few alike, the first.
 
     Parameters
@@ -62,19 +105,23 @@ def different(labels: NDArray[np.intp], weights: Array, n_clusters: int) -> list
     weights : (m,) array
     n_clusters : int
     """
+    most = ALIKE * float(weights.sum())
+    if compiled.engine is not None:
+        own, kept = np.ascontiguousarray(labels, dtype=np.int32), np.empty(len(labels), np.int32)
+        n_kept = compiled.needed().different(
+            own, np.ascontiguousarray(weights, dtype=np.float64), n_clusters, most, kept
+        )
+        return kept[:n_kept].tolist()
+    return _different(labels, weights, n_clusters, most)
+
+
+def _different(labels: NDArray[np.integer], weights: Array, n_clusters: int, most: float) -> list[int]:
+    """The same with NumPy."""
     kept: list[int] = []
-    most = ALIKE * weights.sum()
-    sizes = np.stack([np.bincount(own, weights, n_clusters) for own in labels])
-    ordered = np.sort(sizes, axis=1)
     for s, own in enumerate(labels):
         for other in kept:
-            if np.abs(ordered[s] - ordered[other]).sum() > 2 * most:
-                continue
-            pairs, places = np.unique(own * n_clusters + labels[other], return_inverse=True)
-            shared = np.bincount(places, weights)
-            largest = np.zeros(n_clusters)
-            np.maximum.at(largest, pairs // n_clusters, shared)
-            if weights.sum() - largest.sum() <= most:
+            pairs = np.bincount(own * n_clusters + labels[other], weights, n_clusters**2).reshape(n_clusters, -1)
+            if weights.sum() - min(pairs.max(axis=0).sum(), pairs.max(axis=1).sum()) <= most:
                 break
         else:
             kept.append(s)
@@ -88,18 +135,18 @@ def plus_plus(rows: Array, weights: Array, n_clusters: int, n_starts: int, rng: 
     Each seed is drawn with probability proportional to weight times squared distance to the seeds before it; of a few candidates the
     one that lowers the total most is kept. Source: Arthur and Vassilvitskii (2007).
     """
-    n_candidates = 2 + int(math.log(n_clusters))
+    n_candidates, uniforms = _n_candidates(n_clusters), _uniforms(n_clusters, n_starts, rng)
     squares = np.einsum("nd,nd->n", rows, rows)
     every = np.arange(n_starts)
     seeds = np.empty((n_starts, n_clusters, rows.shape[1]))
-    seeds[:, 0] = rows[_draw(np.broadcast_to(weights, (n_starts, len(rows))), 1, rng)[:, 0]]
+    seeds[:, 0] = rows[_drawn(np.broadcast_to(weights, (n_starts, len(rows))), uniforms[:, :1])[:, 0]]
     closest = _squared_distances(rows, seeds[:, 0], squares)
     for k in range(1, n_clusters):
         mass = closest * weights
         exhausted = ~mass.any(axis=1)
         if exhausted.any():  # fewer distinct rows than clusters
             mass[exhausted] = weights
-        candidates = rows[_draw(mass, n_candidates, rng)]
+        candidates = rows[_drawn(mass, uniforms[:, 1 + (k - 1) * n_candidates : 1 + k * n_candidates])]
         lowered = _squared_distances(rows, candidates.reshape(-1, rows.shape[1]), squares)
         lowered = np.minimum(lowered.reshape(n_starts, n_candidates, -1), closest[:, None])
         best = (lowered @ weights).argmin(axis=1)
@@ -172,9 +219,19 @@ def _squared_distances(rows: Array, centres: Array, squares: Array | None = None
     return np.maximum(distances, 0.0, out=distances)
 
 
-def _draw(masses: Array, n: int, rng: np.random.Generator) -> Array:
-    """Indices ``(S, n)`` drawn with probabilities proportional to each of several rows of masses, by inverse distribution functions."""
+def _n_candidates(n_clusters: int) -> int:
+    """Rows among which each seed but the first is chosen."""
+    return 2 + int(math.log(n_clusters))
+
+
+def _uniforms(n_clusters: int, n_starts: int, rng: np.random.Generator) -> Array:
+    """The random numbers that each start takes: one for the first seed, then one for each candidate."""
+    return rng.random((n_starts, 1 + (n_clusters - 1) * _n_candidates(n_clusters)))
+
+
+def _drawn(masses: Array, uniforms: Array) -> NDArray[np.intp]:
+    """Indices ``(S, n)`` with probabilities proportional to each of several rows of masses, by inverse distribution functions."""
     cumulative = np.cumsum(masses, axis=1)
-    points = rng.random((len(masses), n)) * cumulative[:, -1:]
+    points = uniforms * cumulative[:, -1:]
     found = [row.searchsorted(at, side="right") for row, at in zip(cumulative, points, strict=True)]
     return np.minimum(found, masses.shape[1] - 1)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mixtura.ground.errors import CollapseError
 from mixtura.ground.linalg import Array
@@ -96,12 +97,16 @@ def kmeans_starts(
         rows = sample.scaled(fewer.rows, by_feature)
         alike = [a for j, a in candidates if (a.structure.scales_by_feature, j) == (by_feature, k)]
         n_starts = max(n_worth(sample, k, algorithm, n) for algorithm in alike) if distinct else n
-        centres = k_means(rows, fewer.weights, k, n_starts if k > 1 else 1, rng)
+        centres, labels = k_means(rows, fewer.weights, k, n_starts if k > 1 else 1, rng)
         if distinct and len(centres) > 1:
-            centres = centres[different(nearest(rows, centres), fewer.weights, k)]
+            kept = different(labels, fewer.weights, k)
+            centres, labels = centres[kept], labels[kept]
             if rows.shape[1] > MOST_RACING and not diagonal:
-                centres = centres[[_likeliest(sample, centres, by_feature)]]
-        by_kind[by_feature, k] = _moments_about(sample, centres, by_feature, diagonal)
+                likeliest = [_likeliest(sample, centres, by_feature)]
+                centres, labels = centres[likeliest], labels[likeliest]
+        if fewer is not sample:
+            labels = nearest(sample.scaled(sample.rows, by_feature), centres)
+        by_kind[by_feature, k] = _moments_of(sample, labels, k, diagonal)
     starts: list[list[Any] | CollapseError] = []
     for k, algorithm in candidates:
         moments = by_kind[algorithm.structure.scales_by_feature, k]
@@ -147,7 +152,12 @@ def _likeliest(sample: SeedingSample, centres: Array, by_feature: bool) -> int:
 def _moments_about(sample: SeedingSample, centres: Array, by_feature: bool, diagonal: bool) -> list[Moments]:
     """Moments of the rows nearest to each centre, for several sets ``(S, K, D)`` of centres in scaled units."""
     labels = nearest(sample.scaled(sample.rows, by_feature), centres)
-    return [accumulate(sample.source, one, centres.shape[1], diagonal=diagonal) for one in labels]
+    return _moments_of(sample, labels, centres.shape[1], diagonal)
+
+
+def _moments_of(sample: SeedingSample, labels: NDArray[np.integer], n_components: int, diagonal: bool) -> list[Moments]:
+    """Moments of several partitions ``(S, m)`` of the sample."""
+    return [accumulate(sample.source, one, n_components, diagonal=diagonal) for one in labels]
 
 
 def random_rows(

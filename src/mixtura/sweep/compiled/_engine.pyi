@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mixtura.ground.linalg import Array
 
 def instruction_sets() -> tuple[str, ...]: ...
@@ -42,5 +45,23 @@ def climb(
     bounds: Array,
     passes: Array,
     /,
+) -> None: ...
+def k_means(
+    rows: Array,
+    weights: Array,
+    uniforms: Array,
+    n_candidates: int,
+    most_rounds: int,
+    least_gain: float,
+    threads: int,
+    centres: Array,
+    labels: NDArray[np.int32],
+    /,
+) -> None: ...
+def different(
+    labels: NDArray[np.int32], weights: Array, n_clusters: int, most: float, kept: NDArray[np.int32], /
+) -> int: ...
+def of_partition(
+    rows: Array, weights: Array | None, labels: NDArray[np.int32], count: Array, means: Array, second: Array, /
 ) -> None: ...
 def unpacked(totals: Array, count: Array, first: Array, second: Array, /) -> None: ...

@@ -13,6 +13,7 @@
 
 #include "climb.hpp"
 #include "kernels.hpp"
+#include "kmeans.hpp"
 #include "passes.hpp"
 #include "processor.hpp"
 
@@ -343,6 +344,143 @@ PyObject *climbs(PyObject *, PyObject *const *a, Py_ssize_t n) {
     Py_RETURN_NONE;
 }
 
+// ---- k_means(rows, weights, uniforms, n_candidates, most_rounds, least_gain, threads, centres, labels) ----
+
+PyObject *k_means_starts(PyObject *, PyObject *const *a, Py_ssize_t n) {
+    if (n != 9) return PyErr_SetString(PyExc_TypeError, "k_means takes 9 arguments"), nullptr;
+    try {
+        Buffers buffers(5);
+        const Py_buffer *rows = buffers.of(a[0]), *weights = rows ? buffers.of(a[1]) : nullptr;
+        const Py_buffer *uniforms = weights ? buffers.of(a[2]) : nullptr;
+        const Py_buffer *centres = uniforms ? buffers.of(a[7], true) : nullptr;
+        const Py_buffer *labels = centres ? buffers.of(a[8], true) : nullptr;
+        if (!labels) return nullptr;
+        const int n_candidates = (int)PyLong_AsLong(a[3]), most_rounds = (int)PyLong_AsLong(a[4]), threads = (int)PyLong_AsLong(a[6]);
+        const double least_gain = PyFloat_AsDouble(a[5]);
+        if (PyErr_Occurred()) return nullptr;
+        if (rows->ndim != 2 || rows->itemsize != 8 || rows->shape[0] < 1) return refuse("rows"), nullptr;
+        if (centres->ndim != 3 || centres->shape[2] != rows->shape[1]) return refuse("centres"), nullptr;
+        const int64_t m = rows->shape[0], d = rows->shape[1], s = centres->shape[0], k = centres->shape[1];
+        const int64_t draws = 1 + (k - 1) * n_candidates;
+        if (weights->len != (Py_ssize_t)sizeof(double) * m) return refuse("weights"), nullptr;
+        if (uniforms->len != (Py_ssize_t)sizeof(double) * s * draws) return refuse("uniforms"), nullptr;
+        if (labels->len != (Py_ssize_t)sizeof(int32_t) * s * m) return refuse("labels"), nullptr;
+        const PartitionKernels &kernels = *kernels_in(8).partitions;
+        std::atomic<bool> failed{false};
+        Py_BEGIN_ALLOW_THREADS
+        try {
+            const int64_t padded = (m + kernels.tile - 1) / kernels.tile * kernels.tile;
+            const Memory memory = memory_of(sizeof(double) * padded * (d + 2));
+            double *turned = (double *)memory.get(), *masses = turned + padded * d, *cumulative = masses + padded, total = 0, so_far = 0;
+            const double *from = (const double *)rows->buf, *w = (const double *)weights->buf;
+            std::memset(turned, 0, sizeof(double) * padded * (d + 1));
+            for (int64_t i = 0; i < m; i++) {
+                masses[i] = w[i];
+                cumulative[i] = so_far += w[i];
+                for (int64_t j = 0; j < d; j++) {
+                    turned[j * padded + i] = from[i * d + j];
+                    total += w[i] * from[i * d + j] * from[i * d + j];
+                }
+            }
+            const Columns columns{(int)d, m, padded, turned};
+            const KMeans of{columns, from, masses, cumulative, total, (int)k, n_candidates, most_rounds, least_gain};
+            std::atomic<int64_t> next{0};
+            in_threads(std::min<int64_t>(threads, s), [&] {
+                try {
+                    for (int64_t i; !failed && (i = next++) < s;)
+                        k_means(
+                            kernels, of, (const double *)uniforms->buf + i * draws, (double *)centres->buf + i * k * d,
+                            (int32_t *)labels->buf + i * m);
+                } catch (const std::bad_alloc &) {
+                    failed = true;
+                }
+            });
+        } catch (const std::bad_alloc &) {
+            failed = true;
+        }
+        Py_END_ALLOW_THREADS
+        if (failed) return PyErr_NoMemory();
+    } catch (const std::bad_alloc &) {
+        return PyErr_NoMemory();
+    }
+    Py_RETURN_NONE;
+}
+
+// ---- different(labels, weights, n_clusters, most, kept) ----
+
+// Whether labels are there for all rows, and of clusters that are there.
+bool sound_labels(const Py_buffer *labels, int64_t n, int64_t n_clusters) {
+    if (labels->itemsize != 4 || n < 1 || labels->len % (4 * n)) return false;
+    const int32_t *first = (const int32_t *)labels->buf, *last = first + labels->len / 4;
+    return std::all_of(first, last, [=](int32_t label) { return 0 <= label && label < n_clusters; });
+}
+
+PyObject *different_partitions(PyObject *, PyObject *const *a, Py_ssize_t n) {
+    if (n != 5) return PyErr_SetString(PyExc_TypeError, "different takes 5 arguments"), nullptr;
+    try {
+        Buffers buffers(3);
+        const Py_buffer *labels = buffers.of(a[0]), *weights = labels ? buffers.of(a[1]) : nullptr;
+        const Py_buffer *kept = weights ? buffers.of(a[4], true) : nullptr;
+        if (!kept) return nullptr;
+        const long n_clusters = PyLong_AsLong(a[2]);
+        const double most = PyFloat_AsDouble(a[3]);
+        if (PyErr_Occurred()) return nullptr;
+        const int64_t m = weights->len / (Py_ssize_t)sizeof(double);
+        if (!sound_labels(labels, m, n_clusters)) return refuse("labels"), nullptr;
+        const int64_t n_partitions = labels->len / (4 * m);
+        if (kept->len != 4 * n_partitions) return refuse("kept"), nullptr;
+        return PyLong_FromLong(different(
+            (const int32_t *)labels->buf, (const double *)weights->buf, n_partitions, m, (int)n_clusters, most, (int32_t *)kept->buf));
+    } catch (const std::bad_alloc &) {
+        return PyErr_NoMemory();
+    }
+}
+
+// ---- of_partition(rows, weights, labels, count, means, second) ----
+
+// Moments of each cluster about its own mean; a cluster without rows has that of all.
+PyObject *of_partition(PyObject *, PyObject *const *a, Py_ssize_t n) {
+    if (n != 6) return PyErr_SetString(PyExc_TypeError, "of_partition takes 6 arguments"), nullptr;
+    try {
+        Buffers buffers(6);
+        const Py_buffer *rows = buffers.of(a[0]), *weights = nullptr;
+        if (!rows || (a[1] != Py_None && !(weights = buffers.of(a[1])))) return nullptr;
+        const Py_buffer *labels = buffers.of(a[2]), *count = labels ? buffers.of(a[3], true) : nullptr;
+        const Py_buffer *means = count ? buffers.of(a[4], true) : nullptr, *second = means ? buffers.of(a[5], true) : nullptr;
+        if (!second) return nullptr;
+        if (rows->ndim != 2 || rows->itemsize != 8) return refuse("rows"), nullptr;
+        const int64_t m = rows->shape[0], d = rows->shape[1], k = count->shape[0];
+        const bool diagonal = second->ndim == 2;
+        if (weights && weights->len != (Py_ssize_t)sizeof(double) * m) return refuse("weights"), nullptr;
+        if (labels->len != 4 * m || !sound_labels(labels, m, k)) return refuse("labels"), nullptr;
+        if (means->len != count->len * d || second->len != means->len * (diagonal ? 1 : d)) return refuse("moments"), nullptr;
+        const double *x = (const double *)rows->buf, *w = weights ? (const double *)weights->buf : nullptr;
+        const int32_t *own = (const int32_t *)labels->buf;
+        double *counts = (double *)count->buf, *centres = (double *)means->buf, *squares = (double *)second->buf, all = 0;
+        std::memset(counts, 0, count->len), std::memset(centres, 0, means->len), std::memset(squares, 0, second->len);
+        std::vector<double> everywhere((size_t)d);
+        for (int64_t r = 0; r < m; r++) {
+            const double weight = w ? w[r] : 1.0;
+            counts[own[r]] += weight;
+            for (int64_t i = 0; i < d; i++) centres[own[r] * d + i] += weight * x[r * d + i];
+        }
+        for (int64_t c = 0; c < k; c++) {
+            all += counts[c];
+            for (int64_t i = 0; i < d; i++) everywhere[i] += centres[c * d + i];
+        }
+        for (int64_t c = 0; c < k; c++)
+            for (int64_t i = 0; i < d; i++) centres[c * d + i] = counts[c] > 0 ? centres[c * d + i] / counts[c] : everywhere[i] / all;
+        kernels_in(8).partitions->add_squares((int)d, m, x, w, own, centres, diagonal, squares);
+        if (!diagonal)
+            for (int64_t c = 0; c < k; c++)
+                for (int64_t i = 0; i < d; i++)
+                    for (int64_t j = 0; j < i; j++) squares[(c * d + j) * d + i] = squares[(c * d + i) * d + j];
+    } catch (const std::bad_alloc &) {
+        return PyErr_NoMemory();
+    }
+    Py_RETURN_NONE;
+}
+
 PyObject *headroom(PyObject *, PyObject *const *a, Py_ssize_t n) {
     if (n != 2) return PyErr_SetString(PyExc_TypeError, "headroom takes 2 arguments"), nullptr;
     const long d = PyLong_AsLong(a[0]), precision = PyLong_AsLong(a[1]);
@@ -357,6 +495,9 @@ PyMethodDef methods[] = {
     {"sweep", (PyCFunction)(void (*)(void))sweep, METH_FASTCALL, "Totals of a stack of mixtures over rows."},
     {"unpacked", (PyCFunction)(void (*)(void))unpacked, METH_FASTCALL, "Totals of components as count, first and second moments."},
     {"climb", (PyCFunction)(void (*)(void))climbs, METH_FASTCALL, "EM of some mixtures over rows, pass by pass, until there is something to decide."},
+    {"k_means", (PyCFunction)(void (*)(void))k_means_starts, METH_FASTCALL, "Several runs of k-means from k-means++ seeds."},
+    {"different", (PyCFunction)(void (*)(void))different_partitions, METH_FASTCALL, "Which of several partitions are so in ways of their own."},
+    {"of_partition", (PyCFunction)(void (*)(void))of_partition, METH_FASTCALL, "Moments of each cluster about its mean."},
     {"headroom", (PyCFunction)(void (*)(void))headroom, METH_FASTCALL, "What is added to scores before exponentials are taken."},
     {nullptr, nullptr, 0, nullptr},
 };

@@ -2,6 +2,7 @@
 
 #include "kernels.hpp"
 
+#include "distances.hpp"
 #include "forms.hpp"
 
 namespace {
@@ -389,9 +390,17 @@ size_t memory(const Pass &pass) { return room_in(pass, nullptr).bytes; }
 
 } // namespace
 
+namespace {
+
+template <class T> constexpr const mixtura::PartitionKernels *partition_kernels() { return nullptr; }
+constexpr mixtura::PartitionKernels OF_PARTITIONS = {DISTANCE_TILE, nearest, lowered, add_squares};
+template <> constexpr const mixtura::PartitionKernels *partition_kernels<double>() { return &OF_PARTITIONS; }
+
+} // namespace
+
 #define MIXTURA_JOIN_(a, b, c, d) a##b##c##d
 #define MIXTURA_JOIN(a, b, c, d) MIXTURA_JOIN_(a, b, c, d)
 
 extern "C" const mixtura::Kernels MIXTURA_JOIN(mixtura_, MIXTURA_SET, _, MIXTURA_REAL) = {
-    (int)sizeof(Real), headroom, coefficients, pack, memory, strip,
+    (int)sizeof(Real), headroom, coefficients, pack, memory, strip, partition_kernels<Real>(),
 };

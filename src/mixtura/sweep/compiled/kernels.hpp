@@ -44,6 +44,25 @@ struct Strip {
     int64_t n;
 };
 
+// Rows in memory as columns, padded with zeros to whole tiles.
+struct Columns {
+    int n_features;
+    int64_t n, stride; // rows, and numbers from one column to the next
+    const double *numbers;
+};
+
+// What partitions ask, in float64 alone.
+struct PartitionKernels {
+    int64_t tile; // rows that columns are padded to a multiple of
+    // Of each row the nearest centre, the first where several are, and twice c·x − ½|c|² for it.
+    void (*nearest)(const Columns &, int n_clusters, const double *centres, int32_t *labels, double *scores);
+    // Of each row the smaller one of what is given and its squared distance from a point; answers their sum by weights.
+    double (*lowered)(const Columns &, const double *point, const double *given, const double *weights, double *to);
+    // Add weighted squares of rows (n, D) about the points of their labels to (K, D), or the lower triangles of products to (K, D, D).
+    void (*add_squares)(
+        int n_features, int64_t n, const double *rows, const double *weights, const int32_t *labels, const double *points, bool diagonal, double *to);
+};
+
 struct Kernels {
     int precision;                                               // bytes of a number
     double (*headroom)(int n_features);                          // added to scores, so that exponentials use the range of numbers
@@ -51,6 +70,7 @@ struct Kernels {
     void (*pack)(int n_features, bool diagonal, double constant, const double *centre, const double *whitening, void *to);
     size_t (*memory)(const Pass &);                              // bytes that `strip` works in
     void (*strip)(const Pass &, const Strip &, double *totals, void *memory);
+    const PartitionKernels *partitions;                             // null in float32
 };
 
 // Numbers in the totals of a component: count, first moments, and second ones, diagonal or the upper triangle row by row.
