@@ -12,12 +12,14 @@ READY := $(VENV)/.ready
 OLDEST := .venv-oldest
 OLDEST_READY := $(OLDEST)/.ready
 
+SANITIZED := build/sanitized
+SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g -Wall -Wextra -Werror
 ENGINE := hatch_build.py $(wildcard src/mixtura/sweep/compiled/*.[ch]pp)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-machines lint format types wheel test-oldest bench clean
+.PHONY: help demo test test-machines test-engines sanitize lint format types wheel test-oldest bench clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -29,8 +31,19 @@ demo: $(READY)  ## fit Old Faithful with one to six components
 test: lint types  ## check style and types, then run all tests
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
-test-machines: $(READY)  ## run all tests as other machines would: older processors, one thread, another hash seed
+test-machines: $(READY)  ## run all tests as other machines would: older processors, no engine, one thread, another hash seed
 	$(BIN)/python tests/machines.py $(if $(MACHINES),--only $(MACHINES)) -n $(WORKERS) --dist worksteal $(if $(PART),-m "$(PART)")
+
+test-engines: $(READY)  ## build the engine as other machines would, and run its tests there
+	$(BIN)/python tests/engines.py
+
+sanitize: $(READY)  ## run the engine's tests with every access to memory watched (needs g++)
+	rm -rf $(SANITIZED)
+	CXX="g++ $(SANITIZERS)" $(BIN)/python -m pip install -qq --no-deps --target $(SANITIZED) .
+	@nm $(SANITIZED)/mixtura/sweep/compiled/_engine.abi3.so | grep -q __asan_init || { \
+		echo "g++ cannot build with sanitizers here" >&2; exit 1; }
+	ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$(g++ -print-file-name=libasan.so)" MIXTURA_ENGINE=compiled \
+		PYTHONPATH=$(SANITIZED) $(BIN)/pytest tests/sweep tests/compiled -n $(WORKERS) --dist worksteal
 
 lint: $(READY)  ## check style and layout
 	$(BIN)/ruff check

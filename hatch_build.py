@@ -33,35 +33,35 @@ ZIG = "ziglang>=0.14"
 FLAGS = ("-O3", "-std=c++17", "-fPIC", "-fvisibility=hidden", "-ffp-contract=fast", "-fno-math-errno", "-pthread")
 LINKING = ("-shared", "-pthread", *(("-undefined", "dynamic_lookup") if sys.platform == "darwin" else ()))
 
+ON_X86_64 = platform.machine().lower() in ("x86_64", "amd64") and sys.maxsize > 2**32
+OLDEST = ("-march=x86-64",) if ON_X86_64 else ("-DMIXTURA_SETS_BASELINE",)
+"""What runs on any processor of the kind, whatever the compiler's own choice may be."""
 
-class InstructionSet(NamedTuple):
-    """One of those that the kernels are compiled for, with what they are told of its registers.
 
-    Attributes
-    ----------
-    name : str
-    flags : tuple of str
-    vector_bytes, registers : int
-    """
+class Unit(NamedTuple):
+    """What is compiled into one object."""
 
     name: str
+    source: str
     flags: tuple[str, ...]
-    vector_bytes: int
-    registers: int
 
 
-ON_X86_64 = platform.machine().lower() in ("x86_64", "amd64") and sys.maxsize > 2**32
-OLDEST = ("-march=x86-64",) if ON_X86_64 else ()
-"""What runs on any processor of the kind, whatever the compiler's own choice may be."""
-INSTRUCTION_SETS = (
-    (
-        InstructionSet("v2", ("-march=x86-64-v2",), 16, 16),
-        InstructionSet("v3", ("-march=x86-64-v3",), 32, 16),
-        InstructionSet("v4", ("-march=x86-64-v4", "-mprefer-vector-width=512"), 64, 32),
-    )
-    if ON_X86_64
-    else (InstructionSet("baseline", (), 16, 32),)
-)
+def kernels(name: str, vector_bytes: int, registers: int, *flags: str) -> list[Unit]:
+    """The kernels for an instruction set, which are told its registers, at both precisions."""
+    told = (f"-DMIXTURA_SET={name}", f"-DMIXTURA_VECTOR_BYTES={vector_bytes}", f"-DMIXTURA_REGISTERS={registers}")
+    return [
+        Unit(f"{name}_{real}", "kernels.cpp", (*flags, *told, f"-DMIXTURA_REAL={real}", "-fno-exceptions"))
+        for real in ("double", "float")
+    ]
+
+
+UNITS = [Unit("engine", "engine.cpp", OLDEST)]
+if ON_X86_64:
+    UNITS += kernels("v2", 16, 16, "-march=x86-64-v2")
+    UNITS += kernels("v3", 32, 16, "-march=x86-64-v3")
+    UNITS += kernels("v4", 64, 32, "-march=x86-64-v4", "-mprefer-vector-width=512")
+else:
+    UNITS += kernels("baseline", 16, 32)
 
 TRIAL = """
 #define Py_LIMITED_API 0x030B0000
@@ -105,7 +105,9 @@ class Compiler(NamedTuple):
         places = (
             dict.fromkeys(("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"), self.zig_cache) if self.zig_cache else {}
         )
-        subprocess.run(command, env={**os.environ, **places}, check=True, capture_output=True, text=True)
+        subprocess.run(
+            command, env={**os.environ, **places}, check=True, capture_output=True, text=True, errors="replace"
+        )
 
     def _spelled(self, argument: str) -> str:
         if self.zig_cache and argument.startswith("-march="):
@@ -139,12 +141,12 @@ def on_path() -> Compiler | None:
 def can_compile(compiler: Compiler) -> bool:
     """Whether the trial becomes a module."""
     with TemporaryDirectory() as folder:
-        source, compiled, linked = (Path(folder, f"trial.{kind}") for kind in ("cpp", "o", "so"))
+        source, unit, module = (Path(folder, f"trial.{kind}") for kind in ("cpp", "o", "so"))
         source.write_text(TRIAL)
         try:
-            compiler.compile(source, compiled, INSTRUCTION_SETS[-1].flags)
-            compiler.link([compiled], linked)
-        except subprocess.CalledProcessError:
+            compiler.compile(source, unit, UNITS[-1].flags)
+            compiler.link([unit], module)
+        except (OSError, subprocess.CalledProcessError):
             return False
     return True
 
@@ -165,29 +167,22 @@ def build(sources: Path, folder: Path) -> Path:
         if compiler is None:
             raise NotBuilt("built without a C++ compiler")
         try:
-            return compiled(compiler, sources, folder)
-        except subprocess.CalledProcessError as failure:
+            return link_engine(compiler, sources, folder)
+        except (OSError, subprocess.CalledProcessError) as failure:
             raise NotBuilt(f"built where {shlex.join(compiler.command)} failed") from failure
 
 
-def compiled(compiler: Compiler, sources: Path, folder: Path) -> Path:
+def link_engine(compiler: Compiler, sources: Path, folder: Path) -> Path:
     """Compile all units, as many at once as there are processors, and link them."""
-    on_baseline = () if ON_X86_64 else ("-DMIXTURA_SETS_BASELINE",)
-    units = {"engine.o": (sources / "engine.cpp", (*OLDEST, *on_baseline))}
-    for instruction_set in INSTRUCTION_SETS:
-        for real in ("double", "float"):
-            told = {
-                "SET": instruction_set.name,
-                "VECTOR_BYTES": instruction_set.vector_bytes,
-                "REGISTERS": instruction_set.registers,
-                "REAL": real,
-            }
-            macros = (f"-DMIXTURA_{name}={value}" for name, value in told.items())
-            flags = (*instruction_set.flags, *macros, "-fno-exceptions")
-            units[f"{instruction_set.name}_{real}.o"] = (sources / "kernels.cpp", flags)
+    objects = [folder / f"{unit.name}.o" for unit in UNITS]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(lambda name: compiler.compile(units[name][0], folder / name, units[name][1]), units))
-    compiler.link([folder / name for name in units], folder / ENGINE)
+        of_units = [
+            pool.submit(compiler.compile, sources / unit.source, output, unit.flags)
+            for unit, output in zip(UNITS, objects, strict=True)
+        ]
+    for compilation in of_units:
+        compilation.result()
+    compiler.link(objects, folder / ENGINE)
     return folder / ENGINE
 
 
@@ -226,10 +221,9 @@ class CustomBuildHook(BuildHookInterface[Any]):
         try:
             return build(sources, folder)
         except NotBuilt as reason:
-            said = getattr(reason.__cause__, "stderr", "")
-            self.app.display_warning(
-                f"mixtura comes without its compiled engine, {reason}; NumPy does its work.\n{said}"
-            )
+            self.app.display_warning(f"mixtura comes without its compiled engine, {reason}; NumPy does its work.")
+            if failure := reason.__cause__:
+                self.app.display_warning(getattr(failure, "stderr", None) or str(failure))
             (folder / REASON).write_text(f"{reason}\n", encoding="utf-8")
             return folder / REASON
 

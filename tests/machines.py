@@ -1,8 +1,9 @@
 """The suite as other machines would run it: ``python tests/machines.py [--list] [--only NAME …] [pytest arguments]``.
 
 NumPy and both OpenBLAS libraries (NumPy's and SciPy's) choose their code by the processor. Environment variables take features away that
-this one has, so the code for older processors can be run here, not that for newer ones: what a machine cannot emulate is named. The other
-emulations are a single thread and another hash seed. NumPy reads its own list of features, which differs from version to version.
+this one has, so the code for older processors can be run here, not that for newer ones: what a machine cannot emulate is named. Our own
+engine takes the instruction set of the same processor. The other emulations are a machine without that engine, a single thread and
+another hash seed. NumPy reads its own list of features, which differs from version to version.
 """
 
 import argparse
@@ -13,6 +14,8 @@ import time
 from typing import NamedTuple
 
 import numpy as np
+
+from mixtura.sweep.compiled import engine
 
 try:
     from numpy._core import _multiarray_umath as core
@@ -60,9 +63,12 @@ def machines() -> list[Machine]:
         environment = {"OPENBLAS_CORETYPE": core_type}
         if disabled := without(generation):
             environment["NPY_DISABLE_CPU_FEATURES"] = disabled
+        if engine is not None and f"x86-64-v{generation}" in engine.instruction_sets():
+            environment["MIXTURA_ENGINE"] = f"x86-64-v{generation}"
         lacking = "" if has(needed) else f"the processor has no {needed}"
         found.append(Machine(name, about, environment, lacking))
     threads = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+    found.append(Machine("numpy", "passes by NumPy alone", {"MIXTURA_ENGINE": "numpy"}))
     found.append(Machine("one-thread", "one thread of BLAS and of passes", dict.fromkeys(threads, "1")))
     found.append(Machine("hash-seed", "another order of sets", {"PYTHONHASHSEED": "20251125"}))
     beyond = [name for name in core.__cpu_dispatch__ if not has(name)]

@@ -1,6 +1,5 @@
 """The compiled engine: which instruction sets there are, and that the one in use is the one asked for."""
 
-import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -18,6 +17,13 @@ FLAGS = {
 }
 """What each generation adds, as Linux calls it, which leaves out what it has not switched on."""
 
+UNWANTED = {
+    "NumPy: MIXTURA_ENGINE=numpy",
+    "NumPy: built with MIXTURA_PURE=1",
+    "NumPy: built without Python's header files",
+}
+"""Why there may be no engine all the same."""
+
 
 @pytest.fixture
 def engine() -> Iterator[ModuleType]:
@@ -30,7 +36,7 @@ def engine() -> Iterator[ModuleType]:
 
 @pytest.mark.skipif(not shutil.which("c++"), reason="there is no C++ compiler")
 def test_there_is_an_engine_where_there_is_a_compiler() -> None:
-    assert os.environ.get("MIXTURA_ENGINE") == "numpy" or description.startswith("compiled, ")
+    assert description.startswith("compiled, ") or description in UNWANTED
 
 
 def test_any_of_its_instruction_sets_can_be_used(engine: ModuleType) -> None:
