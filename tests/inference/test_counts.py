@@ -58,6 +58,7 @@ def test_each_round_reads_each_row_once_whatever_runs_in_it():
 @pytest.mark.parametrize("n_runs", [1, 5])
 @pytest.mark.parametrize("name", ["full", "tied"])
 def test_all_runs_of_an_algorithm_share_one_call_of_cholesky_a_round(monkeypatch, name, n_runs, faithful):
+    choose(monkeypatch, "features")
     calls = []
     real = matrix.cholesky
     monkeypatch.setattr(matrix, "cholesky", lambda matrices: calls.append(len(matrices)) or real(matrices))
