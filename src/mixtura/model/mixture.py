@@ -134,7 +134,7 @@ class Mixture:
         >>> import mixtura as mx
         >>> one = mx.Mixture([1.0], [[0.0]], [[[1.0]]])
         >>> found = mx.Mixture.from_moments(mx.expected_moments(one, [[1.0], [3.0]]))
-        >>> float(found.means[0, 0]), float(found.covariances[0, 0, 0])
+        >>> round(float(found.means[0, 0]), 6), round(float(found.covariances[0, 0, 0]), 6)
         (2.0, 1.0)
         """
         structure = covariance_structure(covariance_type, moments.first.shape[1])
