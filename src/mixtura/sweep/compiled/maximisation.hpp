@@ -1,7 +1,7 @@
 // The M-step of mixtures whose covariances have a closed form: spheres, diagonals or matrices, one for each component or one for all.
 //
 // It is that of the floors above (inference/rules/em.py and model/covariance), for mixtures about which there is nothing to decide. Where a
-// covariance may be singular, a floor may have been reached or a component has no rows, it says so, and they decide.
+// covariance may be singular or a component has no rows, it says so, and they decide.
 #pragma once
 
 #include <algorithm>
@@ -18,6 +18,7 @@ enum Shape : int { SPHERE = 0, DIAGONAL = 1, MATRIX = 2 };
 constexpr double EPS = std::numeric_limits<double>::epsilon();
 constexpr double CANCELLED = 8 * EPS; // of second moments about the origin: what rounding leaves of those about the mean
 constexpr double TRACE = 1e-32;       // a component whose rows weigh less than this beside those of another has none
+constexpr int MOST_RAISED = 24;       // columns, up to which eigenvalues are found here
 constexpr double LOG_2_PI = 1.83787706640934548356;
 
 // Normal–inverse-Wishart.
@@ -42,7 +43,7 @@ class Parameters {
     Parameters(int n_components, int n_features, const Family &family, double *weights, double *means, double *blocks, double *factors)
         : k_(n_components), d_(n_features), family_(family), weights_(weights), means_(means), blocks_(blocks), factors_(factors),
           n_blocks_(family.shared ? 1 : n_components), matrix_(family.shape == MATRIX), constants_(k_), whitening_((size_t)k_ * width()),
-          scatter_((size_t)n_blocks_ * width()), degrees_(n_blocks_), least_((size_t)n_blocks_ * d_), own_(width()), root_(width()) {
+          scatter_((size_t)n_blocks_ * width()), degrees_(n_blocks_), least_((size_t)n_blocks_ * d_), root_(width()) {
         turn_into_scorer();
     }
 
@@ -152,7 +153,6 @@ class Parameters {
         return true;
     }
 
-    // B = L Lᵀ and R = L⁻ᵀ.
     bool factor_matrix(int g) {
         const double *scatter = scatter_.data() + (size_t)g * width(), *least = least_.data() + (size_t)g * d_;
         double *block = blocks_ + (size_t)g * width(), *factor = factors_ + (size_t)g * width();
@@ -164,7 +164,19 @@ class Parameters {
                 const double entry = scatter[i * d + j] + (prior ? prior->scale[i * d + j] : 0);
                 block[i * d + j] = block[j * d + i] = entry / degrees;
             }
+        const bool sound = factored(block, least, factor);
+        if (!family_.floor) return sound;
+        double trace = 0; // of F Σ⁻¹, no less than one where a direction is at the floor
+        for (size_t i = 0; sound && i < d; i++)
+            for (size_t j = i; j < d; j++) trace += family_.floor[i] * factor[i * d + j] * factor[i * d + j];
+        if (sound && trace <= 1) return true;
+        return d_ <= MOST_RAISED && raise(block) && factored(block, least, factor);
+    }
+
+    // B = L Lᵀ and R = L⁻ᵀ; false where B is singular to working precision.
+    bool factored(const double *block, const double *least, double *factor) {
         double *root = root_.data();
+        const size_t d = (size_t)d_;
         for (size_t i = 0; i < d; i++)
             for (size_t j = 0; j <= i; j++) {
                 double sum = block[i * d + j];
@@ -187,11 +199,60 @@ class Parameters {
                 factor[j * d + i] = sum / root[i * d + i];
             }
         }
-        if (!family_.floor) return true;
-        double trace = 0; // of F Σ⁻¹, no less than one where a direction is at the floor
+        return true;
+    }
+
+    // The eigenvalues of a block in units of the floor, those below one raised to it; false where that leaves it all but singular.
+    bool raise(double *block) {
+        const size_t d = (size_t)d_;
+        std::vector<double> units(d), scaled(d * d), vectors(d * d, 0.0);
+        for (size_t i = 0; i < d; i++) units[i] = std::sqrt(std::max(family_.floor[i], 64 * d_ * EPS * block[i * d + i]));
         for (size_t i = 0; i < d; i++)
-            for (size_t j = i; j < d; j++) trace += family_.floor[i] * factor[i * d + j] * factor[i * d + j];
-        return trace <= 1;
+            for (size_t j = 0; j < d; j++) scaled[i * d + j] = block[i * d + j] / (units[i] * units[j]);
+        diagonalise(scaled.data(), vectors.data(), d);
+        bool low = false;
+        for (size_t i = 0; i < d; i++) low |= scaled[i * d + i] < 1;
+        if (!low) return true;
+        double most = 0;
+        for (size_t i = 0; i < d; i++)
+            for (size_t j = i; j < d; j++) {
+                double sum = 0;
+                for (size_t l = 0; l < d; l++) sum += vectors[i * d + l] * vectors[j * d + l] * std::max(scaled[l * d + l], 1.0);
+                if (i == j) most = std::max(most, sum);
+                block[i * d + j] = block[j * d + i] = sum * units[i] * units[j];
+            }
+        return most * 64 * d_ * EPS < 1;
+    }
+
+    // Jacobi's rotations, cyclically: eigenvalues are left on the diagonal, eigenvectors in the columns.
+    static void diagonalise(double *a, double *vectors, size_t d) {
+        for (size_t i = 0; i < d; i++) vectors[i * d + i] = 1;
+        for (int sweep = 0; sweep < 50; sweep++) {
+            double off = 0, on = 0;
+            for (size_t i = 0; i < d; i++) {
+                on += a[i * d + i] * a[i * d + i];
+                for (size_t j = 0; j < i; j++) off += a[i * d + j] * a[i * d + j];
+            }
+            if (!(off > EPS * EPS * on)) return;
+            for (size_t p = 0; p < d; p++)
+                for (size_t q = p + 1; q < d; q++) {
+                    const double apq = a[p * d + q];
+                    if (apq == 0) continue;
+                    const double theta = (a[q * d + q] - a[p * d + p]) / (2 * apq);
+                    const double t = std::copysign(1 / (std::fabs(theta) + std::sqrt(theta * theta + 1)), theta);
+                    const double c = 1 / std::sqrt(t * t + 1), s = t * c;
+                    for (size_t i = 0; i < d; i++) {
+                        const double x = a[i * d + p], y = a[i * d + q];
+                        a[i * d + p] = c * x - s * y, a[i * d + q] = s * x + c * y;
+                    }
+                    for (size_t i = 0; i < d; i++) {
+                        const double x = a[p * d + i], y = a[q * d + i];
+                        a[p * d + i] = c * x - s * y, a[q * d + i] = s * x + c * y;
+                        const double u = vectors[i * d + p], v = vectors[i * d + q];
+                        vectors[i * d + p] = c * u - s * v, vectors[i * d + q] = s * u + c * v;
+                    }
+                }
+        }
     }
 
     double log_penalty(int g) const {
@@ -232,7 +293,7 @@ class Parameters {
     double *weights_, *means_, *blocks_, *factors_;
     int n_blocks_;
     bool matrix_;
-    std::vector<double> constants_, whitening_, scatter_, degrees_, least_, own_, root_;
+    std::vector<double> constants_, whitening_, scatter_, degrees_, least_, root_;
 };
 
 } // namespace mixtura
