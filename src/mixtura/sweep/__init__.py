@@ -5,6 +5,7 @@ from mixtura.sweep.candidates import Truncated, among_all, dropped
 from mixtura.sweep.given import accumulate, moments_of_all
 from mixtura.sweep.passes import Sweep, Swept, without_traces
 from mixtura.sweep.scores import log_likelihoods, mean_log_density
+from mixtura.sweep.with_compiled import fits_cache
 
 __all__ = [
     "Assignment",
@@ -17,6 +18,7 @@ __all__ = [
     "accumulate",
     "among_all",
     "dropped",
+    "fits_cache",
     "hard",
     "log_likelihoods",
     "mean_log_density",

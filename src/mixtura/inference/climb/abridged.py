@@ -16,6 +16,11 @@ from mixtura.model.mixture import Mixture
 from mixtura.sweep import Swept
 from mixtura.sweep.climbs import Departure, Family, Patience, climbs, goes_in_one_call, rows_in_cache
 
+MOST_PATIENCE = 50
+"""Passes: a solver needs fewer by far where EM needs hundreds."""
+WORK_OF_A_SOLVER = 10**8
+"""Multiplications that take as long as what a solver does beside its passes, on its way to the top."""
+
 
 @dataclass(frozen=True, eq=False)
 class Abridged:
@@ -44,17 +49,24 @@ class Abridged:
         """Whether the next passes of a climber are among them; what has been learnt about it goes to its solver at once."""
         return _is_known(climber.algorithm) and climber.curvature is None
 
+    def patience(self, climber: Climber) -> int:
+        """How many more passes of EM are worth waiting for: a solver's own work takes as long as many of them, where they take little."""
+        return min(
+            MOST_PATIENCE,
+            max(PATIENCE, WORK_OF_A_SOLVER // (self.rows.rows.size * climber.mixture.scorer.centres.size)),
+        )
+
     def __call__(self, climbers: Sequence[Climber]) -> tuple[list[tuple[Mixture, Swept]], int]:
         """Go on with each to its next decision: the mixture there, not yet accepted, what a pass says of it, and the most passes of any."""
-        groups: dict[object, list[int]] = {}
+        groups: dict[tuple[object, int], list[int]] = {}
         for i, climber in enumerate(climbers):
-            groups.setdefault(climber.algorithm, []).append(i)
+            groups.setdefault((climber.algorithm, climber.patience), []).append(i)
         found: dict[int, tuple[Mixture, Swept]] = {}
         most = 0
-        for algorithm, places in groups.items():
+        for (algorithm, passes_left), places in groups.items():
             assert isinstance(algorithm, ExpectationMaximization)
             own = [climbers[i] for i in places]
-            patience = Patience(own[0].stopping.goal, self.waits.steadiness, LEAST_PASSES, PATIENCE)
+            patience = Patience(own[0].stopping.goal, self.waits.steadiness, LEAST_PASSES, passes_left)
             family = _family(algorithm, self.rows.rows.shape[1])
             legs = climbs(self.rows, [self._departure(one) for one in own], family, algorithm.assignment, patience)
             for i, climber, leg in zip(places, own, legs, strict=True):

@@ -17,7 +17,7 @@ from mixtura.ground.linalg import Array
 from mixtura.inference.climb.curvature import Curvature
 from mixtura.inference.rules.collapse import Collapsed
 from mixtura.inference.rules.penalty import Penalty
-from mixtura.inference.rules.stopping import Stop, Stopping
+from mixtura.inference.rules.stopping import PATIENCE, Stop, Stopping
 from mixtura.model.coordinates import Coordinates
 from mixtura.model.covariance import CovarianceStructure
 from mixtura.model.mixture import Mixture
@@ -110,6 +110,8 @@ class Climber:
         That of the algorithm, with a memory of the rows of this run where it has one.
     curvature : Curvature or None
         What has been learnt of the bound: before it begins, by a climb on part of the data; once it has ended, by this one.
+    patience : int
+        Further passes that EM may take before it counts as slow.
     """
 
     algorithm: Algorithm
@@ -123,6 +125,7 @@ class Climber:
     history: tuple[float, ...] = ()
     curvature: Curvature | None = None
     assignment: Assignment = soft
+    patience: int = PATIENCE
 
     @property
     def trail(self) -> Sequence[float]:

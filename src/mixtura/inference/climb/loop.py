@@ -205,6 +205,9 @@ def climb(
     ]
     n_passes = 0
     abridged = Abridged.of(source, [rope.climber.algorithm for rope in ropes], solver) if observe is None else None
+    if abridged is not None:
+        for climber in (rope.climber for rope in ropes if abridged.serves(rope.climber)):
+            climber.patience = abridged.patience(climber)
     with Sweep(source) as sweep:
         active = list(enumerate(ropes))
         while active:

@@ -59,7 +59,7 @@ class QuasiNewton:
             return True
         if self.steadiness is None:
             return len(climber.trail) >= self.least_passes
-        return is_slow(climber.trail, climber.stopping.goal, self.steadiness)
+        return is_slow(climber.trail, climber.stopping.goal, self.steadiness, climber.patience)
 
     def steps(self, climber: Climber) -> Steps:
         if climber.curvature is None and _has_arrived(climber):

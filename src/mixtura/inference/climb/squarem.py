@@ -44,7 +44,7 @@ class Squarem:
         return Wait(steadiness=self.steadiness)
 
     def takes_over(self, climber: Climber) -> bool:
-        return is_slow(climber.trail, climber.stopping.goal, self.steadiness)
+        return is_slow(climber.trail, climber.stopping.goal, self.steadiness, climber.patience)
 
     def steps(self, climber: Climber) -> Steps:
         longest, slowest = LENGTHENING, 1.0

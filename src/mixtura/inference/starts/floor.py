@@ -70,15 +70,17 @@ def default_floor(sample: SeedingSample, magnitude: Array, eps: float) -> Floor:
     >>> [f"{f:.1e}" for f in default_floor(sample, np.ones(2), 2.2e-16).variances]
     ['2.1e-08', '2.5e-08']
     """
-    columns = [_of_column(*column, eps) for column in zip(sample.rows.T, sample.variances, magnitude, strict=True)]
-    return Floor(*np.array(columns, dtype=float).T)
-
-
-def _of_column(values: Array, variance: float, magnitude: float, eps: float) -> tuple[float, float]:
-    """Of one column, the floor and what has collapsed."""
     noise = 8 * eps * magnitude
-    gaps = np.diff(np.sort(values))
-    gaps = np.sort(gaps[gaps > noise])  # between distinct values
+    gaps = np.diff(np.sort(sample.rows.T, axis=1), axis=1)
+    gaps[gaps <= noise[:, None]] = np.inf  # of values that are one
+    gaps.sort(axis=1)
+    numbers = np.isfinite(gaps).sum(axis=1)
+    columns = zip(gaps, numbers.tolist(), sample.variances.tolist(), magnitude.tolist(), noise.tolist(), strict=True)
+    return Floor(*np.array([_of_column(own[:n], *of_it) for own, n, *of_it in columns], dtype=float).T)
+
+
+def _of_column(gaps: Array, variance: float, magnitude: float, noise: float) -> tuple[float, float]:
+    """Of one column, the floor and what has collapsed, from the gaps between its distinct values in ascending order."""
     if not len(gaps):  # a constant column, whose only unit is its value
         floor = max(SHARE * (magnitude if magnitude > 0 else 1.0) ** 2, noise**2)
         return floor, floor
@@ -87,8 +89,8 @@ def _of_column(values: Array, variance: float, magnitude: float, eps: float) -> 
     typical = float(quantile) / -math.log1p(-TYPICAL)  # of evenly scattered values this is the mean gap
     floor = max(SHARE * min(variance, ((len(gaps) + 1) * typical) ** 2 / 12), noise**2)
     step = float(gaps[0])
-    rounding = step**2 / 12 if _lies_on_grid(gaps, step, noise) else 0.0
-    if not floor < rounding <= FINE * variance:
+    rounding = step**2 / 12
+    if not floor < rounding <= FINE * variance or not _lies_on_grid(gaps, step, noise):
         return floor, floor
     return rounding, max(floor, FINE * rounding)
 

@@ -22,11 +22,16 @@ from mixtura.inference.rules.collapse import Collapsed
 from mixtura.inference.rules.stopping import Stopping
 from mixtura.inference.starts.sample import SeedingSample
 from mixtura.model.moments import Moments
+from mixtura.sweep import fits_cache
 
 SHORT_RUNS = 10
 """Least number of k-means starts."""
 OF_ONE = ((0, 4), (2, 2), (3, 1))
 """For a single fit: further iterations of each stage, and how many runs go on after it."""
+OF_ONE_AT_ONCE = ((5, 1),)
+"""The same where iterations cost less than the stages."""
+MOST_AT_ONCE = 2**21
+"""Multiplications of a pass under all starts, of rows that fit a cache, up to which that is so."""
 STAGES = ((10, 1.5), (20, 0.8), (60, 0.4))
 """For restarts: the same, how many go on for each restart asked for."""
 SAME_BOUND = 1e-6
@@ -141,12 +146,18 @@ def race(sample: SeedingSample, pools: Sequence[Pool]) -> list[Shortlist]:
     fields = [_Field(pool, [_Contender(start) for start in pool.starts], []) for pool in pools]
     width = SAME_BOUND * float(sample.weights.sum())
     singles = [f for f in fields if f.pool.n_init == 1]
-    for n_iterations, n in OF_ONE:
+    for n_iterations, n in OF_ONE_AT_ONCE if _costs_little(sample, singles) else OF_ONE:
         _stage(sample, [(f, n) for f in singles], n_iterations, width)
     many = [f for f in fields if f.pool.n_init > 1]
     for n_iterations, share in STAGES:
         _stage(sample, [(f, math.ceil(share * f.pool.n_init)) for f in many], n_iterations, width)
     return [f.shortlist() for f in fields]
+
+
+def _costs_little(sample: SeedingSample, fields: Sequence[_Field]) -> bool:
+    """Whether a few iterations from all starts cost less than looking at them one stage after another."""
+    starts = [contender.mixture.means.size for field in fields for contender in field.contenders]
+    return fits_cache(sample.source) and sample.rows.size * sum(starts) <= MOST_AT_ONCE
 
 
 def pool_size(n_components: int, n_init: int) -> int:
