@@ -16,8 +16,10 @@ from mixtura.model.mixture import Mixture
 from mixtura.sweep import Swept
 from mixtura.sweep.climbs import Departure, Family, Patience, climbs, goes_in_one_call, rows_in_cache
 
-MOST_PATIENCE = 50
+MOST_PATIENCE = 100
 """Passes: a solver needs fewer by far where EM needs hundreds."""
+SHARE_OF_PASSES = 0.75
+"""Of all that are allowed."""
 WORK_OF_A_SOLVER = 10**8
 """Multiplications that take as long as what a solver does beside its passes, on its way to the top."""
 
@@ -51,10 +53,9 @@ class Abridged:
 
     def patience(self, climber: Climber) -> int:
         """How many more passes of EM are worth waiting for: a solver's own work takes as long as many of them, where they take little."""
-        return min(
-            MOST_PATIENCE,
-            max(PATIENCE, WORK_OF_A_SOLVER // (self.rows.rows.size * climber.mixture.scorer.centres.size)),
-        )
+        as_long = WORK_OF_A_SOLVER // (self.rows.rows.size * climber.mixture.scorer.centres.size)
+        most = min(MOST_PATIENCE, int(SHARE_OF_PASSES * climber.stopping.max_iter))
+        return max(PATIENCE, min(most, as_long))
 
     def __call__(self, climbers: Sequence[Climber]) -> tuple[list[tuple[Mixture, Swept]], int]:
         """Go on with each to its next decision: the mixture there, not yet accepted, what a pass says of it, and the most passes of any."""
