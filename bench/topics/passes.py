@@ -40,13 +40,13 @@ class Case:
 
 
 CASES = (
-    Case(Problem(1_000_000, 10, 10), {"scikit-learn": 20, "Armadillo": 4}, 0.20),
-    Case(Problem(100_000, 32, 16), {"scikit-learn": 10, "Armadillo": 2}, 0.35),
-    Case(Problem(200_000, 64, 32), {"scikit-learn": 6}, 0.35),
-    Case(Problem(1_000_000, 2, 5), {"scikit-learn": 20}),
-    Case(Problem(1_000_000, 10, 10, "diag"), {"scikit-learn": 8}, 0.20),
-    Case(Problem(20_000, 10, 5, "diag"), {"scikit-learn": 6}, 0.20),
-    Case(Problem(1_000_000, 10, 10, dtype="float32"), {"mixtura float64": 1.6}, 0.20),
+    Case(Problem(1_000_000, 10, 10), {"scikit-learn": 30, "Armadillo": 4}, 0.65),
+    Case(Problem(100_000, 32, 16), {"scikit-learn": 12, "Armadillo": 2}, 0.70),
+    Case(Problem(200_000, 64, 32), {"scikit-learn": 8}, 0.80),
+    Case(Problem(1_000_000, 2, 5), {"scikit-learn": 40}, 0.65),
+    Case(Problem(1_000_000, 10, 10, "diag"), {"scikit-learn": 10}, 0.50),
+    Case(Problem(20_000, 10, 5, "diag"), {"scikit-learn": 15}, 0.50),
+    Case(Problem(1_000_000, 10, 10, dtype="float32"), {"mixtura float64": 1.5}),
 )
 
 

@@ -18,7 +18,7 @@ CASES = (
     Problem(1_000_000, 2, 5),
     Problem(1_000_000, 10, 10, "diag"),
 )
-TARGET = Target(1.7)
+TARGET = Target(1.8)
 
 ABOUT = (
     "One iteration, as above, with BLAS limited to one thread and to two, which decides how many a pass uses; in turn, each in a process "

@@ -63,7 +63,8 @@ def moved(X, per_column, seed):
 def assert_moved(here, there, X, Y, units, origin):
     np.testing.assert_array_equal(there.predict(Y), here.predict(X))
     one, other = here.mixture_, there.mixture_
-    np.testing.assert_allclose(other.weights, one.weights, rtol=1e-5, atol=1e-9)
+    # As the means: an ascent of hundreds of steps may end a step earlier or later.
+    np.testing.assert_allclose(other.weights, one.weights, atol=1e-5)
     spread = np.where(X.std(axis=0) > 0, X.std(axis=0), 1.0)
     np.testing.assert_allclose((other.means - origin) / units / spread, one.means / spread, atol=1e-5)
     by_column = np.sqrt(one.covariance_matrices.max(axis=0).diagonal())
