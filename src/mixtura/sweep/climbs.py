@@ -88,7 +88,12 @@ def rows_in_cache(source: Source) -> Block | None:
 
 
 def climbs(
-    rows: Block, departures: Sequence[Departure], family: Family, assignment: Assignment, patience: Patience
+    rows: Block,
+    departures: Sequence[Departure],
+    family: Family,
+    assignment: Assignment,
+    patience: Patience,
+    row_weights: Array | None = None,
 ) -> list[Leg]:
     """Passes and M-steps for each of several mixtures, until there is something to decide about it.
 
@@ -101,6 +106,8 @@ def climbs(
     assignment : Assignment
         ``soft`` or ``hard``.
     patience : Patience
+    row_weights : (R, N) array, optional
+        Of each climb, beside those of the rows.
 
     Returns
     -------
@@ -126,6 +133,7 @@ def climbs(
     compiled.needed().climb(
         rows.rows,
         rows.weights,
+        row_weights,
         (
             shape,
             structure.shared,

@@ -13,6 +13,7 @@ import numpy as np
 
 from mixtura.assess.uncertainty.information import information
 from mixtura.data.array import ArraySource
+from mixtura.data.source import Block
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.inference.climb.steps import within
@@ -20,8 +21,10 @@ from mixtura.inference.rules.collapse import Collapsed
 from mixtura.inference.rules.em import ExpectationMaximization
 from mixtura.inference.rules.stopping import remaining_gain
 from mixtura.model.alignment import align
+from mixtura.model.covariance.structure import SharedBlocks
 from mixtura.model.mixture import Mixture
-from mixtura.sweep import Sweep, Weighted
+from mixtura.sweep import Sweep, Weighted, soft
+from mixtura.sweep.climbs import Departure, Family, Patience, climbs, rows_in_cache
 from mixtura.sweep.row_scores import weighted_scores
 
 GOAL = 1e-5
@@ -111,6 +114,7 @@ def refit(starts: Sequence[Mixture], source: ArraySource, row_weights: Array) ->
     >>> import mixtura as mx
     >>> from mixtura.assess.uncertainty.replicates import refit
     >>> from mixtura.data.array import ArraySource
+    from mixtura.data.source import Block
     >>> x = np.array([[0.0], [1.0], [5.0]])
     >>> one = mx.Mixture([1.0], [[2.0]], [1.0], "spherical")
     >>> leave_one_out = 1 - np.eye(3)
@@ -120,6 +124,45 @@ def refit(starts: Sequence[Mixture], source: ArraySource, row_weights: Array) ->
     algorithm = ExpectationMaximization(starts[0].structure)
     source = ArraySource(source.rows.astype(np.float64, copy=False))
     row_weights = row_weights * (source.n_rows / row_weights.sum(axis=1, keepdims=True))
+    rows, structure = rows_in_cache(source), algorithm.structure
+    if rows is not None and isinstance(structure, SharedBlocks):
+        return _refit_in_calls(starts, rows, row_weights, algorithm, structure)
+    return _refit_in_rounds(starts, source, row_weights, algorithm)
+
+
+def _refit_in_calls(
+    starts: Sequence[Mixture],
+    rows: Block,
+    row_weights: Array,
+    algorithm: ExpectationMaximization,
+    structure: SharedBlocks,
+) -> list[Mixture | None]:
+    """Of rows that fit a cache: each goes on by itself to where something is to be decided."""
+    family, patience = Family(structure, False, None, None), Patience(GOAL, 0.0, 0, 0)
+    fitted: list[Mixture | None] = [None] * len(starts)
+    going, current = list(range(len(starts))), list(starts)
+    bounds: list[list[float]] = [[] for _ in starts]
+    while going:
+        departures = [Departure(current[i], bounds[i], MOST_ROUNDS - len(bounds[i])) for i in going]
+        legs = climbs(rows, departures, family, soft, patience, row_weights[going])
+        left: list[int] = []
+        for i, leg in zip(going, legs, strict=True):
+            bounds[i] += leg.bounds
+            if remaining_gain(bounds[i]) <= GOAL:
+                fitted[i] = leg.mixture
+                continue
+            (updated,) = algorithm.maximise_stack([leg.moments])
+            if len(bounds[i]) < MOST_ROUNDS and isinstance(updated, Mixture) and updated.weights.all():
+                current[i] = updated
+                left.append(i)
+        going = left
+    return fitted
+
+
+def _refit_in_rounds(
+    starts: Sequence[Mixture], source: ArraySource, row_weights: Array, algorithm: ExpectationMaximization
+) -> list[Mixture | None]:
+    """Of any rows: each round reads them once for all that are still climbing."""
     fitted: list[Mixture | None] = [None] * len(row_weights)
     places, current = list(range(len(row_weights))), list(starts)
     bounds: list[list[float]] = [[] for _ in places]

@@ -31,6 +31,7 @@ def sweep(
 def climb(
     rows: Array,
     weights: Array | None,
+    row_weights: Array | None,
     family: tuple[int, bool, bool, Array | None, tuple[Array, float, Array, float] | None],
     sharing: int,
     patience: tuple[float, ...],

@@ -251,29 +251,29 @@ PyObject *unpacked(PyObject *, PyObject *const *a, Py_ssize_t n) {
     Py_RETURN_NONE;
 }
 
-// ---- climb(rows, weights, family, sharing, rules, sizes, before, threads, weights, means, blocks, factors, totals, bounds, passes) ----
+// ---- climb(rows, weights, row_weights, family, sharing, rules, sizes, before, threads, weights, means, blocks, factors, totals, bounds, passes) ----
 
 PyObject *climbs(PyObject *, PyObject *const *a, Py_ssize_t n) {
-    if (n != 15) return PyErr_SetString(PyExc_TypeError, "climb takes 15 arguments"), nullptr;
+    if (n != 16) return PyErr_SetString(PyExc_TypeError, "climb takes 16 arguments"), nullptr;
     try {
         Buffers buffers(16);
         // family: shape, shared, equal_weights, floor or None, None or (mean, mean_precision, scale, degrees)
         int shape, shared, equal;
         PyObject *of_floor, *of_prior, *of_mean = nullptr, *of_scale = nullptr;
         Prior prior{};
-        if (!PyArg_ParseTuple(a[2], "iiiOO", &shape, &shared, &equal, &of_floor, &of_prior)) return nullptr;
+        if (!PyArg_ParseTuple(a[3], "iiiOO", &shape, &shared, &equal, &of_floor, &of_prior)) return nullptr;
         if (of_prior != Py_None && !PyArg_ParseTuple(of_prior, "OdOd", &of_mean, &prior.mean_precision, &of_scale, &prior.degrees)) return nullptr;
         Patience patience;
-        if (!PyArg_ParseTuple(a[4], "ddii", &patience.goal, &patience.steadiness, &patience.least_passes, &patience.passes_left)) return nullptr;
-        const Sharing sharing = (Sharing)PyLong_AsLong(a[3]);
-        const int threads = (int)PyLong_AsLong(a[7]);
+        if (!PyArg_ParseTuple(a[5], "ddii", &patience.goal, &patience.steadiness, &patience.least_passes, &patience.passes_left)) return nullptr;
+        const Sharing sharing = (Sharing)PyLong_AsLong(a[4]);
+        const int threads = (int)PyLong_AsLong(a[8]);
         if (PyErr_Occurred()) return nullptr;
 
-        const Py_buffer *rows = buffers.of(a[0]), *row_weights = nullptr, *floor = nullptr;
-        if (!rows || (a[1] != Py_None && !(row_weights = buffers.of(a[1])))) return nullptr;
+        const Py_buffer *rows = buffers.of(a[0]), *of_rows = nullptr, *of_each = nullptr, *floor = nullptr;
+        if (!rows || (a[1] != Py_None && !(of_rows = buffers.of(a[1]))) || (a[2] != Py_None && !(of_each = buffers.of(a[2])))) return nullptr;
         if (rows->ndim != 2 || rows->shape[1] < 1) return refuse("rows"), nullptr;
         const Py_ssize_t d = rows->shape[1];
-        if (row_weights && row_weights->len != (Py_ssize_t)sizeof(double) * rows->shape[0]) return refuse("weights"), nullptr;
+        if (of_rows && of_rows->len != (Py_ssize_t)sizeof(double) * rows->shape[0]) return refuse("weights"), nullptr;
         if (of_floor != Py_None && (!(floor = buffers.of(of_floor)) || floor->len != (Py_ssize_t)sizeof(double) * d)) return refuse("floor"), nullptr;
         if (of_mean) {
             const Py_buffer *mean = buffers.of(of_mean), *scale = mean ? buffers.of(of_scale) : nullptr;
@@ -285,10 +285,11 @@ PyObject *climbs(PyObject *, PyObject *const *a, Py_ssize_t n) {
         const Family family{(Shape)shape, shared != 0, equal != 0, floor ? (const double *)floor->buf : nullptr, of_mean ? &prior : nullptr};
 
         // Of each climb: its mixture's size, four bounds before the first, how many there were, and how many passes it may take.
-        const Py_buffer *sizes = buffers.of(a[5]), *before = sizes ? buffers.of(a[6]) : nullptr;
+        const Py_buffer *sizes = buffers.of(a[6]), *before = sizes ? buffers.of(a[7]) : nullptr;
         if (!before) return nullptr;
         const Py_ssize_t n_climbs = sizes->ndim == 2 && sizes->shape[1] == 3 && sizes->itemsize == 8 ? sizes->shape[0] : -1;
         if (n_climbs < 1 || before->len != (Py_ssize_t)sizeof(double) * 4 * n_climbs) return refuse("sizes"), nullptr;
+        if (of_each && of_each->len != (Py_ssize_t)sizeof(double) * rows->shape[0] * n_climbs) return refuse("weights"), nullptr;
         const int64_t *size = (const int64_t *)sizes->buf;
         Py_ssize_t n_components = 0;
         for (Py_ssize_t r = 0; r < n_climbs; r++) {
@@ -302,14 +303,14 @@ PyObject *climbs(PyObject *, PyObject *const *a, Py_ssize_t n) {
         const Py_ssize_t lengths[] = {n_components, n_components * d, n_blocks * block, n_blocks * block, n_climbs + n_components * each, -1};
         Py_ssize_t cap = 0;
         for (int i = 0; i < 6; i++) {
-            const Py_buffer *array = buffers.of(a[8 + i], true);
+            const Py_buffer *array = buffers.of(a[9 + i], true);
             if (!array) return nullptr;
             const Py_ssize_t numbers = array->len / (Py_ssize_t)sizeof(double);
             if (i == 5) cap = numbers / n_climbs;
             if (i < 5 && numbers != lengths[i]) return refuse("climbs"), nullptr;
             arrays[i] = (double *)array->buf;
         }
-        const Py_buffer *passes = buffers.of(a[14], true);
+        const Py_buffer *passes = buffers.of(a[15], true);
         if (!passes) return nullptr;
         if (passes->len != (Py_ssize_t)sizeof(int64_t) * n_climbs) return refuse("passes"), nullptr;
 
@@ -318,11 +319,11 @@ PyObject *climbs(PyObject *, PyObject *const *a, Py_ssize_t n) {
         double *weights = arrays[0], *means = arrays[1], *blocks = arrays[2], *factors = arrays[3], *totals = arrays[4];
         for (Py_ssize_t r = 0; r < n_climbs; r++) {
             const int k = (int)size[3 * r];
-            all.push_back({k, weights, means, blocks, factors, last + 4 * r, (int)size[3 * r + 1], std::min<int64_t>(size[3 * r + 2], cap), totals, arrays[5] + r * cap, 0});
+            all.push_back({k, of_each ? (const double *)of_each->buf + r * rows->shape[0] : nullptr, weights, means, blocks, factors, last + 4 * r, (int)size[3 * r + 1], std::min<int64_t>(size[3 * r + 2], cap), totals, arrays[5] + r * cap, 0});
             const Py_ssize_t own = (shared ? 1 : k) * block;
             weights += k, means += k * d, blocks += own, factors += own, totals += 1 + k * each;
         }
-        const Strip block_of_rows{rows->buf, (int)rows->itemsize, row_weights ? (const double *)row_weights->buf : nullptr, 0, rows->shape[0]};
+        const Strip block_of_rows{rows->buf, (int)rows->itemsize, of_rows ? (const double *)of_rows->buf : nullptr, 0, rows->shape[0]};
         const Kernels &kernels = kernels_in(8);
         std::atomic<bool> failed{false};
         Py_BEGIN_ALLOW_THREADS
