@@ -11,6 +11,7 @@ import pyarrow.dataset
 import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
 import mixtura as mx
 
@@ -111,6 +112,22 @@ def test_whatever_rows_come_in_the_fit_is_the_same_to_the_last_bit(container, dt
     for method in ("predict", "predict_proba", "score_samples"):
         parts = getattr(found, method)(data)
         np.testing.assert_array_equal(np.concatenate(list(parts)), getattr(expected, method)(X))
+    assert found.score(data) == expected.score(X)
+
+
+@pytest.mark.parametrize("container", [many_files, again_and_again], ids=lambda f: f.__name__)
+def test_so_are_draws_by_the_no_u_turn_sampler(container, tmp_path):
+    pytest.importorskip("nutpie")
+    X, settings = numbers(), {"n_draws": 40, "n_tune": 60, "n_chains": 2, "random_state": 0}
+    with pytest.warns(ConvergenceWarning):
+        expected = mx.SampledGaussianMixture(3, **settings).fit(X)
+    data = container(X, tmp_path)
+    with pytest.warns(ConvergenceWarning):
+        found = mx.SampledGaussianMixture(3, **settings).fit(data)
+    for part in ("weights", "means", "covariances"):
+        np.testing.assert_array_equal(getattr(found.draws_, part), getattr(expected.draws_, part))
+    assert found.diagnostics_ == expected.diagnostics_
+    np.testing.assert_array_equal(found.coclustering(data), expected.coclustering(X))
     assert found.score(data) == expected.score(X)
 
 
