@@ -1,6 +1,6 @@
 """Floor 2: passes over the data, on which scorers meet rows and moments are added up."""
 
-from mixtura.sweep.assign import Assignment, Sampled, Slices, Weighted, hard, soft
+from mixtura.sweep.assign import Assignment, Sampled, Weighted, hard, soft
 from mixtura.sweep.candidates import Truncated, among_all, dropped
 from mixtura.sweep.given import accumulate, moments_of_all
 from mixtura.sweep.passes import Sweep, Swept, without_traces
@@ -9,7 +9,6 @@ from mixtura.sweep.scores import log_likelihoods, mean_log_density
 __all__ = [
     "Assignment",
     "Sampled",
-    "Slices",
     "Sweep",
     "Swept",
     "Truncated",

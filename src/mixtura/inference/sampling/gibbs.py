@@ -128,6 +128,7 @@ class _Chain:
     weights: Weights
     labels: NDArray[np.int32]
     seed: np.uint64
+    allocation: Allocation | None = None
     n_sweeps: int = 0
     n_tried: int = 0
     n_accepted: int = 0
@@ -142,43 +143,58 @@ class _Chain:
     def assignment(self) -> Sampled:
         """Labels are drawn with random numbers that this chain and this sweep alone have."""
         self.n_sweeps += 1
-        return Sampled(np.array([self.seed, self.n_sweeps], np.uint64), self.labels, self.weights.slices)
+        self.labels = np.empty_like(self.labels)
+        n_open = None if self.weights.slice is None else self.weights.slice.n_open
+        return Sampled(np.array([self.seed, self.n_sweeps], np.uint64), self.labels, n_open)
 
     def take(self, swept: Swept, label_rows: NDArray[np.intp] | None) -> Allocation:
-        """The labels that a sweep has drawn; a record is kept if rows are named whose labels to keep."""
-        allocation = self._allocation(swept.moments)
+        """The labels that a sweep has drawn, or those before; a record is kept if rows are named whose labels to keep."""
+        filled = np.flatnonzero(swept.moments.count)
+        if self._accepts(filled):
+            allocation = self._allocation(swept.moments, filled)
+        else:
+            assert self.allocation is not None
+            filled = np.arange(len(self.allocation.moments.count))
+            allocation = self.allocation._replace(components=self.components[filled])
         if label_rows is not None:
-            self.records.append(self._record(swept, allocation, label_rows))
+            self.records.append(self._record(swept.log_normaliser, allocation, filled, label_rows))
         return allocation
+
+    def _accepts(self, filled: NDArray[np.intp]) -> bool:
+        """Whether labels that fill these components take the place of those before."""
+        if self.weights.slice is None:
+            return True
+        return -self.rng.standard_exponential() < self.weights.slice.log_acceptance(self.weights.logs[filled])
 
     def draw(self, allocation: Allocation) -> None:
         """Draw the parameters given labels."""
-        sampler = self.sampler
+        self.allocation, sampler = allocation, self.sampler
         drawn = sampler.components.update(allocation.moments, allocation.components, self.rng)
-        self.weights = sampler.partition.draw_weights(allocation.moments.count, allocation.labels, self.rng)
+        self.weights = sampler.partition.draw_weights(allocation.moments.count, self.rng)
         self.components = sampler.components.extend(drawn, len(self.weights.logs) - len(drawn.means), self.rng)
 
-    def _allocation(self, moments: Moments) -> Allocation:
+    def _allocation(self, moments: Moments, filled: NDArray[np.intp]) -> Allocation:
         """The labels with the components without rows struck off the list."""
-        if moments.count.all():
+        if len(filled) == len(moments.count):
             return Allocation(self.labels, moments, self.components)
-        filled = np.flatnonzero(moments.count)
         places = np.zeros(len(moments.count), np.int32)
         places[filled] = np.arange(len(filled))
         return Allocation(places[self.labels], moments[filled], self.components[filled])
 
-    def _record(self, swept: Swept, allocation: Allocation, label_rows: NDArray[np.intp]) -> _Record:
-        """The parameters, and the labels that were drawn under them; components with rows come first, as they do in the allocation."""
+    def _record(
+        self, log_likelihood: float, allocation: Allocation, places: NDArray[np.intp], label_rows: NDArray[np.intp]
+    ) -> _Record:
+        """The parameters, and labels given them; components with rows, which had these places, come first."""
         moments, filled = allocation.moments, allocation.components
         log_posterior = (
             filled.scorer.expected(moments)
             + float(self.sampler.partition.log_probability(moments.count))
             + self.sampler.components.log_density(filled)
         )
-        order = np.argsort(swept.moments.count == 0, kind="stable")
+        order = np.concatenate([places, np.delete(np.arange(len(self.weights.logs)), places)])
         components, log_weights = self.components[order], self.weights.logs[order]
         labels = allocation.labels[label_rows].astype(np.min_scalar_type(-len(order)))
-        return _Record(components, log_weights, swept.log_normaliser, log_posterior, len(filled.means), labels)
+        return _Record(components, log_weights, log_likelihood, log_posterior, len(places), labels)
 
 
 def sample(
