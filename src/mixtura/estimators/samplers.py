@@ -11,7 +11,6 @@ import numpy as np
 
 from mixtura.assess.draws.chains import Chains, judge
 from mixtura.data.source import Source
-from mixtura.estimators.inputs import in_memory
 from mixtura.estimators.progress import progress_bar
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.settings import Settings, check_integer
@@ -201,7 +200,7 @@ class Gibbs(Settings):
         starts = dispersed_starts(what.source, what.structure, what.modes, partition, what.n_chains, what.rng)
         with what.progress() as progress:
             run = gibbs.sample(
-                in_memory(what.source),
+                what.source,
                 starts,
                 gibbs.Gibbs(components, partition),
                 what.rng,

@@ -108,14 +108,16 @@ class Sampled:
     ----------
     key : (2,) uint64 array
         One for each pass of each chain.
-    labels : (N,) integer array or None
-        Where the components drawn are written.
+    labels : integer array or None
+        Where the components drawn are written, those of all rows or of the rows from ``first`` on.
     n_open : int or None
         Rows are given to the first so many components alone; those after them have a part in the log-likelihood only.
     start : int
         Position of the first of the rows at hand.
     components : (K,) integer array or None
         What the components are called in ``labels``; by default their places.
+    first : int
+        Position of the row whose label comes first.
     """
 
     key: NDArray[np.uint64]
@@ -123,6 +125,7 @@ class Sampled:
     n_open: int | None = None
     start: int = 0
     components: NDArray[np.intp] | None = None
+    first: int = 0
 
     def at(self, start: int) -> Self:
         return replace(self, start=start)
@@ -132,6 +135,10 @@ class Sampled:
 
     def over(self, n_rows: int) -> Self:
         return self
+
+    def onto(self, labels: NDArray[np.integer], first: int) -> Self:
+        """The same for a strip that begins there, whose components are written down."""
+        return replace(self, labels=labels, first=first)
 
     def among(self, components: NDArray[np.intp]) -> Self:
         n_open = None if self.n_open is None else int(np.searchsorted(components, self.n_open))
@@ -167,7 +174,9 @@ class Sampled:
         shares[..., 1:, :] -= shares[..., :-1, :].copy()
         if self.labels is not None:
             names = np.arange(n_components) if self.components is None else self.components
-            self.labels[rows] = np.matmul(names.astype(shares.dtype), shares)
+            self.labels[rows.start - self.first : rows.stop - self.first] = np.matmul(
+                names.astype(shares.dtype), shares
+            )
 
 
 @dataclass(frozen=True, eq=False)

@@ -124,22 +124,30 @@ class Sweep:
             if isinstance(assignment, Truncated):
                 truncated.append((i, scorer, assignment))
             else:
-                whole.append(_of_the_living(i, scorer, assignment))
+                whole.append(of_the_living(i, scorer, assignment))
         found = self._truncated(truncated) if truncated else {}
         kernels = self._kernels([member for member in whole if len(member.scorer.constants)])
+        found |= self._brought_back(whole, scorers, kernels, self._totals(kernels) if kernels else [])
+        return [found[i] for i in range(len(scorers))]
+
+    def _brought_back(
+        self, members: list[Member], scorers: Sequence[Scorer], kernels: list[Kernel], of_kernels: list[list[Array]]
+    ) -> dict[int, Swept]:
+        """What a pass brings back for mixtures that score all of their components, by their places."""
         swept: dict[int, Swept] = {}
-        for kernel, totals in zip(kernels, self._totals(kernels) if kernels else (), strict=True):
+        for kernel, totals in zip(kernels, of_kernels, strict=True):
             moments = without_traces(kernel.moments(totals), kernel.scorer.centres)
             sums = kernel.log_normalisers(totals, self.source.total_weight).tolist()
             for member, log_normaliser, start, size in zip(
                 kernel.members, sums, kernel.starts, kernel.sizes, strict=True
             ):
                 swept[member.place] = Swept(log_normaliser, moments[start : start + size])
-        for member in whole:
+        found: dict[int, Swept] = {}
+        for member in members:
             scorer = scorers[member.place]
             there = swept.get(member.place)
             found[member.place] = swept[member.place] if member.scorer is scorer else _with_the_dead(there, scorer)
-        return [found[i] for i in range(len(scorers))]
+        return found
 
     def along(self, scorers: Sequence[Scorer], directions: Sequence[Scorer]) -> list[Moments]:
         """Derivatives of the moments, about the same origin, when each scorer moves in its direction: one visit, two products of scores.
@@ -172,7 +180,7 @@ class Sweep:
         scorers : sequence of Scorer
             Each with a component of some weight.
         """
-        members = [_of_the_living(i, scorer, soft) for i, scorer in enumerate(scorers)]
+        members = [of_the_living(i, scorer, soft) for i, scorer in enumerate(scorers)]
         kernels: list[Kernel] = []
         for kernel in self._kernels(members, plain=True):
             if isinstance(kernel, FeatureKernel):
@@ -248,9 +256,15 @@ class Sweep:
 
     def _totals(self, kernels: list[Kernel]) -> list[list[Array]]:
         """Totals over all rows, strip by strip; strips follow from the data and the mixtures, never from the number of threads."""
-        work = self.source.n_rows * sum(kernel.multiplications for kernel in kernels)
-        task = StripTotals(kernels, self._pivot, self._idle, self._kept if self._keeps(kernels) else None)
-        return self._reduced(task, self.source.strip_rows, work).of_kernels
+        return self._reduced(self._task(kernels), self.source.strip_rows, self._work(kernels)).of_kernels
+
+    def _task(self, kernels: list[Kernel]) -> StripTotals:
+        """What is done on each strip."""
+        return StripTotals(kernels, self._pivot, self._idle, self._kept if self._keeps(kernels) else None)
+
+    def _work(self, kernels: list[Kernel]) -> int:
+        """Multiplications of a pass."""
+        return self.source.n_rows * sum(kernel.multiplications for kernel in kernels)
 
     def _reduced(self, task: Callable[[Block], S], size: int, work: int) -> S:
         """The sum of what a task of so much work answers for strips of that size."""
@@ -350,7 +364,7 @@ class StripTotals:
         return Features(self.pivot, dtype, diagonal, n_rows, scratch)
 
 
-def _of_the_living(place: int, scorer: Scorer, assignment: Assignment) -> Member:
+def of_the_living(place: int, scorer: Scorer, assignment: Assignment) -> Member:
     """A mixture without its components of no weight: nothing infinite enters a product, and no row is theirs."""
     if scorer.constants.min() > -np.inf:
         return Member(place, scorer, assignment)
