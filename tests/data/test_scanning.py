@@ -144,6 +144,21 @@ def test_so_are_draws(container, name, held, tmp_path, monkeypatch):
     assert found.score(data) == expected.score(X)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore:Estimated shape parameter of Pareto")  # of so few draws
+def test_so_is_all_that_is_made_of_draws_and_rows(tmp_path):
+    pytest.importorskip("arviz_stats")
+    X = numbers()
+    data, fitted = many_files(X, tmp_path), SAMPLERS["gibbs"]().set_params(n_draws=100).fit(X)
+    rows = np.arange(0, N, 100)
+    found, expected = (fitted.to_arviz(of, rows=rows) for of in (data, X))
+    for group in ("log_likelihood", "posterior_predictive", "observed_data"):
+        np.testing.assert_array_equal(found[group]["x"].values, expected[group]["x"].values)
+    assert fitted.loo(data, rows=rows).elpd == fitted.loo(X, rows=rows).elpd
+    assert fitted.log_evidence(data, random_state=0) == fitted.log_evidence(X, random_state=0)
+    assert fitted.draws_content(".npz", data) == fitted.draws_content(".npz", X)
+
+
 def test_rows_of_several_weights_have_no_one_component(tmp_path):
     pq.write_table(table(numbers(), n=np.arange(N) % 3), tmp_path / "rows.parquet")
     with pytest.raises(mx.DataError, match="sample_weight cannot be used with Gibbs sampling"):

@@ -184,7 +184,9 @@ class SampledGaussianMixture(FittedMixture, BaseEstimator):
 
         Parameters
         ----------
-        X : (N, D) array-like
+        X : (N, D) array-like, or what ``mixtura.scan`` takes or returns
+            Draws are the same in whatever the rows come. Up to 65,536 rows are held in memory; more are gone over where they are, and
+            Gibbs sampling then tries moves about 8192 of them (docs/draws.md).
         y : ignored
         sample_weight : (N,) array-like, optional
             For NUTS alone: Gibbs sampling gives each row to one component.
@@ -309,7 +311,7 @@ class SampledGaussianMixture(FittedMixture, BaseEstimator):
         from mixtura.assess.draws.arviz import for_installed, to_arviz
 
         settings = {**self._draws_settings(), "rows": rows, "log_likelihood": log_likelihood}
-        return for_installed(to_arviz(self.draws_, self._rows(X), **settings))
+        return for_installed(to_arviz(self.draws_, self._source(X), **settings))
 
     def save_draws(self, path: str | os.PathLike[str], X: ArrayLike) -> None:
         """Write the draws to a file, whole or not at all; ``mx.load_draws`` reads it.
@@ -330,7 +332,7 @@ class SampledGaussianMixture(FittedMixture, BaseEstimator):
             For NetCDF, without ArviZ or h5netcdf.
         """
         check_is_fitted(self, "weights_")
-        save_draws(path, self.draws_, self._rows(X), **self._draws_settings())
+        save_draws(path, self.draws_, self._source(X), **self._draws_settings())
 
     def draws_content(self, suffix: str, X: ArrayLike, feature_names: Sequence[str] | None = None) -> bytes:
         """What ``save_draws`` writes, for whoever writes several files together.
@@ -347,7 +349,7 @@ class SampledGaussianMixture(FittedMixture, BaseEstimator):
         settings = self._draws_settings()
         if feature_names is not None:
             settings["feature_names"] = list(feature_names)
-        return draws_content(suffix, self.draws_, self._rows(X), **settings)
+        return draws_content(suffix, self.draws_, self._source(X), **settings)
 
     def _draws_settings(self) -> dict[str, Any]:
         """What ArviZ and files want to know beside draws and rows."""
@@ -372,7 +374,7 @@ class SampledGaussianMixture(FittedMixture, BaseEstimator):
         check_is_fitted(self, "weights_")
         from mixtura.assess.draws.arviz import loo
 
-        return loo(self.record_.chains.draws, self._rows(X), rows)
+        return loo(self.record_.chains.draws, self._source(X), rows)
 
     def log_evidence(
         self,

@@ -23,8 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mixtura.assess.draws.convergence import bulk_size, energy_fractions, mean_error, r_hat, tail_size
-from mixtura.assess.draws.swept import sweep_draws
-from mixtura.data.array import ArraySource
+from mixtura.assess.draws.swept import source_of, sweep_draws
 from mixtura.data.source import Source
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array, outer
@@ -300,8 +299,7 @@ def invariants(
     statistics : mapping of str to (C, S) array-like, optional
         As for ``diagnose``.
     """
-    source = X if isinstance(X, Source) else ArraySource(draws.as_rows(X))
-    given = checked_statistics(draws, statistics)
+    source, given = source_of(draws, X), checked_statistics(draws, statistics)
     log_likelihoods, counts = sweep_draws(draws, source)
     probes = evenly_spaced(source.n_rows, N_PROBES)
     log_pdfs = draws.log_pdfs(source.take(probes)[0])

@@ -51,7 +51,7 @@ def sweep_draws(
     n_components = draws.n_components
     scorers = [draws.scorer[i * n_components : (i + 1) * n_components] for i in range(len(draws))]
     step = max(1, STACK // n_components)
-    with Sweep(X if isinstance(X, Source) else ArraySource(draws.as_rows(X))) as sweep:
+    with Sweep(source_of(draws, X)) as sweep:
         swept = [
             one
             for start in range(0, len(draws), step)
@@ -63,3 +63,8 @@ def sweep_draws(
     log_likelihoods = np.array([one.log_normaliser for one in swept])
     counts = np.array([one.moments.count for one in swept])
     return SweptDraws(log_likelihoods.reshape(shape), counts.reshape(*shape, -1))
+
+
+def source_of(draws: Draws, X: ArrayLike | Source) -> Source:
+    """Rows that draws were inferred from, wherever they are."""
+    return X if isinstance(X, Source) else ArraySource(draws.as_rows(X))
