@@ -8,6 +8,7 @@ import pytest
 import mixtura as mx
 from mixtura.assess.draws.chains import judge
 from mixtura.assess.draws.draws_summary import describe_draws, draws_facts
+from mixtura.data.array import ArraySource
 from mixtura.inference.sampling.posterior_sample import PosteriorSample
 from mixtura.model.covariance import covariance_structure
 from mixtura.model.draws import Draws
@@ -35,7 +36,12 @@ def chains_of(n_components=3, lost=False, structure="full", seed=0, **settings):
     )
     rows = X[:40] if lost else X[: 20 * k]
     heights = draws.log_pdfs(rows).sum(axis=2)
-    return judge(PosteriorSample(draws, heights, heights, {"lp": heights}, False, None), rows, method="ecr", **settings)
+    return judge(
+        PosteriorSample(draws, heights, heights, {"lp": heights}, False, None),
+        ArraySource(rows),
+        method="ecr",
+        **settings,
+    )
 
 
 def kept(chains, **settings):
@@ -67,7 +73,9 @@ def test_the_whole_has_a_mean_and_a_scale():
     repeated = Draws(
         flat.structure, *(np.repeat(part, 4, axis=1) for part in (flat.weights, flat.means, flat.covariances))
     )
-    alone = judge(PosteriorSample(repeated, np.zeros((1, 4)), np.zeros((1, 4)), {}, False, None), X, method="ecr")
+    alone = judge(
+        PosteriorSample(repeated, np.zeros((1, 4)), np.zeros((1, 4)), {}, False, None), ArraySource(X), method="ecr"
+    )
     np.testing.assert_allclose(kept(alone)["overall"]["mean"], [mean] * 3)
     np.testing.assert_allclose(kept(alone)["overall"]["scale"], [scale] * 3)
     assert found["mean"][1] < found["mean"][0] < found["mean"][2]
@@ -120,7 +128,9 @@ def test_lines_fit_and_many_columns_are_cut():
     means = 5 * rng.normal(size=(1, 1, 2, 30)) + 0.1 * rng.normal(size=(2, 20, 2, 30))
     draws = Draws(covariance_structure("diag"), rng.dirichlet([50, 50], (2, 20)), means, np.ones((2, 20, 2, 30)))
     rows = means[0, 0]
-    chains = judge(PosteriorSample(draws, np.zeros((2, 20)), np.zeros((2, 20)), {}, False, None), rows, method="ecr")
+    chains = judge(
+        PosteriorSample(draws, np.zeros((2, 20)), np.zeros((2, 20)), {}, False, None), ArraySource(rows), method="ecr"
+    )
     text = describe_draws(kept(chains), [f"a very long name of column {d}" for d in range(30)], width=70)
     assert max(map(len, text.split("\n"))) <= 70
     assert "18 more columns" in text

@@ -6,6 +6,7 @@ import pytest
 from mixtura.assess.draws.chains import judge
 from mixtura.assess.draws.partition_mixture import partition_mixture
 from mixtura.assess.draws.relabelling import LARGEST_FAILURE_RATE, relabel
+from mixtura.data.array import ArraySource
 from mixtura.inference.sampling.posterior_sample import PosteriorSample
 from mixtura.model.covariance import STRUCTURES, covariance_structure
 from mixtura.model.draws import Draws
@@ -97,7 +98,7 @@ def test_where_labels_fail_the_chains_speak_of_a_partition():
     rows = X[LABELS < 2]
     lost = Draws(draws.structure, draws.weights, means, draws.covariances)
     heights = np.array([[lost.mixture(c, s).log_likelihood(rows) for s in range(40)] for c in range(2)])
-    chains = judge(PosteriorSample(lost, heights, heights, {}, False, None), rows, method="ecr")
+    chains = judge(PosteriorSample(lost, heights, heights, {}, False, None), ArraySource(rows), method="ecr")
     assert chains.relabelling.failure_rate > LARGEST_FAILURE_RATE
     assert not chains.labels_are_straight
     assert chains.grouping.partition.labels.tolist() == LABELS[LABELS < 2].tolist()
@@ -107,12 +108,12 @@ def test_where_labels_fail_the_chains_speak_of_a_partition():
     assert apart < 0.05 < 0.5 < together.min() <= together.max() <= 1
     straight, _ = draws_about(CENTRES, covariance_structure("full"))
     sample = PosteriorSample(straight, heights, heights, {}, False, None)
-    kept = judge(sample, X, method="ecr")
+    kept = judge(sample, ArraySource(X), method="ecr")
     assert kept.labels_are_straight
     # That all components hold rows in all draws is no wonder where their number is known.
     counts, begun = np.full((2, 40), 3), {"n_begun": [3, 3], "accepted": [0.0, 0.0]}
     verdicts = [
-        judge(sample, X, method="ecr", n_filled=counts, n_is_known=known, **begun).diagnostics.verdict
+        judge(sample, ArraySource(X), method="ecr", n_filled=counts, n_is_known=known, **begun).diagnostics.verdict
         for known in (True, False)
     ]
     assert ["no chain accepted a move" in verdict for verdict in verdicts] == [False, True]

@@ -13,7 +13,6 @@ from mixtura.assess.draws import partitions
 from mixtura.assess.draws.coclustering import (
     MOST_ROWS,
     coclustering,
-    drawn_labels,
     n_components_posterior,
     n_filled,
 )
@@ -104,38 +103,7 @@ def test_too_many_rows_are_told():
         coclustering(draws, np.zeros((MOST_ROWS + 1, 2)))
 
 
-# ---- labels drawn --------------------------------------------------------------------------------------------------------------
-
-
-def test_drawn_labels_have_the_probabilities_of_the_draw(seed):
-    mixture = mx.Mixture([0.2, 0.0, 0.5, 0.3], [[0.0], [0.0], [1.0], [3.0]], [1.0, 1.0, 2.0, 1.0], "spherical")
-    X = np.array([[0.0], [1.5], [4.0]])
-    n_draws = 20_000
-    labels = np.concatenate(
-        [z for _, z in drawn_labels(repeated(mixture, 2, n_draws // 2), X, np.random.default_rng(seed))]
-    )
-    assert labels.shape == (n_draws, 3)
-    shares = (labels[:, :, None] == np.arange(4)).mean(axis=0)
-    expected = mixture.responsibilities(X)
-    low, high = share_limits(shares, n_draws, 13)
-    assert ((low <= expected) & (expected <= high)).all()
-    assert (shares[expected == 0] == 0).all()
-    # Rows are independent given the parameters.
-    joint = ((labels[:, 0] == 0) & (labels[:, 1] == 2)).mean()
-    low, high = share_limits(joint, n_draws, 13)
-    assert low < expected[0, 0] * expected[1, 2] < high
-
-
-@pytest.mark.parametrize(("height", "label"), [(0.0, 1), (1 - 2.0**-53, 2)])
-def test_labels_without_probability_are_never_drawn(height, label):
-    class Extreme(np.random.Generator):
-        def random(self, size):
-            return np.full(size, height)
-
-    mixture = mx.Mixture([0.0, 0.3, 0.7, 0.0], np.arange(4.0)[:, None], np.ones(4), "spherical")
-    X = np.linspace(-9, 9, 500)[:, None]
-    ((_, drawn),) = drawn_labels(repeated(mixture, 1, 2), X, Extreme(np.random.PCG64()))
-    assert (drawn == label).all()
+# ---- how many components hold rows ----------------------------------------------------------------------------------------------
 
 
 def test_number_of_filled_components_has_its_exact_distribution(seed):

@@ -41,10 +41,11 @@ def assignments(kind, rng, n_rows):
     if kind == "weighted":
         weights = rng.uniform(0.5, 2, (len(SIZES), n_rows))
         return [Weighted(weights * (n_rows / weights.sum(axis=1, keepdims=True)))] * len(SIZES), []
-    if kind == "sampled":
+    if kind.startswith("sampled"):
         keys = [rng.integers(2**63, size=2).astype(np.uint64) for _ in SIZES]
         labels = [np.full(n_rows, -1, np.int32) for _ in SIZES]
-        return [Sampled(key, drawn) for key, drawn in zip(keys, labels, strict=True)], labels
+        n_open = [None, 2, 3] if kind == "sampled among some" else [None] * len(SIZES)
+        return [Sampled(*parts) for parts in zip(keys, labels, n_open, strict=True)], labels
     return [soft if kind == "soft" else hard] * len(SIZES), []
 
 
@@ -69,7 +70,7 @@ def agree(found, expected, rows, centres, tolerance):
 
 
 @pytest.mark.parametrize("diagonal", [False, True], ids=["matrices", "diagonal"])
-@pytest.mark.parametrize("kind", ["soft", "hard", "weighted", "sampled"])
+@pytest.mark.parametrize("kind", ["soft", "hard", "weighted", "sampled", "sampled among some"])
 @pytest.mark.parametrize("n_features", DIMENSIONS)
 def test_both_engines_agree(instruction_set, monkeypatch, n_features, kind, diagonal):
     rng = np.random.default_rng(n_features)
@@ -204,7 +205,7 @@ def test_a_row_without_any_density_is_shared_evenly_and_said(instruction_set):
     scorer = Scorer.of(np.array([0.5, 0.5]), np.zeros((2, 1)), np.array([[1.0], [1.0]]))
     totals = np.empty(2 + 2 * 3 - 1)
     for sharing in (0, 1):
-        members = [(sharing, None, None, None, None)]
+        members = [(sharing, None, None, None, None, 0, -1)]
         compiled.engine.sweep(
             X, None, 0, 2, 1, scorer.constants, scorer.centres, scorer.whitening, [2], members, 8, True, totals
         )
@@ -240,8 +241,9 @@ def test_threads_and_cuts_do_not_change_a_bit(instruction_set, monkeypatch, n_fe
     ("change", "message"),
     [
         ({"totals": np.empty(3)}, "totals of another size"),
-        ({"members": [(2, None, np.zeros(2, np.uint64), np.zeros(4, np.int32), None)]}, "labels"),
-        ({"members": [(0, np.ones(4), None, None, None)]}, "weights"),
+        ({"members": [(2, None, np.zeros(2, np.uint64), np.zeros(4, np.int32), None, 0, -1)]}, "labels"),
+        ({"members": [(0, np.ones(4), None, None, None, 0, -1)]}, "weights"),
+        ({"members": [(2, None, np.zeros(2, np.uint64), None, None, 0, 2)]}, "open components"),
         ({"weights": np.ones(4)}, "weights"),
         ({"centres": np.zeros((1, 2))}, "centres"),
         ({"sizes": [2]}, "sizes"),

@@ -20,6 +20,9 @@ from mixtura.data.array import ArraySource
 from mixtura.data.dask import DaskSource
 from mixtura.data.facts import FIRST_STRIP
 from mixtura.data.source import Arrays, Source
+from mixtura.inference.sampling import gibbs
+from mixtura.sweep import Sweep
+from mixtura.sweep.labelled import LabelledSweep
 
 N = 150_000
 NAMES = ["a", "b", "c"]
@@ -120,6 +123,37 @@ def test_every_algorithm_is_the_same_on_any_number_of_workers(n_workers, cluster
     cluster.scale(2)
 
 
+SAMPLED = {
+    "gibbs": lambda: mx.SampledGaussianMixture(4, sampler=mx.Gibbs(thin=1), n_draws=8, n_tune=8, random_state=0),
+    "process": lambda: mx.SampledGaussianMixture(
+        "dirichlet-process", sampler=mx.Gibbs(thin=1), n_draws=6, n_tune=4, n_chains=2, random_state=0
+    ),
+}
+
+
+@cache
+def drawn_of_an_array(name):
+    """Draws given the rows in memory; they are more than samplers hold there."""
+    assert N > gibbs.HELD
+    return SAMPLED[name]().fit(numbers())
+
+
+def assert_same_draws(found, expected):
+    for part in ("weights", "means", "covariances"):
+        np.testing.assert_array_equal(getattr(found.draws_, part), getattr(expected.draws_, part), err_msg=part)
+    assert found.diagnostics_ == expected.diagnostics_
+
+
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_draws_are_the_same_on_any_number_of_workers(n_workers, cluster, client):
+    cluster.scale(n_workers)
+    client.wait_for_workers(n_workers)
+    data = mx.on_dask(client, numbers())
+    for name, new in SAMPLED.items():
+        assert_same_draws(new().fit(data), drawn_of_an_array(name))
+    cluster.scale(2)
+
+
 def test_chunks_are_gone_over_here_where_there_is_no_client():
     data = array_of_known_chunks(numbers(), None, None)
     found = FITS["restarts"]().fit(data)
@@ -183,6 +217,21 @@ def test_a_worker_that_is_killed_changes_nothing(cluster, client, monkeypatch):
     monkeypatch.setattr(DaskSource, "reduce", reduce)
     assert_same(FITS["restarts"]().fit(data), of_an_array("restarts"))
     assert len(rounds) > 6
+    client.wait_for_workers(2)
+
+
+def test_labels_that_a_killed_worker_has_drawn_are_drawn_again(cluster, client, monkeypatch):
+    data, expected, rounds, whole = mx.on_dask(client, numbers()), drawn_of_an_array("process"), [], Sweep._reduced
+
+    def reduced(sweep, *given):
+        rounds.append(None)
+        if len(rounds) in (5, 12):
+            os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
+        return whole(sweep, *given)
+
+    monkeypatch.setattr(LabelledSweep, "_reduced", reduced)
+    assert_same_draws(SAMPLED["process"]().fit(data), expected)
+    assert len(rounds) > 12
     client.wait_for_workers(2)
 
 

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import mixtura as mx
+from mixtura.inference.sampling import gibbs
 
 NAMES = ["length", "width"]
 N = 3000
@@ -112,6 +113,56 @@ def test_whatever_rows_come_in_the_fit_is_the_same_to_the_last_bit(container, dt
         parts = getattr(found, method)(data)
         np.testing.assert_array_equal(np.concatenate(list(parts)), getattr(expected, method)(X))
     assert found.score(data) == expected.score(X)
+
+
+SAMPLERS = {
+    "nuts": lambda: mx.SampledGaussianMixture(3, n_draws=40, n_tune=60, n_chains=2, random_state=0),
+    "gibbs": lambda: mx.SampledGaussianMixture(3, sampler="gibbs", n_draws=12, n_tune=8, n_chains=2, random_state=0),
+    "process": lambda: mx.SampledGaussianMixture(
+        "dirichlet-process", sampler="gibbs", covariance_type="diag", n_draws=12, n_tune=8, n_chains=3, random_state=0
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("held", [N, 0])
+@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("container", [many_files, comma_separated, again_and_again], ids=lambda f: f.__name__)
+def test_so_are_draws(container, name, held, tmp_path, monkeypatch):
+    """Whether all rows are held, or some of them while passes go over all."""
+    if name == "nuts":
+        pytest.importorskip("nutpie")
+    monkeypatch.setattr(gibbs, "HELD", held)
+    monkeypatch.setattr(gibbs, "LOOKED_AT", 500)
+    X = numbers()
+    data, new = container(X, tmp_path), SAMPLERS[name]
+    found, expected = new().fit(data), new().fit(X)
+    for part in ("weights", "means", "covariances"):
+        np.testing.assert_array_equal(getattr(found.draws_, part), getattr(expected.draws_, part))
+    assert found.diagnostics_ == expected.diagnostics_
+    np.testing.assert_array_equal(found.coclustering(data), expected.coclustering(X))
+    assert found.score(data) == expected.score(X)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore:Estimated shape parameter of Pareto")  # of so few draws
+def test_so_is_all_that_is_made_of_draws_and_rows(tmp_path):
+    pytest.importorskip("arviz_stats")
+    X = numbers()
+    data, fitted = many_files(X, tmp_path), SAMPLERS["gibbs"]().set_params(n_draws=100).fit(X)
+    rows = np.arange(0, N, 100)
+    found, expected = (fitted.to_arviz(of, rows=rows) for of in (data, X))
+    for group in ("log_likelihood", "posterior_predictive", "observed_data"):
+        np.testing.assert_array_equal(found[group]["x"].values, expected[group]["x"].values)
+    assert fitted.loo(data, rows=rows).elpd == fitted.loo(X, rows=rows).elpd
+    assert fitted.log_evidence(data, random_state=0) == fitted.log_evidence(X, random_state=0)
+    assert fitted.draws_content(".npz", data) == fitted.draws_content(".npz", X)
+
+
+def test_rows_of_several_weights_have_no_one_component(tmp_path):
+    pq.write_table(table(numbers(), n=np.arange(N) % 3), tmp_path / "rows.parquet")
+    with pytest.raises(mx.DataError, match="sample_weight cannot be used with Gibbs sampling"):
+        mx.SampledGaussianMixture(3, sampler="gibbs").fit(mx.scan(tmp_path / "rows.parquet", sample_weight="n"))
 
 
 def test_names_are_those_of_the_columns(tmp_path):

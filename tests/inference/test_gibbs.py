@@ -124,7 +124,7 @@ def test_parameters_and_rows_drawn_in_turn_have_the_joint_law(name, prior, seed)
         rows, labels = draw_rows(components, log_weights)
         moments = accumulate(ArraySource(rows), labels, n_components, diagonal=structure.diagonal)
         components = prior.update(moments, components, rng)
-        log_weights = weights_prior.draw_weights(moments.count, labels, rng).logs
+        log_weights = weights_prior.draw_weights(moments.count, rng).logs
         backward.append(statistics(components, log_weights, rows))
     ours = batch_means(np.array(backward)[None], 30)
     theirs = np.array(forward)

@@ -39,7 +39,7 @@ def allocation_of(rows, labels, components, rng):
 def test_the_evidence_of_labels_is_the_closed_form(structure, labels):
     components, rng = ConjugateComponents(structure, PRIOR_2D), np.random.default_rng(0)
     expected = log_marginal(PLANE, labels, structure.name, PRIOR_2D)
-    _, moments, drawn = allocation_of(PLANE, labels, components, rng)
+    _, moments, drawn, _ = allocation_of(PLANE, labels, components, rng)
     assert components.log_evidence(moments) == pytest.approx(expected, abs=1e-9)
     # Bayes' rule at the draw: its law given rows is that of the proposal.
     weighed = drawn.scorer.expected(moments) + components.log_weights(moments, drawn).sum()

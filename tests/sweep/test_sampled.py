@@ -9,7 +9,7 @@ from forms import KERNELS, choose
 from mixtura.data.array import ArraySource
 from mixtura.model.covariance import STRUCTURES, covariance_structure
 from mixtura.model.mixture import Mixture
-from mixtura.sweep import Sampled, Slices, Sweep, accumulate, passes, soft
+from mixtura.sweep import Sampled, Sweep, accumulate, passes, soft
 from mixtura.sweep.assign import uniforms
 from mixtura.sweep.kernels import FeatureKernel, WhitenedKernel
 
@@ -25,11 +25,11 @@ def mixture_of(name="full", n_components=4, n_features=2):
     return Mixture(weights, rng.normal(size=(n_components, n_features)), covariances, name)
 
 
-def drawn(rows, mixture, key=KEY, slices=None):
+def drawn(rows, mixture, key=KEY, n_open=None):
     """Labels and what the pass brings back."""
     labels = np.full(len(rows), -1, np.int32)
     with Sweep(ArraySource(rows)) as sweep:
-        [swept] = sweep([mixture.scorer], Sampled(key, labels, slices))
+        [swept] = sweep([mixture.scorer], Sampled(key, labels, n_open))
     return labels, swept
 
 
@@ -119,19 +119,29 @@ def test_rows_far_from_every_component_still_have_one():
     assert swept.moments.count.sum() == 4
 
 
-def test_slices_bar_components_and_weigh_the_others_alike(seed):
+@every_kernel
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_rows_are_given_to_open_components_alone_and_the_bound_is_of_all(monkeypatch, kernel, dtype, seed):
+    choose(monkeypatch, kernel)
     mixture = mixture_of()
-    rows = np.random.default_rng(5).normal(size=(6, 2))
-    heights = np.quantile(mixture.weights, [0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
-    slices = Slices(mixture.weights, heights)
-    labels = np.array([drawn(rows, mixture, np.array([seed + 5, n], np.uint64), slices)[0] for n in range(2000)])
-    densities = np.exp(mixture.component_log_pdf(rows)) * (mixture.weights >= heights[:, None])
-    assert (densities == 0).any()
-    assert_frequencies(labels, densities / densities.sum(axis=1, keepdims=True))
-    assert drawn(rows, mixture, KEY, slices)[1].log_normaliser == pytest.approx(mixture.log_likelihood(rows), rel=1e-12)
+    rows = np.random.default_rng(5).normal(size=(6, 2)).astype(dtype)
+    labels = np.array([drawn(rows, mixture, np.array([seed + 5, n], np.uint64), 2)[0] for n in range(2000)])
+    shares = mixture.responsibilities(rows.astype(np.float64)) * [1, 1, 0, 0]
+    assert_frequencies(labels, shares / shares.sum(axis=1, keepdims=True))
+    found = drawn(rows, mixture, KEY, 2)[1].log_normaliser
+    assert found == pytest.approx(mixture.log_likelihood(rows), rel=1e-12 if dtype == np.float64 else 1e-5)
 
 
-def test_a_slice_that_leaves_only_a_distant_component_leaves_that():
-    mixture = Mixture([0.9, 0.1], [[0.0], [500.0]], [1.0, 1.0], "spherical")
-    labels, _ = drawn(np.array([[0.0], [0.1]]), mixture, KEY, Slices(np.array([0.1, 0.9]), np.array([0.5, 0.05])))
-    np.testing.assert_array_equal(labels, [1, 0])
+def test_open_components_are_those_that_come_first_whether_or_not_they_have_weight(seed):
+    mixture = Mixture([0.0, 0.3, 0.3, 0.4], [[0.0], [0.0], [1.0], [2.0]], np.ones(4), "spherical")
+    keys = [np.array([seed + 6, n], np.uint64) for n in range(2000)]
+    labels = np.array([drawn(np.array([[0.5], [2.0]]), mixture, key, 3)[0] for key in keys])
+    shares = mixture.responsibilities([[0.5], [2.0]]) * [1, 1, 1, 0]
+    assert_frequencies(labels, shares / shares.sum(axis=1, keepdims=True))
+
+
+def test_where_only_a_distant_component_is_open_it_is_that():
+    mixture = Mixture([0.1, 0.9], [[500.0], [0.0]], [1.0, 1.0], "spherical")
+    labels, swept = drawn(np.array([[0.0], [0.1]]), mixture, KEY, 1)
+    np.testing.assert_array_equal(labels, [0, 0])
+    np.testing.assert_array_equal(swept.moments.count, [2, 0])

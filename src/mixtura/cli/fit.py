@@ -34,7 +34,7 @@ from mixtura.cli.outputs import (
     say,
     width,
 )
-from mixtura.cli.patterns import data_argument, names_many, stem
+from mixtura.cli.patterns import data_argument, stem
 from mixtura.cli.posterior import POSTERIORS, fit_posterior, largest_first
 from mixtura.ground.files import write_together
 
@@ -52,8 +52,6 @@ OPTIONS_OF = {
     "target_accept": ("nuts",),
     "draws_out": ("gibbs", "nuts"),
     "reg_covar": ("em", "cavi", "svi"),
-    "dask": ("em", "cavi", "svi"),
-    "workers": ("em", "cavi", "svi"),
     "checkpoint": ("em", "cavi"),
     "resume": ("em", "cavi"),
 }
@@ -202,7 +200,7 @@ def fit(
       mixtura fit plants/ --checkpoint plants.checkpoint --resume
       mixtura fit plants.csv --separator semicolon --decimal , --missing -999,NA
     """
-    _check_options(solver, data, dask, workers)
+    _check_options(solver, dask, workers)
     if resume and checkpoint is None:
         raise click.ClickException("--resume goes on from a checkpoint. Name its file: --checkpoint fit.checkpoint")
     sizes, structures, names = parse_components(components), parse_covariances(covariance), parse_columns(columns)
@@ -304,15 +302,10 @@ def _note_hints(rows: Given) -> None:
         note(where + hint)
 
 
-def _check_options(solver: str, data: str, dask: str | None, workers: int | None) -> None:
+def _check_options(solver: str, dask: str | None, workers: int | None) -> None:
     """Raise if options were given that the solver, or each other, know nothing of."""
     if dask is not None and workers is not None:
         raise click.ClickException("--dask names a cluster and --workers makes one; give one of them.")
-    if solver in ("gibbs", "nuts") and names_many(data):
-        raise click.ClickException(
-            f"--solver {solver} takes all rows into memory, and {data} names files that are gone over where they are. Give a single file, "
-            "or use --solver cavi."
-        )
     given = click.get_current_context().get_parameter_source
     for name, solvers in OPTIONS_OF.items():
         if solver not in solvers and given(name) is ParameterSource.COMMANDLINE:

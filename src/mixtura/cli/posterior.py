@@ -127,7 +127,7 @@ def _sampled(
         "converged": fitted.converged_,
         "draws": {"method": POSTERIORS[solver], **draws_facts(fitted.record_.chains, order=order)},
     }
-    content = None if draws_out is None else fitted.draws_content(draws_out.suffix, rows.source.rows, rows.columns)
+    content = None if draws_out is None else fitted.draws_content(draws_out.suffix, rows.source, rows.columns)
     return Answer(mixture, facts, content)
 
 

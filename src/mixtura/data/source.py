@@ -51,6 +51,11 @@ class Block(NamedTuple):
             position = slice(start + first, min(start + first + size, stop))
             yield Block(position, self.rows[part], None if self.weights is None else self.weights[part])
 
+    def own(self, places: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Those of some places, which ascend, at which its rows stand, counted from the first of these."""
+        start, stop = self.position.start, self.position.stop
+        return places[slice(*np.searchsorted(places, (start, stop)))] - start
+
 
 class Sum(Protocol):
     """What a task answers."""
@@ -118,8 +123,7 @@ class RowsAt:
     places: NDArray[np.intp]
 
     def __call__(self, strip: Block) -> Rows:
-        start, stop = strip.position.start, strip.position.stop
-        here = self.places[slice(*np.searchsorted(self.places, (start, stop)))] - start
+        here = strip.own(self.places)
         return Rows([strip.rows[here]], None if strip.weights is None else [strip.weights[here]])
 
 

@@ -116,11 +116,6 @@ def check_enough(n_rows: int, n_components: int, carrying: str = "") -> None:
         )
 
 
-def in_memory(source: Source) -> ArraySource:
-    """All rows at once, for what visits them one by one."""
-    return source if isinstance(source, ArraySource) else ArraySource(*source.take(np.arange(source.n_rows)))
-
-
 def as_source(X: Array, sample_weight: Any, n_components: int) -> tuple[ArraySource, Array | None]:
     """The rows that carry weight as a source of blocks, and which they are (``None``: all).
 

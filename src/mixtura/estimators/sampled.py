@@ -23,9 +23,9 @@ from mixtura.assess.draws.relabelling import METHODS
 from mixtura.assess.evidence.bridge_sampling import bridge_sampling
 from mixtura.assess.evidence.estimate import LogEvidence
 from mixtura.assess.evidence.mode_sampling import mode_sampling
-from mixtura.data.array import ArraySource
+from mixtura.data.source import Source
 from mixtura.estimators.fitted import FittedMixture, replaced_fit
-from mixtura.estimators.inputs import as_partition, check_enough, entered, in_memory, variance_floor
+from mixtura.estimators.inputs import as_partition, check_enough, entered, variance_floor
 from mixtura.estimators.parameters import EVERY, POSITIVE_INTEGER, POSITIVE_NUMBER
 from mixtura.estimators.progress import waiting
 from mixtura.estimators.record import DrawsFit, view
@@ -184,7 +184,9 @@ class SampledGaussianMixture(FittedMixture, BaseEstimator):
 
         Parameters
         ----------
-        X : (N, D) array-like
+        X : (N, D) array-like, or what ``mixtura.scan`` takes or returns
+            Draws are the same in whatever the rows come. Up to 65,536 rows are held in memory; more are gone over where they are, and
+            Gibbs sampling then tries moves about 8192 of them (docs/draws.md).
         y : ignored
         sample_weight : (N,) array-like, optional
             For NUTS alone: Gibbs sampling gives each row to one component.
@@ -205,7 +207,7 @@ class SampledGaussianMixture(FittedMixture, BaseEstimator):
             source, kept, n_rows = entered(self, X, sample_weight, known, reset=True, least=2)
             check_enough(source.n_rows, self._n_to_begin(n_rows))
             sampler: Sampler = SAMPLERS[self.sampler] if isinstance(self.sampler, str) else self.sampler
-            drawn = sampler.draw(self._sampling(in_memory(source), kept, n_rows))
+            drawn = sampler.draw(self._sampling(source, kept, n_rows))
             record = DrawsFit(drawn.chains, drawn.prior, drawn.log_prior, self.n_tune + self.n_draws)
             self._take(record, source.dtype)
         if not self.converged_:
@@ -219,7 +221,7 @@ class SampledGaussianMixture(FittedMixture, BaseEstimator):
             return min(most, TO_BEGIN, n_rows)
         return self.n_components
 
-    def _sampling(self, source: ArraySource, kept: Array | None, n_rows: int) -> Sampling:
+    def _sampling(self, source: Source, kept: Array | None, n_rows: int) -> Sampling:
         structure, rng = covariance_structure(self.covariance_type, source.n_features), as_generator(self.random_state)
         assert isinstance(structure, SharedBlocks)
         n_begun = self._n_to_begin(n_rows)
@@ -264,8 +266,9 @@ class SampledGaussianMixture(FittedMixture, BaseEstimator):
             Of all rows, or of 2000 evenly spaced ones where there are more.
         """
         check_is_fitted(self, "weights_")
-        rows = self._rows(X)
-        return coclustering(self.record_.chains.draws, rows[evenly_spaced(len(rows), MOST_COCLUSTERED)])
+        source = self._source(X)
+        rows, _ = source.take(evenly_spaced(source.n_rows, MOST_COCLUSTERED))
+        return coclustering(self.record_.chains.draws, rows)
 
     def estimate_partition(self, X: ArrayLike, loss: str = "variation_of_information") -> Partition:
         """The one partition of the rows of ``coclustering`` that says best what all draws say together.
@@ -308,7 +311,7 @@ class SampledGaussianMixture(FittedMixture, BaseEstimator):
         from mixtura.assess.draws.arviz import for_installed, to_arviz
 
         settings = {**self._draws_settings(), "rows": rows, "log_likelihood": log_likelihood}
-        return for_installed(to_arviz(self.draws_, self._rows(X), **settings))
+        return for_installed(to_arviz(self.draws_, self._source(X), **settings))
 
     def save_draws(self, path: str | os.PathLike[str], X: ArrayLike) -> None:
         """Write the draws to a file, whole or not at all; ``mx.load_draws`` reads it.
@@ -329,7 +332,7 @@ class SampledGaussianMixture(FittedMixture, BaseEstimator):
             For NetCDF, without ArviZ or h5netcdf.
         """
         check_is_fitted(self, "weights_")
-        save_draws(path, self.draws_, self._rows(X), **self._draws_settings())
+        save_draws(path, self.draws_, self._source(X), **self._draws_settings())
 
     def draws_content(self, suffix: str, X: ArrayLike, feature_names: Sequence[str] | None = None) -> bytes:
         """What ``save_draws`` writes, for whoever writes several files together.
@@ -346,7 +349,7 @@ class SampledGaussianMixture(FittedMixture, BaseEstimator):
         settings = self._draws_settings()
         if feature_names is not None:
             settings["feature_names"] = list(feature_names)
-        return draws_content(suffix, self.draws_, self._rows(X), **settings)
+        return draws_content(suffix, self.draws_, self._source(X), **settings)
 
     def _draws_settings(self) -> dict[str, Any]:
         """What ArviZ and files want to know beside draws and rows."""
@@ -371,7 +374,7 @@ class SampledGaussianMixture(FittedMixture, BaseEstimator):
         check_is_fitted(self, "weights_")
         from mixtura.assess.draws.arviz import loo
 
-        return loo(self.record_.chains.draws, self._rows(X), rows)
+        return loo(self.record_.chains.draws, self._source(X), rows)
 
     def log_evidence(
         self,
@@ -415,7 +418,7 @@ class SampledGaussianMixture(FittedMixture, BaseEstimator):
             )
         if method not in ("bridge", "modes"):
             raise InvalidParameterError(f"method must be 'bridge' or 'modes'; got {method!r}.")
-        source = in_memory(self._source(X, sample_weight))
+        source = self._source(X, sample_weight)
         rng, draws = as_generator(random_state), record.chains.draws
         if method == "bridge":
             return bridge_sampling(draws, source, record.log_prior, rng)

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from mixtura.assess.draws.chains import Chains, judge
-from mixtura.data.array import ArraySource
+from mixtura.data.source import Source
 from mixtura.estimators.progress import progress_bar
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.settings import Settings, check_integer
@@ -39,7 +39,7 @@ class Sampling:
 
     Attributes
     ----------
-    source : ArraySource
+    source : Source
     structure : SharedBlocks
     n_components : int, ComponentCountLaw or str
     prior : object
@@ -57,7 +57,7 @@ class Sampling:
     verbose : bool
     """
 
-    source: ArraySource
+    source: Source
     structure: SharedBlocks
     n_components: int | ComponentCountLaw | str
     prior: Any
@@ -147,7 +147,7 @@ class Nuts(Settings):
                 names=what.names,
                 progress=progress,
             )
-        chains = judge(run, what.source.rows, method=what.relabelling)
+        chains = judge(run, what.source, method=what.relabelling)
         believed = prior.components if isinstance(prior, SemiConjugatePrior) else prior
         # With a common factor of all spreads, the density of the parameters alone has no formula.
         return Outcome(chains, believed, None if prior.common_log_spread else prior)
@@ -212,7 +212,7 @@ class Gibbs(Settings):
             )
         chains = judge(
             run,
-            what.source.rows,
+            what.source,
             method=what.relabelling,
             n_filled=run.n_filled,
             n_is_known=known,

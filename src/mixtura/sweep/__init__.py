@@ -1,6 +1,6 @@
 """Floor 2: passes over the data, on which scorers meet rows and moments are added up."""
 
-from mixtura.sweep.assign import Assignment, Sampled, Slices, Weighted, hard, soft
+from mixtura.sweep.assign import Assignment, Sampled, Weighted, hard, soft
 from mixtura.sweep.candidates import Truncated, among_all, dropped
 from mixtura.sweep.given import accumulate, moments_of_all
 from mixtura.sweep.passes import Sweep, Swept, without_traces
@@ -10,7 +10,6 @@ from mixtura.sweep.with_compiled import fits_cache
 __all__ = [
     "Assignment",
     "Sampled",
-    "Slices",
     "Sweep",
     "Swept",
     "Truncated",

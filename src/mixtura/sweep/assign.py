@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol, Self
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,23 +98,6 @@ class Hard(Anywhere):
         return self(log_joint)
 
 
-class Slices(NamedTuple):
-    """What bars a row from components of small weight: the choice is then among those no lighter than its height, as if all had one weight.
-
-    With heights uniform up to the weight of each row's last component, infinitely many components become finitely many and the draws
-    stay exact. Source: Walker (2007), "Sampling the Dirichlet mixture model with slices".
-
-    Attributes
-    ----------
-    weights : (K,) array
-        Positive.
-    heights : (N,) array
-    """
-
-    weights: Array
-    heights: Array
-
-
 @dataclass(frozen=True, eq=False)
 class Sampled:
     """All of a row to one component, drawn by its posterior probability; the bound is the log-likelihood.
@@ -125,20 +108,24 @@ class Sampled:
     ----------
     key : (2,) uint64 array
         One for each pass of each chain.
-    labels : (N,) integer array or None
-        Where the components drawn are written.
-    slices : Slices or None
+    labels : integer array or None
+        Where the components drawn are written, those of all rows or of the rows from ``first`` on.
+    n_open : int or None
+        Rows are given to the first so many components alone; those after them have a part in the log-likelihood only.
     start : int
         Position of the first of the rows at hand.
     components : (K,) integer array or None
         What the components are called in ``labels``; by default their places.
+    first : int
+        Position of the row whose label comes first.
     """
 
     key: NDArray[np.uint64]
     labels: NDArray[np.integer] | None = None
-    slices: Slices | None = None
+    n_open: int | None = None
     start: int = 0
     components: NDArray[np.intp] | None = None
+    first: int = 0
 
     def at(self, start: int) -> Self:
         return replace(self, start=start)
@@ -149,35 +136,33 @@ class Sampled:
     def over(self, n_rows: int) -> Self:
         return self
 
+    def onto(self, labels: NDArray[np.integer], first: int) -> Self:
+        """The same for a strip that begins there, whose components are written down."""
+        return replace(self, labels=labels, first=first)
+
     def among(self, components: NDArray[np.intp]) -> Self:
-        slices = self.slices and self.slices._replace(weights=self.slices.weights[components])
-        return replace(self, slices=slices, components=components)
+        n_open = None if self.n_open is None else int(np.searchsorted(components, self.n_open))
+        return replace(self, n_open=n_open, components=components)
 
     def __call__(self, log_joint: Array) -> Array:
-        barred = None if self.slices is None else log_joint + self._bars(self.slices, log_joint.shape[-1])
+        among = log_joint if self.n_open is None else log_joint[..., : self.n_open, :].copy()
         normalisers = normalise(log_joint)
-        if barred is not None:
-            normalise(barred)
-            log_joint[...] = barred
+        if self.n_open is not None:  # once more, as a row may be far from all of these
+            normalise(among)
+            log_joint[..., : self.n_open, :], log_joint[..., self.n_open :, :] = among, 0.0
         self._draw(log_joint, _accumulated(log_joint))
         return normalisers
 
     def share_bounded(self, log_joint: Array) -> Array | None:
-        if self.slices is not None:
-            return self(log_joint)
         if log_joint.dtype == np.float32:
             np.maximum(log_joint, LEAST_FLOAT32, out=log_joint)
         np.exp(log_joint, out=log_joint)
         total = _accumulated(log_joint)
-        if not total.min() > LEAST_TOTAL:
+        of_open = total if self.n_open is None else log_joint[..., self.n_open - 1, :]
+        if not of_open.min() > LEAST_TOTAL:
             return None
-        self._draw(log_joint, total)
+        self._draw(log_joint, of_open)
         return np.log(total, out=total)
-
-    def _bars(self, slices: Slices, n_rows: int) -> Array:
-        """Minus the log weights of components that are open to a row, minus infinity for the others, ``(K, B)``."""
-        weights, heights = slices.weights[:, None], slices.heights[self.start : self.start + n_rows]
-        return np.where(weights >= heights, -np.log(weights), -np.inf)
 
     def _draw(self, cumulative: Array, total: Array) -> None:
         """Turn cumulative shares into ones and zeros, in place."""
@@ -189,7 +174,9 @@ class Sampled:
         shares[..., 1:, :] -= shares[..., :-1, :].copy()
         if self.labels is not None:
             names = np.arange(n_components) if self.components is None else self.components
-            self.labels[rows] = np.matmul(names.astype(shares.dtype), shares)
+            self.labels[rows.start - self.first : rows.stop - self.first] = np.matmul(
+                names.astype(shares.dtype), shares
+            )
 
 
 @dataclass(frozen=True, eq=False)

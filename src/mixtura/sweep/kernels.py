@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from mixtura.ground.linalg import Array, triangular_inverses
 from mixtura.model.moments import Moments
 from mixtura.model.scorer import Scorer
-from mixtura.sweep.assign import Assignment
+from mixtura.sweep.assign import Assignment, Sampled
 from mixtura.sweep.features import as_moments, coefficients
 from mixtura.sweep.scratch import Scratch
 
@@ -150,6 +150,16 @@ class BlockKernel(Kernel):
         moved = copy(self)
         moved.batches = batches
         return moved
+
+    def onto(self, labels: NDArray[np.integer], first: int) -> Self:
+        """For a strip that begins there: what is drawn is written into ``labels``, a row of them for each member."""
+        writing = copy(self)
+        writing.batches = []
+        for batch in self.batches:
+            assert isinstance(batch.assignment, Sampled)
+            own = labels[self.members[batch.members.start].place]
+            writing.batches.append(batch._replace(assignment=batch.assignment.onto(own, first)))
+        return writing
 
     @property
     def n_features(self) -> int:

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice, repeat
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mixtura.data.source import Block, Mapped, S, Source, side_by_side
 from mixtura.ground.linalg import Array
@@ -121,22 +122,30 @@ class Sweep:
             if isinstance(assignment, Truncated):
                 truncated.append((i, scorer, assignment))
             else:
-                whole.append(_of_the_living(i, scorer, assignment))
+                whole.append(of_the_living(i, scorer, assignment))
         found = self._truncated(truncated) if truncated else {}
         kernels = self._engine.sums([member for member in whole if len(member.scorer.constants)])
+        found |= self._brought_back(whole, scorers, kernels, self._totals(kernels) if kernels else [])
+        return [found[i] for i in range(len(scorers))]
+
+    def _brought_back(
+        self, members: list[Member], scorers: Sequence[Scorer], kernels: list[Kernel], of_kernels: list[list[Array]]
+    ) -> dict[int, Swept]:
+        """What a pass brings back for mixtures that score all of their components, by their places."""
         swept: dict[int, Swept] = {}
-        for kernel, totals in zip(kernels, self._totals(kernels) if kernels else (), strict=True):
+        for kernel, totals in zip(kernels, of_kernels, strict=True):
             moments = without_traces(kernel.moments(totals), kernel.scorer.centres)
             sums = kernel.log_normalisers(totals, self.source.total_weight).tolist()
             for member, log_normaliser, start, size in zip(
                 kernel.members, sums, kernel.starts, kernel.sizes, strict=True
             ):
                 swept[member.place] = Swept(log_normaliser, moments[start : start + size])
-        for member in whole:
+        found: dict[int, Swept] = {}
+        for member in members:
             scorer = scorers[member.place]
             there = swept.get(member.place)
             found[member.place] = swept[member.place] if member.scorer is scorer else _with_the_dead(there, scorer)
-        return [found[i] for i in range(len(scorers))]
+        return found
 
     def along(self, scorers: Sequence[Scorer], directions: Sequence[Scorer]) -> list[Moments]:
         """Derivatives of the moments, about the same origin, when each scorer moves in its direction: one visit, two products of scores.
@@ -164,7 +173,7 @@ class Sweep:
         scorers : sequence of Scorer
             Each with a component of some weight.
         """
-        members = [_of_the_living(i, scorer, soft) for i, scorer in enumerate(scorers)]
+        members = [of_the_living(i, scorer, soft) for i, scorer in enumerate(scorers)]
         kernels = self._engine.certainties(members)
         fits: dict[int, Fit] = {}
         for kernel, totals in zip(kernels, self._totals(kernels), strict=True):
@@ -199,22 +208,20 @@ class Sweep:
 
     def _totals(self, kernels: list[Kernel]) -> list[list[Array]]:
         """Totals over all rows, strip by strip; strips follow from the data and the mixtures, never from the number of threads."""
-        by_blocks = [kernel for kernel in kernels if isinstance(kernel, BlockKernel)]
-        others = [kernel for kernel in kernels if isinstance(kernel, CompiledKernel)]
-        totals = iter(self._by_blocks(by_blocks) if by_blocks else ())
-        of_others = iter(self._compiled(others) if others else ())
-        return [next(totals if isinstance(kernel, BlockKernel) else of_others) for kernel in kernels]
+        return self._reduced(self._task(kernels), self.source.strip_rows, self._work(kernels)).of_kernels
 
-    def _by_blocks(self, kernels: list[BlockKernel]) -> list[list[Array]]:
-        work = self.source.n_rows * sum(kernel.multiplications for kernel in kernels)
-        task = StripTotals(kernels, self._setting.pivot, self._idle, self._kept if self._keeps(kernels) else None)
-        return self._reduced(task, self.source.strip_rows, work).of_kernels
+    def _task(self, kernels: list[Kernel]) -> StripTotals | CompiledTotals:
+        """What is done on each strip."""
+        if isinstance(kernels[0], CompiledKernel):
+            work = self._work(kernels)
+            self._hold_blas(work)
+            return CompiledTotals(cast("list[CompiledKernel]", kernels), self._threads if work >= LEAST_SHARED else 1)
+        by_blocks = cast("list[BlockKernel]", kernels)
+        return StripTotals(by_blocks, self._setting.pivot, self._idle, self._kept if self._keeps(by_blocks) else None)
 
-    def _compiled(self, kernels: list[CompiledKernel]) -> list[list[Array]]:
-        work = self.source.n_rows * sum(kernel.multiplications for kernel in kernels)
-        self._hold_blas(work)
-        task = CompiledTotals(kernels, self._threads if work >= LEAST_SHARED else 1)
-        return self._reduced(task, self.source.strip_rows, work).of_kernels
+    def _work(self, kernels: list[Kernel]) -> int:
+        """Multiplications of a pass."""
+        return self.source.n_rows * sum(kernel.multiplications for kernel in kernels)
 
     def _hold_blas(self, work: int) -> None:
         """Hold BLAS to one thread from the first pass on that is worth others."""
@@ -262,6 +269,10 @@ class StripTotals:
     idle: list[Scratch]
     kept: dict[tuple[int, np.dtype, bool], Array] | None
 
+    def onto(self, labels: NDArray[np.integer], first: int) -> Self:
+        """For a strip that begins there, of which components are written down."""
+        return replace(self, kernels=[kernel.onto(labels, first) for kernel in self.kernels])
+
     def __call__(self, strip: Block) -> Totals:
         scratch = self.idle.pop() if self.idle else Scratch()
         totals = [kernel.zeros() for kernel in self.kernels]
@@ -306,7 +317,7 @@ class StripTotals:
         return Features(self.pivot, dtype, diagonal, n_rows, scratch)
 
 
-def _of_the_living(place: int, scorer: Scorer, assignment: Assignment) -> Member:
+def of_the_living(place: int, scorer: Scorer, assignment: Assignment) -> Member:
     """A mixture without its components of no weight: nothing infinite enters a product, and no row is theirs."""
     if scorer.constants.min() > -np.inf:
         return Member(place, scorer, assignment)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mixtura.ground.linalg import Array
 from mixtura.model.laws.components import Components
 from mixtura.model.moments import Moments
+from mixtura.model.scorer import Scorer
 from mixtura.sweep.features import Features, as_moments, coefficients
 from mixtura.sweep.kernels import cancellation
 from mixtura.sweep.scratch import Scratch
@@ -56,9 +57,8 @@ class WholeRows:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def log_densities(self, components: Components) -> Array:
+    def log_densities(self, scorer: Scorer) -> Array:
         """Of the rows in each component, ``(K, N)``."""
-        scorer = components.scorer
         if self.features is not None:
             lost = cancellation(scorer, self.pivot, self._variances, self.features.dtype).sum(axis=1)
             if lost.max() <= LARGEST_CANCELLATION:
@@ -105,7 +105,7 @@ class WholeRows:
         return self.rows - self.pivot
 
 
-class Parted:
+class TwoSides:
     """The members of ``P`` sets of rows on two sides, over and over.
 
     Parameters
@@ -130,7 +130,7 @@ class Parted:
         """Log density of all rows in the second sides less that in the first, ``(P, N)``; few digits are enough."""
         n = len(self.members)
         if self.rows.features is None:
-            log_densities = self.rows.log_densities(components)
+            log_densities = self.rows.log_densities(components.scorer)
             return np.asarray(log_densities[n:] - log_densities[:n])
         linear = coefficients(components.scorer, self.rows.pivot)
         return np.asarray((linear[n:] - linear[:n]) @ self.rows.features)

@@ -1,15 +1,16 @@
 """The compiled engine: residuals about each component's own centre, whitened, shared and added up in registers, strip by strip.
 
-Nothing cancels there, so float64 needs no choice of kernels. What is not compiled (choices barred by slices, derivatives along a
-direction) is left to NumPy.
+Nothing cancels there, so float64 needs no choice of kernels. Derivatives along a direction are left to NumPy.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from copy import copy
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mixtura.data.source import Block, InOneGo, Source
 from mixtura.ground.linalg import Array
@@ -29,25 +30,19 @@ MOST_NUMBERS = 2**17
 SOFT, HARD, SAMPLED = range(3)
 """What the compiled code calls them."""
 
-Description = tuple[int, Array | None, Any, Any, Any]
-"""How a member shares rows: which way, by which weights of rows, and of draws the key, where labels go and what they are called."""
+Description = tuple[int, Array | None, Any, Any, Any, int, int]
+"""How a member shares rows: which way, by which weights of rows, and of draws the key, where labels go, what they are called, of which row
+the first one is, and among how many components, minus one for all."""
 
 
 class CompiledEngine(NumPyEngine):
-    """Compiled kernels, and those of NumPy for the rest."""
+    """Compiled kernels, and NumPy's for derivatives."""
 
     def sums(self, members: list[Member]) -> list[Kernel]:
-        kernels: list[Kernel] = []
-        others: list[Member] = []
         groups: dict[tuple[bool, np.dtype], list[Member]] = {}
         for member in members:
-            if described(member) is None:
-                others.append(member)
-            else:
-                groups.setdefault((member.scorer.diagonal, self._precision(member.scorer)), []).append(member)
-        for (_, precision), some in groups.items():
-            kernels.append(CompiledKernel(some, precision))
-        return kernels + super().sums(others) if others else kernels
+            groups.setdefault((member.scorer.diagonal, self._precision(member.scorer)), []).append(member)
+        return [CompiledKernel(some, precision) for (_, precision), some in groups.items()]
 
     def certainties(self, members: list[Member]) -> list[Kernel]:
         groups: dict[bool, list[Member]] = {}
@@ -68,18 +63,15 @@ def fits_cache(source: Source) -> bool:
     return compiled.engine is not None and source.n_rows * source.n_features < MOST_NUMBERS
 
 
-def described(member: Member) -> Description | None:
-    """How a member shares rows, or ``None`` where that is not compiled."""
+def described(member: Member) -> Description:
+    """How a member shares rows."""
     assignment = member.assignment
-    if isinstance(assignment, Soft):
-        return SOFT, None, None, None, None
-    if isinstance(assignment, Hard):
-        return HARD, None, None, None, None
-    if isinstance(assignment, Weighted):
-        return SOFT, assignment.weights[member.place], None, None, None
-    if isinstance(assignment, Sampled) and assignment.slices is None:
-        return SAMPLED, None, assignment.key, assignment.labels, assignment.components
-    return None
+    if isinstance(assignment, Sampled):
+        n_open = -1 if assignment.n_open is None else assignment.n_open
+        names = assignment.components
+        return SAMPLED, None, assignment.key, assignment.labels, names, assignment.first, n_open
+    weights = assignment.weights[member.place] if isinstance(assignment, Weighted) else None
+    return HARD if isinstance(assignment, Hard) else SOFT, weights, None, None, None, 0, -1
 
 
 class CompiledKernel(Kernel):
@@ -98,6 +90,15 @@ class CompiledKernel(Kernel):
     def __init__(self, members: list[Member], precision: np.dtype) -> None:
         super().__init__(members)
         self.precision = precision
+
+    def onto(self, labels: NDArray[np.integer], first: int) -> Self:
+        """For a strip that begins there: what is drawn is written into ``labels``, a row of them for each member."""
+        writing = copy(self)
+        writing.members = []
+        for member in self.members:
+            assert isinstance(member.assignment, Sampled)
+            writing.members.append(member._replace(assignment=member.assignment.onto(labels[member.place], first)))
+        return writing
 
     @property
     def multiplications(self) -> int:
@@ -153,7 +154,7 @@ class CompiledKernel(Kernel):
         )
 
     @property
-    def _descriptions(self) -> list[Description | None] | None:
+    def _descriptions(self) -> list[Description] | None:
         """For the compiled code; ``None`` where all share softly."""
         if all(isinstance(member.assignment, Soft) for member in self.members):
             return None
@@ -179,6 +180,10 @@ class CompiledTotals(InOneGo):
 
     kernels: list[CompiledKernel]
     n_threads: int
+
+    def onto(self, labels: NDArray[np.integer], first: int) -> Self:
+        """For a strip that begins there, of which components are written down."""
+        return replace(self, kernels=[kernel.onto(labels, first) for kernel in self.kernels])
 
     def __call__(self, strip: Block) -> Totals:
         return Totals([kernel.over(strip, max(1, len(strip.rows)), 1) for kernel in self.kernels])

@@ -20,6 +20,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from mixtura.assess.draws.convergence import bulk_size
 from mixtura.assess.draws.diagnostics import checked_statistics
+from mixtura.assess.draws.swept import source_of
+from mixtura.data.source import Source
 from mixtura.ground.errors import InvalidParameterError, MissingExtraError, missing_extra
 from mixtura.ground.linalg import Array
 from mixtura.ground.random import RandomState, as_generator
@@ -48,7 +50,7 @@ class DrawablePrior(Protocol):
 
 def to_arviz(
     draws: Draws,
-    X: ArrayLike,
+    X: ArrayLike | Source,
     statistics: Mapping[str, ArrayLike] | None = None,
     *,
     components: Draws | None = None,
@@ -80,7 +82,7 @@ def to_arviz(
     Parameters
     ----------
     draws : Draws
-    X : (N, D) array-like
+    X : (N, D) array-like or Source
         The rows that they were inferred from.
     statistics : mapping of str to (C, S) array-like, optional
         Some of ``diagnostics.STATISTICS``.
@@ -122,8 +124,9 @@ def to_arviz(
         import arviz_base
     except ImportError as error:
         raise missing_extra("ArviZ containers", "mcmc") from error
-    given, data = checked_statistics(draws, statistics), draws.as_rows(X)
-    chosen, rng = _chosen(rows, len(data)), as_generator(random_state)
+    given, source, rng = checked_statistics(draws, statistics), source_of(draws, X), as_generator(random_state)
+    chosen = _chosen(rows, source.n_rows)
+    data = draws.as_rows(source.take(chosen)[0])
     groups: dict[str, dict[str, Array]] = {"posterior": _of_the_whole(draws)}
     if components is None and (draws.weights > 0).all():
         groups["posterior"] = _of_components(draws) | groups["posterior"]
@@ -140,12 +143,12 @@ def to_arviz(
                 "draws from the prior need a number of components; here it differs among draws."
             )
         groups["prior"] = _prior_draws(prior, draws, rng)
-    places = _replicated(draws, n_replicates, data[chosen].size)
+    places = _replicated(draws, n_replicates, data.size)
     if len(places):
         groups["posterior_predictive"] = {"x": _new_rows(draws, places, len(chosen), rng)}
     if log_likelihood:
-        groups["log_likelihood"] = {"x": _log_pdfs(draws, data[chosen])}
-    groups["observed_data"] = {"x": data[chosen]}
+        groups["log_likelihood"] = {"x": _log_pdfs(draws, data)}
+    groups["observed_data"] = {"x": data}
     names = list(feature_names or default_names(draws.n_features))
     tree = arviz_base.from_dict(
         groups,
@@ -286,7 +289,7 @@ def _check_netcdf() -> None:
         raise MissingExtraError(f"{error}; files whose names end in .npz need none")
 
 
-def loo(draws: Draws, X: ArrayLike, rows: ArrayLike | None = None) -> Any:
+def loo(draws: Draws, X: ArrayLike | Source, rows: ArrayLike | None = None) -> Any:
     """Expected log predictive density of rows left out one by one, by Pareto-smoothed importance sampling.
 
     Labels are summed out of the densities, and the draws' efficiency is that of the log-likelihood, so labels have no influence. Vehtari,
@@ -296,7 +299,7 @@ def loo(draws: Draws, X: ArrayLike, rows: ArrayLike | None = None) -> Any:
     Parameters
     ----------
     draws : Draws
-    X : (N, D) array-like
+    X : (N, D) array-like or Source
         The rows that they were inferred from.
     rows : (M,) integer array-like, optional
         Leave out these only, which takes ``8·C·S·M`` bytes; all of them by default. The result is their sum.

@@ -18,7 +18,8 @@ from mixtura.assess.draws.coclustering import coclustering, n_components_posteri
 from mixtura.assess.draws.diagnostics import Diagnostics, diagnose
 from mixtura.assess.draws.partition_mixture import partition_mixture
 from mixtura.assess.draws.partitions import Partition, estimate_partition
-from mixtura.assess.draws.relabelling import LARGEST_FAILURE_RATE, Relabelling, relabel
+from mixtura.assess.draws.relabelling import LARGEST_FAILURE_RATE, MOST_ROWS, Relabelling, relabel
+from mixtura.data.source import Source
 from mixtura.ground.linalg import Array
 from mixtura.inference.sampling.posterior_sample import PosteriorSample
 from mixtura.model.draws import Draws
@@ -87,7 +88,7 @@ class Chains:
 
 def judge(
     sample: PosteriorSample,
-    rows: Array,
+    source: Source,
     *,
     method: str,
     n_filled: NDArray[np.int64] | None = None,
@@ -101,7 +102,7 @@ def judge(
     Parameters
     ----------
     sample : PosteriorSample
-    rows : (N, D) array
+    source : Source
     method : {"ecr", "stephens", "pivot"}
     n_filled : (C, S) integer array, optional
         As the sampler counted them.
@@ -115,9 +116,10 @@ def judge(
     if n_filled is not None:
         given["n_filled"] = n_filled
     diagnostics = diagnose(
-        draws, rows, given, n_begun=None if n_is_known else n_begun, accepted=accepted, trouble=sample.trouble
+        draws, source, given, n_begun=None if n_is_known else n_begun, accepted=accepted, trouble=sample.trouble
     )
-    shares = n_components_posterior(draws, rows, n_filled, random_state=0)
+    shares = n_components_posterior(draws, source, n_filled, random_state=0)
+    rows = source.take(evenly_spaced(source.n_rows, MOST_ROWS))[0]
     if n_is_known or n_filled is None:
         relabelling = relabel(draws, rows, method=method, log_posterior=log_posterior)
         draws = relabelling.draws

@@ -1,4 +1,4 @@
-"""Who belongs together, as posterior draws see it: co-clustering of rows, labels drawn, how many components are filled.
+"""Who belongs together, as posterior draws see it: co-clustering of rows, and how many components are filled.
 
 Nothing here depends on the order in which a draw lists its components.
 """
@@ -11,19 +11,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg.blas import dsyrk
 
+from mixtura.assess.draws.swept import sweep_draws
+from mixtura.data.source import Source
 from mixtura.ground.errors import DataError, InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.ground.random import RandomState, as_generator
 from mixtura.ground.threads import single_threaded_blas
-from mixtura.model.draws import Draws, row_blocks
+from mixtura.model.draws import Draws
 from mixtura.model.scorer import normalise
+from mixtura.sweep import Sampled
 
 MOST_ROWS = 5000
 """A co-clustering matrix of so many rows takes 200 MB."""
 GATHERED = 1024
 """Rows of the matrices whose products are added up in one."""
-
-Labels = NDArray[np.int64]
 
 
 def coclustering(draws: Draws, X: ArrayLike) -> Array:
@@ -81,7 +82,7 @@ def _gathered(parts: Iterable[Array]) -> Iterator[Array]:
 
 
 def n_components_posterior(
-    draws: Draws, X: ArrayLike, filled: ArrayLike | None = None, random_state: RandomState = None
+    draws: Draws, X: ArrayLike | Source, filled: ArrayLike | None = None, random_state: RandomState = None
 ) -> Array:
     """Posterior probabilities of the number of filled components, ``(K + 1,)``: entry ``k`` is that of ``k``.
 
@@ -90,7 +91,7 @@ def n_components_posterior(
     Parameters
     ----------
     draws : Draws
-    X : (N, D) array-like
+    X : (N, D) array-like or Source
     filled : (C, S) integer array-like, optional
         Filled components of each draw, as the sampler counted them.
     random_state : None, int, numpy Generator or RandomState
@@ -101,32 +102,18 @@ def n_components_posterior(
     return np.bincount(counts.ravel(), minlength=draws.n_components + 1) / counts.size
 
 
-def n_filled(draws: Draws, X: ArrayLike, random_state: RandomState = None) -> NDArray[np.int64]:
+def n_filled(draws: Draws, X: ArrayLike | Source, random_state: RandomState = None) -> NDArray[np.int64]:
     """How many components have at least one row, ``(C, S)``: labels are drawn once for each draw.
 
     Parameters
     ----------
     draws : Draws
-    X : (N, D) array-like
+    X : (N, D) array-like or Source
     random_state : None, int, numpy Generator or RandomState
     """
-    rows, rng = draws.as_rows(X), as_generator(random_state)
-    components = np.arange(draws.n_components)[:, None]
-    taken = np.zeros((len(draws), draws.n_components), dtype=bool)
-    for block in row_blocks(len(rows)):
-        for part, labels in drawn_labels(draws, rows[block], rng):
-            taken[part] |= (labels[:, None, :] == components).any(axis=2)
-    return taken.sum(axis=1).reshape(draws.n_chains, draws.n_draws)
-
-
-def drawn_labels(draws: Draws, rows: Array, rng: np.random.Generator) -> Iterator[tuple[slice, Labels]]:
-    """Labels drawn given each draw, by inversion of their distribution function: which draws, and the labels ``(T, B)`` of the rows."""
-    for part, shares in draws.log_joints(rows):
-        normalise(shares)
-        np.cumsum(shares, axis=1, out=shares)
-        # Relative to the last sum, which rounding leaves near one, and never as high: no label without probability is drawn.
-        heights = rng.random((len(shares), len(rows))) * shares[:, -1]
-        yield part, (shares <= heights[:, None]).sum(axis=1)
+    seed = as_generator(random_state).integers(2**64, dtype=np.uint64)
+    counts = sweep_draws(draws, X, lambda i: Sampled(np.array([seed, i], np.uint64))).counts
+    return (counts > 0).sum(axis=2)
 
 
 def check_size(n_rows: int) -> None:

@@ -23,12 +23,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mixtura.assess.draws.convergence import bulk_size, energy_fractions, mean_error, r_hat, tail_size
-from mixtura.data.array import ArraySource
+from mixtura.assess.draws.swept import source_of, sweep_draws
+from mixtura.data.source import Source
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array, outer
 from mixtura.model.draws import Draws
 from mixtura.model.rows import evenly_spaced
-from mixtura.sweep import Sweep
 
 ROUNDING = 1e-12
 """Of a log-likelihood: by so much that of the same draw may change with its place among others."""
@@ -48,8 +48,6 @@ LEAST_COUNT = 0.5
 """Expected rows from which a component holds one."""
 MOST_STILL = 0.5
 """Share of draws that may repeat the one before."""
-STACK = 512
-"""Components swept together."""
 
 DISPERSE = "begin the chains with different numbers of components"
 MOVE = "fix that number, or draw with moves that split and merge components"
@@ -194,7 +192,7 @@ def _complaints(found: Diagnostics) -> Iterator[tuple[str, str]]:
 
 def diagnose(
     draws: Draws,
-    X: ArrayLike,
+    X: ArrayLike | Source,
     statistics: Mapping[str, ArrayLike] | None = None,
     *,
     n_begun: Sequence[int] | None = None,
@@ -206,7 +204,7 @@ def diagnose(
     Parameters
     ----------
     draws : Draws
-    X : (N, D) array-like
+    X : (N, D) array-like or Source
         The rows that they were inferred from.
     statistics : mapping of str to (C, S) array-like, optional
         What the sampler says of each draw: some of ``STATISTICS``.
@@ -289,20 +287,22 @@ def checked_statistics(draws: Draws, statistics: Mapping[str, ArrayLike] | None)
     return arrays
 
 
-def invariants(draws: Draws, X: ArrayLike, statistics: Mapping[str, ArrayLike] | None = None) -> dict[str, Array]:
+def invariants(
+    draws: Draws, X: ArrayLike | Source, statistics: Mapping[str, ArrayLike] | None = None
+) -> dict[str, Array]:
     """Quantities that do not depend on labels, by name, ``(C, S)`` each.
 
     Parameters
     ----------
     draws : Draws
-    X : (N, D) array-like
+    X : (N, D) array-like or Source
     statistics : mapping of str to (C, S) array-like, optional
         As for ``diagnose``.
     """
-    rows, given = draws.as_rows(X), checked_statistics(draws, statistics)
-    log_likelihoods, counts = _swept(draws, rows)
-    probes = evenly_spaced(len(rows), N_PROBES)
-    log_pdfs = draws.log_pdfs(rows[probes])
+    source, given = source_of(draws, X), checked_statistics(draws, statistics)
+    log_likelihoods, counts = sweep_draws(draws, source)
+    probes = evenly_spaced(source.n_rows, N_PROBES)
+    log_pdfs = draws.log_pdfs(source.take(probes)[0])
     weights = -np.sort(-draws.weights, axis=2)
     log_weights = np.log(np.where(weights > 0, weights, 1.0))
     total = _total_covariance(draws)
@@ -315,18 +315,6 @@ def invariants(draws: Draws, X: ArrayLike, statistics: Mapping[str, ArrayLike] |
     found["trace of the total covariance"] = np.trace(total, axis1=2, axis2=3)
     found["log-determinant of the total covariance"] = np.linalg.slogdet(total)[1]
     return {name: values.astype(np.float64) for name, values in found.items()}
-
-
-def _swept(draws: Draws, rows: Array) -> tuple[Array, Array]:
-    """Log-likelihood of each draw, ``(C, S)``, and expected rows of each component, ``(C, S, K)``."""
-    n_components = draws.n_components
-    scorers = [draws.scorer[i * n_components : (i + 1) * n_components] for i in range(len(draws))]
-    step = max(1, STACK // n_components)
-    with Sweep(ArraySource(rows)) as sweep:
-        swept = [one for start in range(0, len(draws), step) for one in sweep(scorers[start : start + step])]
-    shape = draws.n_chains, draws.n_draws
-    log_likelihoods = np.array([one.log_normaliser for one in swept])
-    return log_likelihoods.reshape(shape), np.array([one.moments.count for one in swept]).reshape(*shape, -1)
 
 
 def _total_covariance(draws: Draws) -> Array:

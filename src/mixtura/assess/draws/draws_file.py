@@ -20,6 +20,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from mixtura.assess.draws.arviz import SLOTS, netcdf_content, read_netcdf, to_arviz
 from mixtura.assess.draws.diagnostics import STATISTICS, checked_statistics
+from mixtura.assess.draws.swept import source_of
+from mixtura.data.source import Source
 from mixtura.ground.errors import DataError, InvalidParameterError
 from mixtura.ground.files import atomic_path
 from mixtura.ground.text import printable
@@ -55,7 +57,7 @@ class SavedDraws(NamedTuple):
     feature_names: tuple[str, ...] | None
 
 
-def save_draws(path: str | os.PathLike[str], draws: Draws, X: ArrayLike, **settings: Any) -> None:
+def save_draws(path: str | os.PathLike[str], draws: Draws, X: ArrayLike | Source, **settings: Any) -> None:
     """Write draws to a file, whole or not at all.
 
     Parameters
@@ -63,7 +65,7 @@ def save_draws(path: str | os.PathLike[str], draws: Draws, X: ArrayLike, **setti
     path : path-like
         Ends in ``.nc`` (NetCDF, which needs ArviZ and h5netcdf: the extra ``mcmc``) or in ``.npz``.
     draws : Draws
-    X : (N, D) array-like
+    X : (N, D) array-like or Source
         The rows that they were inferred from.
     **settings
         As for ``draws_content``.
@@ -91,7 +93,7 @@ def save_draws(path: str | os.PathLike[str], draws: Draws, X: ArrayLike, **setti
 def draws_content(
     suffix: str,
     draws: Draws,
-    X: ArrayLike,
+    X: ArrayLike | Source,
     *,
     statistics: Mapping[str, ArrayLike] | None = None,
     components: Draws | None = None,
@@ -104,7 +106,7 @@ def draws_content(
     ----------
     suffix : {".nc", ".npz"}
     draws : Draws
-    X : (N, D) array-like
+    X : (N, D) array-like or Source
     statistics, components, prior, feature_names
         As for ``to_arviz``; ``.npz`` has neither rows, nor what can be computed from them again.
 
@@ -123,8 +125,9 @@ def draws_content(
     names = (
         None if feature_names is None else [name.encode("utf-8", "backslashreplace").decode() for name in feature_names]
     )
-    rows = evenly_spaced(len(draws.as_rows(X)), max(1, MOST_NUMBERS // len(draws)))
-    tree = to_arviz(draws, X, statistics, components=components, prior=prior, rows=rows, feature_names=names)
+    source = source_of(draws, X)
+    rows = evenly_spaced(source.n_rows, max(1, MOST_NUMBERS // len(draws)))
+    tree = to_arviz(draws, source, statistics, components=components, prior=prior, rows=rows, feature_names=names)
     tree.attrs |= {"format": FORMAT, "version": VERSION, "covariance_type": draws.structure.name}
     tree.attrs["named_columns"] = int(feature_names is not None)
     return netcdf_content(tree)

@@ -125,6 +125,7 @@ def describe_draws(
     >>> import numpy as np
     >>> from mixtura.assess.draws.chains import judge
     >>> from mixtura.assess.draws.draws_summary import describe_draws, draws_facts
+    >>> from mixtura.data.array import ArraySource
     >>> from mixtura.inference.sampling.posterior_sample import PosteriorSample
     >>> from mixtura.model.covariance import covariance_structure
     >>> from mixtura.model.draws import Draws
@@ -132,7 +133,7 @@ def describe_draws(
     >>> means = np.array([0.0, 5.0])[:, None] + 0.1 * rng.normal(size=(4, 500, 2, 1))
     >>> draws = Draws(covariance_structure("spherical"), rng.dirichlet([90, 90], (4, 500)), means, np.ones((4, 500, 2)))
     >>> sample = PosteriorSample(draws, means.sum((2, 3)), means.sum((2, 3)), {}, interrupted=False, trouble=None)
-    >>> chains = judge(sample, np.array([[0.0], [1.0], [4.5], [5.0]]), method="ecr")
+    >>> chains = judge(sample, ArraySource(np.array([[0.0], [1.0], [4.5], [5.0]])), method="ecr")
     >>> print(describe_draws(draws_facts(chains), ["height"]))
     Chains          4 chains agree: largest R̂ 1.002, smallest effective size 1793.
                     Worst: entropy of the weights, R̂ 1.002. Slowest: log density at row 0, worth 1793 of

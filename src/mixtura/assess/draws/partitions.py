@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.cluster.hierarchy import cut_tree, leaves_list, linkage
 from scipy.spatial.distance import squareform
 
-from mixtura.assess.draws.coclustering import Labels, check_size
+from mixtura.assess.draws.coclustering import check_size
 from mixtura.ground.errors import DataError, InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.ground.random import RandomState, as_generator
@@ -31,6 +31,8 @@ MOST_CUTS = 20
 N_RUNS = 4
 """Starts in which rows are placed one by one in random order."""
 MOST_SCANS = 100
+
+Labels = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import betaln, gammaln
 
 from mixtura.ground.errors import InvalidParameterError
@@ -192,7 +192,7 @@ class FiniteMixtures:
     def _numbers(self) -> dict[tuple[int, float], _Number]:
         return {}
 
-    def draw_weights(self, counts: Array, labels: NDArray[np.integer], rng: np.random.Generator) -> Weights:
+    def draw_weights(self, counts: Array, rng: np.random.Generator) -> Weights:
         joint = self.log_joint(counts)
         cumulative = np.exp(joint - joint.max()).cumsum()
         n_components = 1 + int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))

@@ -4,6 +4,9 @@ The sweep draws the component of every row given the parameters and adds up the 
 drawn given those. What is known of the number of components, and of means and covariances, are two choices that know nothing of each
 other: a ``PartitionPrior`` and a ``ComponentPrior``. Components without rows are dropped and drawn afresh, so the same loop serves a known
 and an unknown number of components. All chains share each read of the data.
+
+Labels stay where the rows are, and are forgotten: what is known of them here are moments and a recipe by which they are drawn again. Moves
+look at rows over and over, so a few rows are in memory, all of them if there are few (``HELD``); others are gone over by passes.
 """
 
 from __future__ import annotations
@@ -16,10 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixtura.data.array import ArraySource
+from mixtura.data.source import Source
 from mixtura.ground.errors import DataError, InvalidParameterError
 from mixtura.ground.linalg import Array
 from mixtura.ground.random import child_streams
 from mixtura.ground.threads import single_threaded_blas
+from mixtura.inference.sampling.all_rows import AllRows
 from mixtura.inference.sampling.finite_mixtures import FiniteMixtures
 from mixtura.inference.sampling.posterior_sample import PosteriorSample, Progress
 from mixtura.inference.sampling.split_merge import SplitMerge
@@ -31,12 +36,14 @@ from mixtura.model.mixture import Mixture
 from mixtura.model.moments import Moments
 from mixtura.model.rows import evenly_spaced
 from mixtura.model.scorer import Scorer
-from mixtura.sweep import Sampled, Sweep, Swept
+from mixtura.sweep import Sampled, Swept
+from mixtura.sweep.labelled import Drawing, LabelledSweep, Labels, Recipe, Renamed
 from mixtura.sweep.whole_rows import WholeRows
 
 MOST_LABELS = 2**27
 """Labels that a run keeps, of all chains, draws and rows together: with more, those of a subsample of the rows are kept."""
-
+HELD, LOOKED_AT = 2**16, 2**13
+"""Rows up to which all are in memory, wherever they come from, and how many of more rows are, drawn at random."""
 EVERY, OF_SHARED = 4, 10
 """Sweeps for one with moves where the number of components is known, for there is less to find, and what part of the moves there is where
 all share a block, for each is ten times as dear."""
@@ -66,17 +73,13 @@ class Gibbs:
         """Sweeps for each after which moves are tried."""
         return EVERY if isinstance(self.partition, FiniteMixtures) and not self.partition.law.is_open else 1
 
-    def moves(self, rows: Array) -> SplitMerge | None:
-        """Those that there are, ready for these rows."""
+    def moves(self, rows: Array, all_rows: AllRows | None) -> SplitMerge | None:
+        """Those that there are, ready for rows that are looked at, and for passes over all where these are more."""
         if not self.n_splits:
             return None
-        components, partition, looked_at = (
-            self.components,
-            self.partition,
-            WholeRows(rows, self.components.structure.diagonal),
-        )
-        n_splits = -(-self.n_splits // (OF_SHARED if components.structure.shared else 1))
-        return SplitMerge(looked_at, components, partition, n_splits)
+        structure = self.components.structure
+        n_splits = -(-self.n_splits // (OF_SHARED if structure.shared else 1))
+        return SplitMerge(WholeRows(rows, structure.diagonal), self.components, self.partition, n_splits, all_rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,8 +129,8 @@ class _Chain:
     rng: np.random.Generator
     components: Components
     weights: Weights
-    labels: NDArray[np.int32]
     seed: np.uint64
+    allocation: Allocation | None = None
     n_sweeps: int = 0
     n_tried: int = 0
     n_accepted: int = 0
@@ -142,47 +145,66 @@ class _Chain:
     def assignment(self) -> Sampled:
         """Labels are drawn with random numbers that this chain and this sweep alone have."""
         self.n_sweeps += 1
-        return Sampled(np.array([self.seed, self.n_sweeps], np.uint64), self.labels, self.weights.slices)
+        n_open = None if self.weights.slice is None else self.weights.slice.n_open
+        return Sampled(np.array([self.seed, self.n_sweeps], np.uint64), n_open=n_open)
 
-    def take(self, swept: Swept, label_rows: NDArray[np.intp] | None) -> Allocation:
-        """The labels that a sweep has drawn; a record is kept if rows are named whose labels to keep."""
-        allocation = self._allocation(swept.moments)
+    def take(
+        self, swept: Swept, labels: Labels, recipe: Recipe | None, label_rows: NDArray[np.intp] | None
+    ) -> Allocation:
+        """The labels that a sweep has drawn, or those before; a record is kept if rows are named whose labels to keep."""
+        filled = np.flatnonzero(swept.moments.count)
+        if self._accepts(filled):
+            allocation = self._allocation(swept.moments, labels, recipe, filled)
+        else:
+            assert self.allocation is not None
+            filled = np.arange(len(self.allocation.moments.count))
+            allocation = self.allocation._replace(components=self.components[filled])
         if label_rows is not None:
-            self.records.append(self._record(swept, allocation, label_rows))
+            self.records.append(self._record(swept.log_normaliser, allocation, filled, label_rows))
         return allocation
+
+    def _accepts(self, filled: NDArray[np.intp]) -> bool:
+        """Whether labels that fill these components take the place of those before."""
+        if self.weights.slice is None:
+            return True
+        return -self.rng.standard_exponential() < self.weights.slice.log_acceptance(self.weights.logs[filled])
 
     def draw(self, allocation: Allocation) -> None:
         """Draw the parameters given labels."""
-        sampler = self.sampler
+        self.allocation, sampler = allocation, self.sampler
         drawn = sampler.components.update(allocation.moments, allocation.components, self.rng)
-        self.weights = sampler.partition.draw_weights(allocation.moments.count, allocation.labels, self.rng)
+        self.weights = sampler.partition.draw_weights(allocation.moments.count, self.rng)
         self.components = sampler.components.extend(drawn, len(self.weights.logs) - len(drawn.means), self.rng)
 
-    def _allocation(self, moments: Moments) -> Allocation:
+    def _allocation(
+        self, moments: Moments, labels: Labels, recipe: Recipe | None, filled: NDArray[np.intp]
+    ) -> Allocation:
         """The labels with the components without rows struck off the list."""
-        if moments.count.all():
-            return Allocation(self.labels, moments, self.components)
-        filled = np.flatnonzero(moments.count)
-        places = np.zeros(len(moments.count), np.int32)
-        places[filled] = np.arange(len(filled))
-        return Allocation(places[self.labels], moments[filled], self.components[filled])
+        if len(filled) == len(moments.count):
+            return Allocation(labels, moments, self.components, recipe)
+        names = np.zeros(len(moments.count), np.int32)
+        names[filled] = np.arange(len(filled))
+        recipe = recipe and recipe.then(Renamed(names))
+        return Allocation(names[labels], moments[filled], self.components[filled], recipe)
 
-    def _record(self, swept: Swept, allocation: Allocation, label_rows: NDArray[np.intp]) -> _Record:
-        """The parameters, and the labels that were drawn under them; components with rows come first, as they do in the allocation."""
+    def _record(
+        self, log_likelihood: float, allocation: Allocation, places: NDArray[np.intp], label_rows: NDArray[np.intp]
+    ) -> _Record:
+        """The parameters, and labels given them; components with rows, which had these places, come first."""
         moments, filled = allocation.moments, allocation.components
         log_posterior = (
             filled.scorer.expected(moments)
             + float(self.sampler.partition.log_probability(moments.count))
             + self.sampler.components.log_density(filled)
         )
-        order = np.argsort(swept.moments.count == 0, kind="stable")
+        order = np.concatenate([places, np.delete(np.arange(len(self.weights.logs)), places)])
         components, log_weights = self.components[order], self.weights.logs[order]
         labels = allocation.labels[label_rows].astype(np.min_scalar_type(-len(order)))
-        return _Record(components, log_weights, swept.log_normaliser, log_posterior, len(filled.means), labels)
+        return _Record(components, log_weights, log_likelihood, log_posterior, len(places), labels)
 
 
 def sample(
-    source: ArraySource,
+    source: Source,
     starts: Sequence[Mixture],
     sampler: Gibbs,
     rng: np.random.Generator,
@@ -197,8 +219,8 @@ def sample(
 
     Parameters
     ----------
-    source : ArraySource
-        Without weights.
+    source : Source
+        Without weights. If it has more rows than are held in memory, moves look at some of them and go over all others.
     starts : sequence of Mixture
         Of the structure of the prior; where the number of components is known, of that many.
     sampler : Gibbs
@@ -210,7 +232,8 @@ def sample(
     thin : int, default=1
         Sweeps for each draw that is kept.
     keep_labels : bool, default=True
-        Whether labels are kept of the draws, a byte or two for each row and draw: ``False`` leaves ``label_rows`` empty.
+        Whether labels of the rows in memory are kept of the draws, a byte or two for each row and draw: ``False`` leaves ``label_rows``
+        empty.
     progress : Progress, optional
 
     Returns
@@ -240,21 +263,28 @@ def sample(
     >>> bool(together.mean() > 0.95), run.draws.means.shape
     (True, (1, 1000, 2, 1))
     """
-    _check(source, starts, sampler, n_draws, n_warmup, thin)
-    label_rows = _label_rows(source.n_rows, len(starts) * n_draws) if keep_labels else np.empty(0, np.intp)
+    _check(starts, sampler, n_draws, n_warmup, thin)
     *streams, moves = child_streams(rng, len(starts) + 1)
-    chains = [_chain(sampler, start, source, stream) for start, stream in zip(starts, streams, strict=True)]
-    split_merge, every = sampler.moves(source.rows), sampler.every
+    places = _looked_at(source.n_rows, moves)
+    rows, row_weights = source.take(places)
+    if row_weights is not None:
+        raise DataError(
+            "sample_weight cannot be used with Gibbs sampling, which gives each row to one component; repeat rows instead."
+        )
+    are_all = len(places) == source.n_rows
+    most = max(1, MOST_LABELS // (len(starts) * n_draws)) if keep_labels else 0
+    label_rows = evenly_spaced(len(places), most)
+    chains = [_chain(sampler, start, stream) for start, stream in zip(starts, streams, strict=True)]
     n_sweeps, interrupted = n_warmup + n_draws * thin, False
     # Products of the moves are many and small: threads of BLAS would wait for each other in every one of them.
-    with single_threaded_blas(), Sweep(source) as sweep:
+    with single_threaded_blas(), LabelledSweep(ArraySource(rows) if are_all else source) as sweep:
+        split_merge, every = sampler.moves(rows, None if are_all else AllRows(sweep, places)), sampler.every
         try:
             for n in range(1, n_sweeps + 1):
                 if n == n_warmup + 1 and split_merge is not None:
                     split_merge.tally.settle()
-                swept = sweep([chain.scorer for chain in chains], [chain.assignment() for chain in chains])
                 kept = label_rows if n > n_warmup and (n - n_warmup) % thin == 0 else None
-                allocations = [chain.take(one, kept) for chain, one in zip(chains, swept, strict=True)]
+                allocations = _swept(sweep, chains, places, kept)
                 if split_merge is not None and n % every == 0:
                     allocations, tried, accepted = split_merge(allocations, moves)
                     for chain, n_tried, n_accepted in zip(chains, tried.tolist(), accepted.tolist(), strict=True):
@@ -268,16 +298,10 @@ def sample(
     n_kept = min(len(chain.records) for chain in chains)
     if not n_kept:
         raise KeyboardInterrupt
-    return _run([chain.records[:n_kept] for chain in chains], chains, label_rows, interrupted)
+    return _run([chain.records[:n_kept] for chain in chains], chains, places[label_rows], interrupted)
 
 
-def _check(
-    source: ArraySource, starts: Sequence[Mixture], sampler: Gibbs, n_draws: int, n_warmup: int, thin: int
-) -> None:
-    if source.weights is not None:
-        raise DataError(
-            "sample_weight cannot be used with Gibbs sampling, which gives each row to one component; repeat rows instead."
-        )
+def _check(starts: Sequence[Mixture], sampler: Gibbs, n_draws: int, n_warmup: int, thin: int) -> None:
     for name, value, least in (("n_draws", n_draws, 1), ("n_warmup", n_warmup, 0), ("thin", thin, 1)):
         if value < least:
             raise InvalidParameterError(f"{name} must be at least {least}; got {value!r}.")
@@ -289,17 +313,28 @@ def _check(
             )
 
 
-def _label_rows(n_rows: int, n_draws: int) -> NDArray[np.intp]:
-    """All rows, or as many, evenly spaced, as have room."""
-    return evenly_spaced(n_rows, max(1, MOST_LABELS // n_draws))
+def _looked_at(n_rows: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Places of all rows, or of some of many."""
+    return np.arange(n_rows) if n_rows <= HELD else np.sort(rng.choice(n_rows, LOOKED_AT, replace=False))
 
 
-def _chain(sampler: Gibbs, start: Mixture, source: ArraySource, rng: np.random.Generator) -> _Chain:
+def _swept(
+    sweep: LabelledSweep, chains: list[_Chain], places: NDArray[np.intp], label_rows: NDArray[np.intp] | None
+) -> list[Allocation]:
+    """The labels that one pass over all rows draws for each chain."""
+    drawing = Drawing([chain.scorer for chain in chains], [chain.assignment() for chain in chains])
+    are_all = len(places) == sweep.source.n_rows
+    each = zip(chains, *sweep.drawn(drawing, places), strict=True)
+    return [
+        chain.take(swept, labels, None if are_all else Recipe(drawing, i), label_rows)
+        for i, (chain, swept, labels) in enumerate(each)
+    ]
+
+
+def _chain(sampler: Gibbs, start: Mixture, rng: np.random.Generator) -> _Chain:
     with np.errstate(divide="ignore"):
         weights = Weights(np.log(start.weights))
-    seed = rng.integers(2**64, dtype=np.uint64)
-    labels = np.zeros(source.n_rows, np.int32)
-    return _Chain(sampler, rng, sampler.components.begin(start), weights, labels, seed)
+    return _Chain(sampler, rng, sampler.components.begin(start), weights, rng.integers(2**64, dtype=np.uint64))
 
 
 def _run(

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from mixtura.data.array import ArraySource
+from mixtura.data.source import Source
 from mixtura.ground.errors import missing_extra
 from mixtura.ground.linalg import Array
 from mixtura.inference.sampling.chain_starts import chain_starts, free_log_posterior
@@ -75,7 +75,7 @@ class NutsSample(PosteriorSample):
 
 
 def sample(
-    source: ArraySource,
+    source: Source,
     modes: Sequence[Mixture],
     prior: SmoothPrior,
     *,
@@ -92,7 +92,7 @@ def sample(
 
     Parameters
     ----------
-    source : ArraySource
+    source : Source
     modes : sequence of Mixture
         From which chains find the modes where they begin; the best first. Labels need not agree.
     prior : SmoothPrior
@@ -147,7 +147,7 @@ def sample(
         settings = {"draws": n_draws, "tune": n_tune, "target_accept": target_accept}
 
         def is_narrow(q: Array) -> bool:
-            return narrowest(target, q, source.rows) is not None
+            return narrowest(target, q, source.facts) is not None
 
         allowance = _Allowance(gradients_per_draw * (n_draws + n_tune))
         streams = [np.random.default_rng(seed) for seed in rng.integers(2**63, size=n_chains)]
@@ -156,7 +156,7 @@ def sample(
             for i, (start, stream) in enumerate(zip(chain_starts(target, modes, streams), streams, strict=True))
         ]
         interrupted = _run(chains, progress)
-    return _collected(target, chains, source.rows, names, interrupted)
+    return _collected(target, chains, source, names, interrupted)
 
 
 Engine = Callable[..., Any]
@@ -315,7 +315,11 @@ def _run(chains: Sequence[_Chain], progress: Progress | None) -> bool:
 
 
 def _collected(
-    target: FreeLogPosterior, chains: Sequence[_Chain], rows: Array, names: Sequence[str] | None, interrupted: bool
+    target: FreeLogPosterior,
+    chains: Sequence[_Chain],
+    source: Source,
+    names: Sequence[str] | None,
+    interrupted: bool,
 ) -> NutsSample:
     """The chains as one rectangle, which after an interrupt is the largest that there is."""
     among = [chain for chain in chains if chain.is_tuned] or chains
@@ -339,21 +343,21 @@ def _collected(
         common_factor=np.exp(log_factors) if target.prior.common_log_spread else None,
         statistics=statistics,
         interrupted=interrupted,
-        trouble=_trouble(target, chains, rows, names),
+        trouble=_trouble(target, chains, source, names),
     )
 
 
 def _trouble(
-    target: FreeLogPosterior, chains: Sequence[_Chain], rows: Array, names: Sequence[str] | None
+    target: FreeLogPosterior, chains: Sequence[_Chain], source: Source, names: Sequence[str] | None
 ) -> Trouble | None:
     """What became of the chains that were given up."""
     given_up = [chain for chain in chains if chain.gave_up_at is not None]
     if not given_up:
         return None
-    causes = [narrowest(target, chain.made, rows, names) for chain in given_up]
-    found, worst = max(zip(causes, given_up, strict=True), key=lambda pair: (pair[0] is not None, pair[1].pace))
-    cause, remedy = found or (
-        f"{len(rows)} rows say little of {target.size} parameters",
+    found = [narrowest(target, chain.made, source.facts) for chain in given_up]
+    narrow, worst = max(zip(found, given_up, strict=True), key=lambda pair: (pair[0] is not None, pair[1].pace))
+    cause, remedy = (narrow and narrow.in_words(target, source, names)) or (
+        f"{source.n_rows} rows say little of {target.size} parameters",
         "take fewer components, a simpler covariance_type or a narrower prior, or let chains take more (Nuts(gradients_per_draw=...))",
     )
     happened = (

@@ -34,11 +34,15 @@ from scipy.special import betaln
 
 from mixtura.ground.linalg import EPS, Array
 from mixtura.inference.sampling.affinity import Neighbours
+from mixtura.inference.sampling.all_rows import AllRows, Sides
 from mixtura.inference.sampling.split_sites import Affinities, Allocation, Flags, Sites, Stack
 from mixtura.inference.sampling.weights import PartitionPrior
 from mixtura.model.laws.components import ComponentPrior, Components
 from mixtura.model.moments import Moments
-from mixtura.sweep.whole_rows import Parted, WholeRows
+from mixtura.model.scorer import Scorer
+from mixtura.sweep.labelled import Renamed
+from mixtura.sweep.sides import LEAST_LOG_ODDS, drawn_sides
+from mixtura.sweep.whole_rows import TwoSides, WholeRows
 
 TOGETHER = 1.5
 """Moves that succeed, as far as is known, among those of one chain that are worked out at once."""
@@ -49,8 +53,6 @@ ENOUGH = 1.2
 N_STEPS = 6
 """Of EM, of which a launch consists."""
 TINY = 1e-300
-LEAST_LOG_ODDS = -700.0
-"""Exponentials are numbers above it."""
 
 
 @dataclass
@@ -86,8 +88,8 @@ class _Parameters(NamedTuple):
 
     Attributes
     ----------
-    log_densities : (3, P, N) array
-        Of the rows in ``a``, ``b`` and ``m``.
+    scorer : Scorer
+        All ``a``, then all ``b``, then all ``m``.
     log_ratios : (P,) array
         ``log p(θ) − log q(θ)`` of pairs less that of single components, with the densities of all other rows where these change.
     affinities : Affinities
@@ -95,16 +97,16 @@ class _Parameters(NamedTuple):
         The components of one move: two, or one, or all where they share a block.
     """
 
-    log_densities: Array
+    scorer: Scorer
     log_ratios: Array
     affinities: Affinities
     proposed: Callable[[int], Components]
 
 
 class _Moves(NamedTuple):
-    """Moves that have been worked out: rows in ``b``, ``(P, N)``, log ratios of acceptance, ``(P,)``, and the components that are made."""
+    """Moves that have been worked out: the sides of splits, log ratios of acceptance, ``(P,)``, and the components that are made."""
 
-    second: Flags
+    sides: Sides
     log_ratios: Array
     proposed: Callable[[int], Components]
 
@@ -116,16 +118,20 @@ class SplitMerge:
     Parameters
     ----------
     rows : WholeRows
+        That are looked at.
     components : ComponentPrior
     partition : PartitionPrior
     n_proposals : int
         In each sweep, or fewer where there are many rows.
+    all_rows : AllRows, optional
+        Where only some are looked at.
     """
 
     rows: WholeRows
     components: ComponentPrior
     partition: PartitionPrior
     n_proposals: int
+    all_rows: AllRows | None = None
     tally: Tally = field(default_factory=Tally, init=False)
 
     def __call__(
@@ -146,7 +152,7 @@ class SplitMerge:
             succeeds = np.flatnonzero(-rng.standard_exponential(len(sites.chains)) < moves.log_ratios)
             for chain, p in zip(*_first_of_each(sites.chains[succeeds], succeeds), strict=True):
                 c = going[chain]
-                allocations[c] = _after(self.rows, stack, sites, moves, p)
+                allocations[c] = _after(stack, sites, moves, p)
                 tried[c] += sites.tried[p] - numbers[chain]
                 accepted[c] += 1
         self.tally.tried += int(tried.sum())
@@ -159,41 +165,52 @@ class SplitMerge:
         return np.array([self.partition.log_probability(np.ones(size + 1)) == -np.inf for size in sizes])
 
     def _worked_out(self, stack: Stack, sites: Sites, rng: np.random.Generator) -> _Moves:
-        splits, members = sites.splits, sites.members
-        scale = np.concatenate([allocation.components.scale for allocation in stack.allocations])[sites.chains]
-        halves, certain = self._launch(scale, sites, rng)
+        splits = sites.splits
+        halves, certain = self._launch(stack, sites, rng)
         parameters = self._shared_parameters if self.components.structure.shared else self._parameters
         found = parameters(stack, sites, halves, rng)
-        in_first, in_second, in_one = found.log_densities
-        second = (stack.labels[sites.chains] == sites.ends[:, 1:]) & members
-        sizes, launched = members.sum(axis=1), 1 + certain
-        laws = np.where(splits, launched, 1 + _counts(sizes, second))
-        share = np.clip(rng.beta(*laws), TINY, 1 - EPS)
+        launched, there = 1 + certain, stack.moments.count[sites.ends].T
+        share = np.clip(rng.beta(*np.where(splits, launched, 1 + there)), TINY, 1 - EPS)
         log_shares = np.log(np.stack([share, 1 - share]))
-        in_first, in_second = in_first + log_shares[0, :, None], in_second + log_shares[1, :, None]
-        drawn, mixed = _drawn(in_first, in_second, rng)
-        second = np.where(splits[:, None], drawn & members, second)
-        sites.surely(second, False, True)
-        counts = _counts(sizes, second)
-        sites.surely(mixed, 0.0, 0.0)
+        constants = found.scorer.constants + np.concatenate([*log_shares, np.zeros(len(share))])
+        sides = self._sides(stack, sites, replace(found.scorer, constants=constants), rng)
+        counts = np.where(splits, sides.counts, there)
+        seen = np.where(splits, _counts(sites.members, sides.second), stack.counts[sites.ends].T)
         log_ratios = (
             _log_partition_ratios(stack, self.partition, sites, counts)
-            + found.affinities.log_choices(counts, len(self.rows))
+            + found.affinities.log_choices(seen, len(self.rows))
             + found.log_ratios
-            + sites.at(in_first, 0)
-            + sites.at(in_second, 1)
-            + np.where(members, mixed - in_one, 0.0).sum(axis=1)
+            + sides.log_ratios
             - betaln(*(1 + counts))
             + betaln(*launched)
             - (certain * log_shares).sum(axis=0)
         )
-        return _Moves(second, np.where(splits, log_ratios, -log_ratios), found.proposed)
+        return _Moves(sides, np.where(splits, log_ratios, -log_ratios), found.proposed)
 
-    def _launch(self, scale: Array, sites: Sites, rng: np.random.Generator) -> tuple[Moments, Array]:
+    def _sides(self, stack: Stack, sites: Sites, scorer: Scorer, rng: np.random.Generator) -> Sides:
+        """Pairs weighed against single components, and rows drawn into either of a pair."""
+        if self.all_rows is not None:
+            return self.all_rows.weighed(stack, sites, scorer, rng)
+        log_joint = self.rows.log_densities(scorer).reshape(3, len(sites.picked), -1)
+        second, either = drawn_sides(log_joint[:2], rng.random(log_joint.shape[1:]))
+        second &= sites.members
+        sites.surely(second, False, True)
+        sites.surely(either, sites.at(log_joint[0], 0), sites.at(log_joint[1], 1))
+        log_ratios = np.where(sites.members, either - log_joint[2], 0.0).sum(axis=1)
+
+        def moments(p: int) -> Moments:
+            return self.rows.moments(np.stack([sites.members[p] & ~second[p], second[p]]).astype(np.float64))
+
+        return Sides(log_ratios, second, _counts(sites.members, second), moments, [])
+
+    def _launch(self, stack: Stack, sites: Sites, rng: np.random.Generator) -> tuple[Moments, Array]:
         """Moments of both sides, the first ones first, and how many rows of each are certain, ``(2, P)``."""
         n, prior = len(sites.picked), self.components.apart
-        members, scales = sites.members.astype(np.float64), np.concatenate([scale, scale])
-        parted, second = Parted(self.rows, members), _begun(self.rows, members, sites, rng) * members
+        scales = np.concatenate([allocation.components.scale for allocation in stack.allocations])[
+            np.tile(sites.chains, 2)
+        ]
+        members = sites.members.astype(np.float64)
+        parted, second = TwoSides(self.rows, members), _begun(self.rows, members, sites, rng) * members
         for step in range(N_STEPS + 1):
             sites.surely(second, 0.0, 1.0)
             moments = parted.moments(second)
@@ -202,6 +219,10 @@ class SplitMerge:
                 log_odds += np.log(moments.count[n:] / moments.count[:n])[:, None]
                 second = members / (1 + np.exp(-np.maximum(log_odds, LEAST_LOG_ODDS)))
         certain = np.stack([np.square(members - second).sum(axis=1), np.square(second).sum(axis=1)])
+        if self.all_rows is not None:
+            typical = prior.typical(moments, scales).scorer
+            pairs = replace(typical, constants=typical.constants + np.log(moments.count))
+            moments, certain = self.all_rows.shared(stack, sites, pairs)
         return _times(moments, certain.ravel() / moments.count), certain
 
     def _parameters(self, stack: Stack, sites: Sites, halves: Moments, rng: np.random.Generator) -> _Parameters:
@@ -218,21 +239,20 @@ class SplitMerge:
         means[there] = np.concatenate([components.means for components in present])[places]
         roots[there] = np.concatenate([components.roots for components in present])[places]
         both = replace(made, means=means, roots=roots)
-        log_densities = self.rows.log_densities(both).reshape(3, n, -1)
         pairs, others, singles = self.components.log_weights(given, both).reshape(3, n)
 
         def proposed(p: int) -> Components:
             return made[np.array([p, n + p] if splits[p] else [2 * n + p])]
 
-        return _Parameters(log_densities, pairs + others - singles, sites.affinities(stack, both), proposed)
+        return _Parameters(both.scorer, pairs + others - singles, sites.affinities(stack, both), proposed)
 
     def _shared_parameters(self, stack: Stack, sites: Sites, halves: Moments, rng: np.random.Generator) -> _Parameters:
         """One move at a time, since each changes all components of its chain."""
         n = len(sites.picked)
-        log_densities, log_ratios, proposed = np.empty((3, n, len(self.rows))), np.zeros(n), list[Components]()
+        scorers, log_ratios, proposed = [list[Scorer]() for _ in range(3)], np.zeros(n), list[Components]()
         near = Affinities(np.empty(n), np.empty(n), np.empty(n))
         for p, chain in enumerate(sites.chains):
-            labels, moments, current = stack.allocations[chain]
+            moments, current = stack.allocations[chain].moments, stack.allocations[chain].components
             ends = sites.ends[p] - stack.starts[chain]
             launched, change = (
                 halves[np.array([p, n + p])],
@@ -242,21 +262,21 @@ class SplitMerge:
             given = _replaced(moments[change.sources], change.made, own)
             made = self.components.propose(given, current.scale, rng)
             if sites.splits[p]:
-                pair, single = (given, made, labels, change.made), (moments, current, labels, ends[:1])
+                pair, single = (given, made, change.made), (moments, current, ends[:1])
             else:
-                there = _replaced(moments, ends, launched)
-                pair, single = (there, current, labels, ends), (given, made, change.labels(labels), change.made)
-            outside = np.flatnonzero(~sites.members[p])
-            for (about, components, own_labels, places), sign, of in ((pair, 1, slice(2)), (single, -1, slice(2, 3))):
-                scored = self.rows.log_densities(components)
-                log_densities[of, p] = scored[places]
-                log_ratios[p] += sign * scored[own_labels[outside], outside].sum()
+                pair, single = (_replaced(moments, ends, launched), current, ends), (given, made, change.made)
+            for (about, components, places), sign in ((pair, 1), (single, -1)):
+                # Other rows change their densities too, of which moments are enough.
+                log_ratios[p] += sign * np.delete(components.scorer.expected_of_each(about), places).sum()
                 log_ratios[p] += sign * self.components.log_weights(about, components)[0]
+            for part, (_, components, places), at in zip(scorers, (pair, pair, single), (0, 1, 0), strict=True):
+                part.append(components.scorer.among(places[at : at + 1]))
             of_pair, of_single = (Neighbours.of([own]) for own in (pair[1], single[1]))
-            near.pairs[p] = of_pair.matrix[pair[3][0], pair[3][1]]
+            near.pairs[p] = of_pair.matrix[pair[2][0], pair[2][1]]
             near.with_pairs[p], near.with_singles[p] = of_pair.totals[0], of_single.totals[0]
             proposed.append(made)
-        return _Parameters(log_densities, log_ratios, near, proposed.__getitem__)
+        scorer = Scorer.stacked([one for part in scorers for one in part])
+        return _Parameters(scorer, log_ratios, near, proposed.__getitem__)
 
 
 class _Change(NamedTuple):
@@ -292,18 +312,10 @@ def _first_of_each(chains: NDArray[np.intp], moves: NDArray[np.intp]) -> tuple[N
     return named, moves[first]
 
 
-def _drawn(in_first: Array, in_second: Array, rng: np.random.Generator) -> tuple[Flags, Array]:
-    """Which rows are in the second of two components with these log joint densities, and the log of the sum of both."""
-    difference = in_second - in_first
-    smaller = np.exp(-np.abs(difference))
-    drawn = rng.random(difference.shape) * (1 + smaller) < np.where(difference > 0, 1.0, smaller)
-    return drawn, np.maximum(in_first, in_second) + np.log1p(smaller)
-
-
-def _counts(sizes: NDArray[np.intp], second: Flags) -> NDArray[np.intp]:
+def _counts(members: Flags, second: Flags) -> NDArray[np.intp]:
     """Rows of both sides, ``(2, P)``."""
     of_second = second.sum(axis=1)
-    return np.stack([sizes - of_second, of_second])
+    return np.stack([members.sum(axis=1) - of_second, of_second])
 
 
 def _begun(rows: WholeRows, members: Array, sites: Sites, rng: np.random.Generator) -> Flags:
@@ -320,22 +332,23 @@ def _begun(rows: WholeRows, members: Array, sites: Sites, rng: np.random.Generat
     return np.where(rng.random(len(members))[:, None] < 0.5, other < one, one > within)
 
 
-def _after(rows: WholeRows, stack: Stack, sites: Sites, moves: _Moves, p: int) -> Allocation:
+def _after(stack: Stack, sites: Sites, moves: _Moves, p: int) -> Allocation:
     """The allocation of a chain once a move of it has succeeded."""
-    labels, moments, before = stack.allocations[sites.chains[p]]
+    labels, moments, before, recipe = stack.allocations[sites.chains[p]]
     ends, made = sites.ends[p] - stack.starts[sites.chains[p]], moves.proposed(p)
     change = _Change.of(int(ends[0]), int(ends[1]), len(moments.count))
     if sites.splits[p]:
-        second = moves.second[p]
-        shares = np.stack([sites.members[p] & ~second, second]).astype(np.float64)
-        labels, own = change.labels(labels, second), rows.moments(shares)
+        labels, own = change.labels(labels, moves.sides.second[p]), moves.sides.moments(p)
     else:
         labels, own = change.labels(labels), _union(moments, ends)
+    if recipe is not None:
+        names = np.arange(len(moments.count), dtype=np.int32)
+        recipe = recipe.then(moves.sides.steps[p] if sites.splits[p] else Renamed(change.labels(names)))
     if not before.structure.shared:
         means, roots = before.means[change.sources], before.roots[change.sources]
         means[change.made], roots[change.made] = made.means, made.roots
         made = replace(before, means=means, roots=roots)
-    return Allocation(labels, _replaced(moments[change.sources], change.made, own), made)
+    return Allocation(labels, _replaced(moments[change.sources], change.made, own), made, recipe)
 
 
 def _log_partition_ratios(stack: Stack, partition: PartitionPrior, sites: Sites, counts: NDArray[np.intp]) -> Array:

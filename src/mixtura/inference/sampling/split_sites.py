@@ -6,6 +6,8 @@ the sum of all affinities of a chain while a component is whole, and ``G′`` th
 their merger about these rows is tried, over that of the split that it would undo, is
 
     ½ g_ab/(SPLITS + G′) · 1/(n_a n_b)  ÷  SPLITS/(SPLITS + G) · 1/(N (n_a + n_b − 1)).
+
+Where only some rows are looked at, whatever the labels are, ``N`` of them, ``n_a`` and ``n_b`` are theirs.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from mixtura.ground.linalg import Array
 from mixtura.inference.sampling.affinity import Neighbours, affinities, drawn
 from mixtura.model.laws.components import Components
 from mixtura.model.moments import Moments
+from mixtura.sweep.labelled import Recipe
 
 SPLITS = 0.15
 """Weight of splits, beside affinities between zero and one of all pairs that may be merged."""
@@ -31,11 +34,23 @@ Places = NDArray[np.intp]
 
 
 class Allocation(NamedTuple):
-    """The component of each row, ``(N,)``, and the ``t`` components, none of them without rows, with the moments of those."""
+    """Which rows belong to which component.
+
+    Attributes
+    ----------
+    labels : (N,) integer array
+        The component of each row that is looked at.
+    moments : Moments
+        Of all rows of the ``t`` components, each of which has some.
+    components : Components
+    recipe : Recipe or None
+        Of the labels of all rows, where only some are looked at.
+    """
 
     labels: NDArray[np.int32]
     moments: Moments
     components: Components
+    recipe: Recipe | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,12 +65,15 @@ class Stack:
     starts : (C,) integer array
         Where the components of each chain begin.
     moments : Moments
+    counts : (M,) integer array
+        Rows of each component that are looked at.
     """
 
     allocations: list[Allocation]
     labels: Places
     starts: Places
     moments: Moments
+    counts: Places
 
     @classmethod
     def of(cls, allocations: list[Allocation]) -> Stack:
@@ -63,7 +81,8 @@ class Stack:
         sizes = [len(allocation.moments.count) for allocation in allocations]
         starts = np.cumsum([0, *sizes[:-1]])
         labels = np.stack([allocation.labels for allocation in allocations]) + starts[:, None]
-        return cls(allocations, labels, starts, Moments.stacked([allocation.moments for allocation in allocations]))
+        moments = Moments.stacked([allocation.moments for allocation in allocations])
+        return cls(allocations, labels, starts, moments, np.bincount(labels.ravel(), minlength=len(moments.count)))
 
     @cached_property
     def neighbours(self) -> Neighbours:
@@ -76,8 +95,7 @@ class Stack:
         order = np.argsort(self.labels, axis=1, kind="stable")
         places = np.empty_like(order)
         np.put_along_axis(places, order, np.arange(order.shape[1]), axis=1)
-        counts = np.bincount(self.labels.ravel(), minlength=len(self.moments.count))
-        begins = np.cumsum(counts) - counts
+        begins = np.cumsum(self.counts) - self.counts
         return order, places, begins % order.shape[1]
 
 
@@ -106,7 +124,10 @@ class Sites:
 
     @classmethod
     def of(cls, stack: Stack, numbers: Sequence[int] | Places, full: Flags, rng: np.random.Generator) -> Sites:
-        """So many of each chain, but for splits of single rows and in chains that are full, which are no moves."""
+        """So many of each chain, but for splits of single rows and in chains that are full, which are no moves.
+
+        Nor are mergers of components of which no row is looked at.
+        """
         chains = np.repeat(np.arange(len(numbers)), numbers)
         tried = np.concatenate([np.arange(1, n + 1) for n in numbers])
         pairs = _drawn_pairs(stack, chains, rng)
@@ -115,11 +136,11 @@ class Sites:
         first = np.where(pairs[:, 0] < 0, (u[0] * n_rows).astype(np.intp), 0)
         splits = pairs[:, 0] < 0
         ends = np.where(splits[:, None], stack.labels[chains, first][:, None], pairs)
-        counts = stack.moments.count[ends].astype(np.intp)
+        counts = stack.counts[ends]
         first = np.where(splits, first, order[chains, begins[ends[:, 0]] + (u[0] * counts[:, 0]).astype(np.intp)])
         second = begins[ends[:, 1]] + (u[1] * (counts[:, 1] - splits)).astype(np.intp)
         second += splits & (second >= places[chains, first])
-        kept = np.flatnonzero(~splits | ((counts[:, 0] > 1) & ~full[chains]))
+        kept = np.flatnonzero(np.where(splits, (counts[:, 0] > 1) & ~full[chains], counts.all(axis=1)))
         chains, ends = chains[kept], ends[kept]
         picked = np.stack([first[kept], order[chains, second[kept]]], axis=1)
         labels = stack.labels[chains]
@@ -130,7 +151,7 @@ class Sites:
         """Which of them are."""
         return np.asarray(self.ends[:, 0] == self.ends[:, 1])
 
-    def surely(self, sides: NDArray[Any], first: float, second: float) -> None:
+    def surely(self, sides: NDArray[Any], first: float | Array, second: float | Array) -> None:
         """Write what is certain of the two rows picked into ``(P, N)``."""
         each = np.arange(len(sides))
         sides[each, self.picked[:, 0]], sides[each, self.picked[:, 1]] = first, second
@@ -168,7 +189,15 @@ class Affinities(NamedTuple):
     with_singles: Array
 
     def log_choices(self, counts: NDArray[np.integer], n_rows: int) -> Array:
-        """Log of how much likelier mergers of pairs with so many rows, ``(2, P)``, are tried than the splits that would undo them."""
+        """Log of how much likelier mergers of pairs are tried than the splits that would undo them.
+
+        Parameters
+        ----------
+        counts : (2, P) integer array
+            Rows of both that are looked at.
+        n_rows : int
+            Those of all components.
+        """
         rows = n_rows * (counts.sum(axis=0) - 1) / (counts[0] * counts[1])
         return np.asarray(
             np.log(0.5 * self.pairs * rows)

@@ -11,27 +11,47 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mixtura.ground.linalg import Array
-from mixtura.sweep import Slices
 
 LEAST_PROBABILITY = 1e-18
 """Probabilities of numbers of filled components below this are left out."""
+
+
+class Slice(NamedTuple):
+    """What lets rows have finitely many of infinitely many components.
+
+    Attributes
+    ----------
+    n_open : int
+        The first so many components are those that rows may have.
+    lightest : float
+        Log weight of the lightest component with rows when the slice was drawn.
+    power : float
+        ``β``: the log of the slice lies an exponential draw over ``β`` below that.
+    """
+
+    n_open: int
+    lightest: float
+    power: float
+
+    def log_acceptance(self, log_weights: Array) -> float:
+        """Log of the probability with which labels are accepted that fill components with these weights; any number from zero on is one."""
+        return self.power * (self.lightest - float(log_weights.min()))
 
 
 class Weights(NamedTuple):
     """Log weights of the filled components and then of those without rows, ``(K,)``, and what bars rows from some of them."""
 
     logs: Array
-    slices: Slices | None = None
+    slice: Slice | None = None
 
 
 class PartitionPrior(Protocol):
     """A prior of weights under which components are exchangeable."""
 
-    def draw_weights(self, counts: Array, labels: NDArray[np.integer], rng: np.random.Generator) -> Weights:
-        """Weights given the rows of the ``t`` filled components, ``(t,)``, and which rows those are."""
+    def draw_weights(self, counts: Array, rng: np.random.Generator) -> Weights:
+        """Weights given the rows of the ``t`` filled components, ``(t,)``."""
 
     def log_probability(self, counts: Array) -> Array:
         """Log prior probability of any one partition of the rows into sets of these sizes, or of many, ``(…, T)``; zeros are no sets."""

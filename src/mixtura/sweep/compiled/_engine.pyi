@@ -22,7 +22,7 @@ def sweep(
     centres: Array,
     whitening: Array,
     sizes: Sequence[int],
-    members: Sequence[tuple[int, Array | None, Any, Any, Any] | None] | None,
+    members: Sequence[tuple[int, Array | None, Any, Any, Any, int, int]] | None,
     precision: int,
     moments: bool,
     totals: Array,

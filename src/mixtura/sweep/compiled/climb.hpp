@@ -74,7 +74,7 @@ struct Climb {
 inline void climb(const Kernels &kernels, const Strip &rows, const Family &family, Sharing sharing, const Patience &patience, int d, Climb &climb) {
     const bool diagonal = family.shape != MATRIX;
     Parameters parameters(climb.size, d, family, climb.weights, climb.means, climb.blocks, climb.factors);
-    Member member{0, climb.size, sharing, 0, climb.row_weights, {0, 0}, nullptr, 0, nullptr};
+    Member member{0, climb.size, sharing, 0, climb.row_weights, {0, 0}, nullptr, 0, climb.size, 0, nullptr};
     Pass pass{d, climb.size, 1, diagonal, true, &member, nullptr};
     const size_t each = kernels.coefficients(d, diagonal) * kernels.precision;
     const Memory memory = memory_of(kernels.memory(pass)), coefficients = memory_of(each * climb.size + 64);

@@ -114,24 +114,28 @@ bool refuse(const char *what) {
     return false;
 }
 
-// Whether an array is there for all rows up to the last of those at hand.
-bool reaches(const Py_buffer *array, const Strip &rows, Py_ssize_t bytes) {
-    return array->ndim == 1 && array->shape[0] >= rows.position + rows.n && array->itemsize == bytes;
+// Whether an array that begins with a row is there for all of those at hand.
+bool reaches(const Py_buffer *array, int64_t first, const Strip &rows, Py_ssize_t bytes) {
+    return array->ndim == 1 && first <= rows.position && array->shape[0] >= rows.position + rows.n - first && array->itemsize == bytes;
 }
 
 bool described(PyObject *of, const Strip &rows, Member &member, Buffers &buffers) {
-    PyObject *item[5];
-    for (int i = 0; i < 5; i++) {
+    PyObject *item[7];
+    for (int i = 0; i < 7; i++) {
         PyObject *one = PyTuple_GetItem(of, i); // borrowed
         if (!one) return false;
         item[i] = one;
     }
     member.sharing = (Sharing)PyLong_AsLong(item[0]);
+    member.first_label = PyLong_AsLongLong(item[5]);
+    member.n_open = (int)PyLong_AsLong(item[6]);
     if (PyErr_Occurred()) return false;
+    if (member.n_open < 0) member.n_open = member.size;
+    if (member.n_open > member.size || (member.sharing == SAMPLED && !member.n_open)) return refuse("open components");
     const Py_buffer *buffer;
     if (item[1] != Py_None) {
         if (!(buffer = buffers.of(item[1]))) return false;
-        if (!reaches(buffer, rows, 8)) return refuse("weights");
+        if (!reaches(buffer, 0, rows, 8)) return refuse("weights");
         member.weights = (const double *)buffer->buf;
     }
     if (item[2] != Py_None) {
@@ -141,7 +145,7 @@ bool described(PyObject *of, const Strip &rows, Member &member, Buffers &buffers
     }
     if (item[3] != Py_None) {
         if (!(buffer = buffers.of(item[3], true))) return false;
-        if (!reaches(buffer, rows, buffer->itemsize == 8 ? 8 : 4)) return refuse("labels");
+        if (!reaches(buffer, member.first_label, rows, buffer->itemsize == 8 ? 8 : 4)) return refuse("labels");
         member.labels = buffer->buf;
         member.label_bytes = (int)buffer->itemsize;
     }

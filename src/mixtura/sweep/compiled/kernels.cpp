@@ -243,13 +243,23 @@ INLINED double share_hard(const Work &work, const Member &member, const double *
     return sum;
 }
 
-// All of a row to the component whose cumulative exponentials first exceed its threshold.
+// Exponentials of the open components in a vector of rows, of which some are far from all of these, from each row's own peak.
+APART Vec<Real> open_from_peaks(const Work &work, const Member &member, int v) {
+    Member open = member;
+    open.size = member.n_open;
+    from_peaks(work, open, v, nullptr);
+    return load(work.room.totals + v * L);
+}
+
+// All of a row to the open component at which cumulative exponentials first exceed its threshold.
 INLINED double share_by_draws(const Work &work, const Member &member, const double *weights) {
     double sum = exponentials(work, member, weights);
     sum += finish_soft(work, weights, false);
     Uniforms uniforms{{member.key[0], member.key[1]}, -1, {}};
     for (int v = 0; v < work.tile.n_vectors; v++) {
-        const Vec<Real> total = load(work.room.totals + v * L);
+        Vec<Real> total = {};
+        for (int k = 0; k < member.n_open; k++) total += load(work.room.shares + (size_t)k * work.tile.stride + v * L);
+        if (some_below(total, LEAST_TOTAL)) total = open_from_peaks(work, member, v);
         Vec<Real> threshold;
         for (int r = 0; r < L; r++) {
             Real t = (Real)(uniforms.at(work.position + v * L + r) * (double)total[r]);
@@ -260,6 +270,10 @@ INLINED double share_by_draws(const Work &work, const Member &member, const doub
         Int<Real> before = {}, label = {};
         for (int k = 0; k < member.size; k++) {
             Real *at = work.room.shares + (size_t)k * work.tile.stride + v * L;
+            if (k >= member.n_open) {
+                store(at, (Vec<Real>){});
+                continue;
+            }
             cumulative += load(at);
             const Int<Real> reached = cumulative > threshold, drawn = reached & ~before;
             store(at, drawn ? all((Real)1) : all((Real)0));
@@ -268,7 +282,8 @@ INLINED double share_by_draws(const Work &work, const Member &member, const doub
         }
         if (member.labels)
             for (int r = 0; r < L && v * L + r < work.n; r++) {
-                const int64_t name = member.names ? member.names[label[r]] : (int64_t)label[r], at = work.position + v * L + r;
+                const int64_t name = member.names ? member.names[label[r]] : (int64_t)label[r];
+                const int64_t at = work.position + v * L + r - member.first_label;
                 if (member.label_bytes == 8)
                     ((int64_t *)member.labels)[at] = name;
                 else

@@ -20,7 +20,9 @@ struct Member {
     double ceiling;           // what scores are relative to
     const double *weights;    // of all rows, times those of the data; null for ones
     uint64_t key[2];          // of the random numbers, where rows are drawn
-    void *labels;             // of all rows, where drawn ones are written; null for nowhere
+    void *labels;             // of rows from `first_label` on, where drawn ones are written; null for nowhere
+    int64_t first_label;
+    int n_open;               // components among which rows are drawn: the first so many
     int label_bytes;          // 4 or 8
     const int64_t *names;     // of its components, in the labels
 };
