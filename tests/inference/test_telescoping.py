@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.special import digamma
 
 from chance import assert_means, assert_shares
 from enumeration import Exact, SemiConjugateMarginal, chinese_restaurant, finite_urn, partitions
 from mixtura.data.array import ArraySource
 from mixtura.ground.errors import InvalidParameterError
+from mixtura.inference.sampling import weights
 from mixtura.inference.sampling.dirichlet_process import DirichletProcess
 from mixtura.inference.sampling.finite_mixtures import ComponentCountLaw, FiniteMixtures
 from mixtura.inference.sampling.gibbs import Gibbs, sample
@@ -65,6 +67,23 @@ def test_the_induced_prior_of_many_rows():
     assert induced @ t == pytest.approx(opening.sum(), rel=1e-12)
     assert induced @ t**2 - (induced @ t) ** 2 == pytest.approx((opening * (1 - opening)).sum(), rel=1e-10)
     assert FiniteMixtures(ComponentCountLaw.exactly(4), 1.0).n_filled_prior(3000)[4] > 0.99
+
+
+@pytest.mark.parametrize("name", PARTITION_PRIORS)
+def test_many_rows_at_once_are_as_good_as_one_by_one(monkeypatch, name):
+    prior, found = PARTITION_PRIORS[name][0], {}
+    for steps in (4096, 9000):
+        monkeypatch.setattr(weights, "LEAST_STEPS", steps)
+        found[steps] = prior.n_filled_prior(9000)
+    size = min(map(len, found.values()))
+    np.testing.assert_allclose(found[4096][:size], found[9000][:size], atol=1e-13)
+    assert all(own[size:].sum() < 1e-15 for own in found.values())
+
+
+def test_the_induced_prior_of_a_hundred_million_rows():
+    induced = DirichletProcess(2.0).n_filled_prior(10**8)
+    assert induced.sum() == pytest.approx(1, abs=1e-12)
+    assert induced @ np.arange(len(induced)) == pytest.approx(2 * (digamma(2 + 1e8) - digamma(2)), rel=1e-12)
 
 
 @pytest.mark.parametrize(

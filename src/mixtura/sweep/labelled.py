@@ -104,12 +104,12 @@ class LabelledSweep(Sweep):
 
     def again(self, recipes: Sequence[Recipe], task: Callable[[Block, list[Labels]], S]) -> S:
         """The sum of what a task answers for strips and the labels of each recipe there."""
-        drawings = list({id(recipe.drawing): recipe.drawing for recipe in recipes}.values())
-        kernels = [self._engine.sums(_members(drawing)) for drawing in drawings]
-        strips = [
-            _StripLabels(self._task(own), len(drawing.scorers)) for own, drawing in zip(kernels, drawings, strict=True)
-        ]
-        places = [([d is recipe.drawing for d in drawings].index(True), recipe.place) for recipe in recipes]
+        drawings = {id(recipe.drawing): recipe.drawing for recipe in recipes}
+        kernels = [self._engine.sums(_members(drawing)) for drawing in drawings.values()]
+        each = zip(kernels, drawings.values(), strict=True)
+        strips = [_StripLabels(self._task(own), len(drawing.scorers)) for own, drawing in each]
+        order = list(drawings)
+        places = [(order.index(id(recipe.drawing)), recipe.place) for recipe in recipes]
         whole = _Again(strips, places, [recipe.steps for recipe in recipes], task)
         return self._reduced(whole, self.source.strip_rows, sum(map(self._work, kernels)))
 

@@ -18,6 +18,9 @@ within ``C`` enter by their numbers alone, so moves succeed where components ove
 covariances, a move proposes that block and all means. Source of the launch from two rows: Jain and Neal (2007), "Splitting and merging
 components of a nonconjugate Dirichlet process mixture model".
 
+Where only some rows are looked at, drawn once for all and whatever their labels are, ``i`` and ``j`` are two of them, and a launch looks at
+those of ``C`` before a last step of EM over all of ``C``. All else is of all rows, by passes: ``all_rows.py``.
+
 Moves seldom succeed, so several are worked out at once from one state, and those after the first that succeeds are not looked at. Those of
 all chains are one stack.
 """
@@ -206,9 +209,8 @@ class SplitMerge:
     def _launch(self, stack: Stack, sites: Sites, rng: np.random.Generator) -> tuple[Moments, Array]:
         """Moments of both sides, the first ones first, and how many rows of each are certain, ``(2, P)``."""
         n, prior = len(sites.picked), self.components.apart
-        scales = np.concatenate([allocation.components.scale for allocation in stack.allocations])[
-            np.tile(sites.chains, 2)
-        ]
+        scale = np.concatenate([allocation.components.scale for allocation in stack.allocations])
+        scales = scale[np.tile(sites.chains, 2)]
         members = sites.members.astype(np.float64)
         parted, second = TwoSides(self.rows, members), _begun(self.rows, members, sites, rng) * members
         for step in range(N_STEPS + 1):

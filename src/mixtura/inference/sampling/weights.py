@@ -11,11 +11,16 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 import numpy as np
+from scipy.linalg import expm
+from scipy.special import digamma, zeta
 
 from mixtura.ground.linalg import Array
 
 LEAST_PROBABILITY = 1e-18
 """Probabilities of numbers of filled components below this are left out."""
+LEAST_STEPS, STEPS, N_POWERS = 4096, 64, 12
+"""Rows that are gone through one by one: so many, and so many for each component that the first of them would open. For those after them so
+many powers of the matrix of a step are enough."""
 
 
 class Slice(NamedTuple):
@@ -79,8 +84,9 @@ def urn(n_rows: int, opening: Array, opening_slope: Array, added: Array) -> Arra
     opening, opening_slope, added : (J,) arrays
         ``a``, ``b`` and ``c``.
     """
+    one_by_one = min(n_rows, max(LEAST_STEPS, int(STEPS * opening.max())))
     filled = np.ones((len(added), 1))
-    for n in range(n_rows):
+    for n in range(one_by_one):
         t = np.arange(filled.shape[1])
         opens = np.maximum(0.0, opening[:, None] + opening_slope[:, None] * t) / (added[:, None] + n)
         moving = filled * opens
@@ -88,4 +94,31 @@ def urn(n_rows: int, opening: Array, opening_slope: Array, added: Array) -> Arra
         grown[:, :-1] = filled - moving
         grown[:, 1:] += moving
         filled = grown if grown[:, -1].max() > LEAST_PROBABILITY else grown[:, :-1]
-    return filled
+    if one_by_one == n_rows:
+        return filled
+    laws = zip(filled, opening.tolist(), opening_slope.tolist(), added.tolist(), strict=True)
+    later = [_later(own, a, b, c + one_by_one, c + n_rows) for own, a, b, c in laws]
+    size = max(map(len, later))
+    return np.array([np.pad(own, (0, size - len(own))) for own in later])
+
+
+def _later(filled: Array, a: float, b: float, start: float, stop: float) -> Array:
+    """Probabilities ``(T,)`` of so many filled components once the number of rows plus ``c`` has come from ``start`` to ``stop``.
+
+    A row takes them to ``p (I + A/(c + n))`` with one matrix ``A`` for all rows. These commute, so all of them together are the exponential
+    of the sum of their logarithms, of which few powers of ``A`` are needed where ``c + n`` is large beside it.
+    """
+    expected = a * np.log(stop / start)
+    size = len(filled) + int(expected + 12 * np.sqrt(expected)) + 40  # beyond which no probability is left
+    if b < 0:
+        size = min(size, max(len(filled), 1 + int(np.ceil(-a / b))))
+    rates = np.maximum(0.0, a + b * np.arange(size))
+    rates[-1] = 0.0
+    step = np.diag(rates[:-1], 1) - np.diag(rates)
+    exponent = step * (digamma(stop) - digamma(start))
+    power = step
+    for k in range(2, N_POWERS + 1):
+        power = power @ step
+        exponent -= (-1) ** k / k * (zeta(k, start) - zeta(k, stop)) * power
+    later = np.pad(filled, (0, size - len(filled))) @ expm(exponent)
+    return np.asarray(np.maximum(later, 0.0))
