@@ -114,7 +114,6 @@ def refit(starts: Sequence[Mixture], source: ArraySource, row_weights: Array) ->
     >>> import mixtura as mx
     >>> from mixtura.assess.uncertainty.replicates import refit
     >>> from mixtura.data.array import ArraySource
-    from mixtura.data.source import Block
     >>> x = np.array([[0.0], [1.0], [5.0]])
     >>> one = mx.Mixture([1.0], [[2.0]], [1.0], "spherical")
     >>> leave_one_out = 1 - np.eye(3)
