@@ -82,7 +82,7 @@ def test_the_posterior_is_that_of_the_enumeration(few, name, structure, learnt, 
     assert len(rows) == 4
     indicators = [run.n_filled[:, :, None] == np.arange(1, N + 1), run.labels[:, :, one] == run.labels[:, :, other]]
     expected = [exact.of_n_filled[1:], exact.coclustering[rows[one], rows[other]]]
-    assert_shares(np.concatenate(indicators, axis=2), np.concatenate(expected))
+    assert_shares(np.concatenate(indicators, axis=2), np.concatenate(expected), widest=0.3)
     assert (run.accepted > 0).any()
 
 
@@ -110,7 +110,7 @@ def test_what_is_known_of_rows_is_true_of_labels_that_are_drawn_again(few, monke
         return found
 
     monkeypatch.setattr(SplitMerge, "__call__", checked)
-    run = run_of(ConjugateComponents(structure, PRIOR), PARTITIONS[name][0], 0, n_draws=60)
+    run = run_of(ConjugateComponents(structure, PRIOR), PARTITIONS[name][0], 0, n_draws=40)
     assert run.accepted.any()
     assert len(n_steps) > 2
     assert any(n_refused) == (name == "process")
