@@ -21,7 +21,7 @@ from mixtura.model.mixture import Mixture
 from mixtura.model.moments import Moments
 from mixtura.sweep import compiled
 from mixtura.sweep.assign import Assignment, hard, soft
-from mixtura.sweep.with_compiled import HARD, SOFT, fits_cache
+from mixtura.sweep.with_compiled import HARD, SOFT, fits_cache, moments_about, totals_of_component
 
 WORTH_THREADS = 2**18
 """Numbers in the rows times components, from which climbs side by side take a thread each."""
@@ -84,7 +84,10 @@ class Leg(NamedTuple):
 
 def rows_in_cache(source: Source) -> Block | None:
     """All rows of a source, where they are few enough and there is an engine to go over them in one call."""
-    return Block(slice(0, source.n_rows), *source.everything()) if fits_cache(source) else None
+    if not fits_cache(source):
+        return None
+    rows, weights = source.everything()
+    return Block(slice(0, source.n_rows), rows, None if weights is None else weights.astype(np.float64, copy=False))
 
 
 def climbs(
@@ -126,7 +129,7 @@ def climbs(
         np.int64,
     )
     before = np.array([([0.0] * 4 + list(d.trail[-4:]))[-4:] for d in departures])
-    each = 1 + n_features + (n_features * (n_features + 1) // 2 if shape == 2 else n_features)
+    each = totals_of_component(n_features, structure.diagonal)
     totals, bounds = np.empty(len(sizes) + len(weights) * each), np.empty((len(sizes), int(counts[:, 2].max())))
     passes, prior = np.zeros(len(sizes), np.int64), family.prior
     many = rows.rows.size * len(weights) >= WORTH_THREADS and len(sizes) > 1
@@ -168,10 +171,7 @@ def climbs(
             )
             read_only(*parts)
             mixture = Mixture.from_factor(*parts[:3], structure, parts[3])
-        count, first = np.empty(size), np.empty((size, n_features))
-        second = np.empty((size, n_features, n_features) if shape == 2 else (size, n_features))
-        compiled.needed().unpacked(totals[start + 1 : start + 1 + size * each], count, first, second)
-        moments = Moments(count, first, second, mixture.means)
+        moments = moments_about(mixture.means, totals[start + 1 : start + 1 + size * each], structure.diagonal)
         legs.append(Leg(bounds[r, : passes[r]].tolist(), mixture, float(totals[start]), moments))
     return legs
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -61,6 +62,19 @@ class CompiledEngine(NumPyEngine):
 def fits_cache(source: Source) -> bool:
     """Whether all rows are few enough to be gone over in one call, and there is an engine for it."""
     return compiled.engine is not None and source.n_rows * source.n_features < MOST_NUMBERS
+
+
+def totals_of_component(n_features: int, diagonal: bool) -> int:
+    """Numbers in the totals of a component: its count, first moments, and second ones without those that stand twice."""
+    return 1 + n_features + (n_features if diagonal else n_features * (n_features + 1) // 2)
+
+
+def moments_about(centres: Array, totals: Array, diagonal: bool) -> Moments:
+    """Moments about the components' centres, ``(K, D)``, from their totals."""
+    count, first = np.empty(len(centres)), np.empty(centres.shape)
+    second = np.empty(centres.shape if diagonal else (*centres.shape, centres.shape[1]))
+    compiled.needed().unpacked(totals, count, first, second)
+    return Moments(count, first, second, centres)
 
 
 def described(member: Member) -> Description:
@@ -135,12 +149,9 @@ class CompiledKernel(Kernel):
 
     def moments(self, totals: list[Array]) -> Moments:
         centres = self.scorer.centres if self.precision == DOUBLE else self._rounded.centres
-        count, first = np.empty(len(centres)), np.empty(centres.shape)
-        second = np.empty(self.scorer.whitening.shape)
-        compiled.needed().unpacked(totals[0][len(self.members) :], count, first, second)
-        return Moments(count, first, second, centres)
+        return moments_about(centres, totals[0][len(self.members) :], self.diagonal)
 
-    @property
+    @cached_property
     def _rounded(self) -> Scorer:
         """The scorer that float32 has made of it."""
         n_features, scorer = self.scorer.centres.shape[1], self.scorer
@@ -163,8 +174,7 @@ class CompiledKernel(Kernel):
     @property
     def _n_totals(self) -> int:
         n_components, n_features = self.scorer.centres.shape
-        second = n_features if self.diagonal else n_features * (n_features + 1) // 2
-        return len(self.members) + n_components * (1 + n_features + second)
+        return len(self.members) + n_components * totals_of_component(n_features, self.diagonal)
 
 
 @dataclass(frozen=True, eq=False)

@@ -300,10 +300,11 @@ def _answers(
     sweep: Sweep, trials: list[tuple[int, _Rope, Any]], abridged: Abridged | None
 ) -> tuple[list[tuple[int, _Rope, Any, Swept]], int]:
     """Each trial with what a pass says of it, and how many reads it took; where it can be abridged, EM goes on to the next decision."""
-    short: list[tuple[int, _Rope, Any]] = []
-    if abridged is not None:
-        short = [trial for trial in trials if trial[1].steps is None and abridged.serves(trial[1].climber)]
-    whole = [trial for trial in trials if trial not in short] if short else trials
+    short, whole = list[tuple[int, _Rope, Any]](), list[tuple[int, _Rope, Any]]()
+    for trial in trials:
+        rope = trial[1]
+        goes_on = abridged is not None and rope.steps is None and abridged.serves(rope.climber)
+        (short if goes_on else whole).append(trial)
     answers: list[tuple[int, _Rope, Any, Swept]] = []
     n_reads = 0
     if whole:
