@@ -139,7 +139,7 @@ def connected(address: str) -> Iterator[Any]:
     """
     with _in_silence():
         _check_answers(address)
-        with _client_of(address, address) as client:
+        with _client_of(address) as client:
             yield client
 
 
@@ -170,7 +170,7 @@ def workers_here(n_workers: int) -> Iterator[Any]:
             )
         except (RuntimeError, OSError, TimeoutError) as error:
             raise ClusterError(f"{n_workers} workers could not be started: {_in_short(error)}. Try fewer.") from error
-        with cluster, _client_of(cluster, cluster.scheduler_address) as client:
+        with cluster, _client_of(cluster.scheduler_address) as client:
             client.run(_deafen)
             yield client
 
@@ -181,19 +181,19 @@ def _deafen() -> None:
 
 
 @contextmanager
-def _client_of(cluster: Any, where: str) -> Iterator[Any]:
+def _client_of(address: str) -> Iterator[Any]:
     from distributed import Client
 
     try:
-        client = Client(cluster, timeout=SECONDS, set_as_default=False)
+        client = Client(address, timeout=SECONDS, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
-        raise _unanswered(where) from error
+        raise _unanswered(address) from error
     try:
         try:
             client.wait_for_workers(1, timeout=SECONDS)
         except TimeoutError as error:
             raise ClusterError(
-                f"the scheduler at {where} has no workers. Start some where mixtura is installed: dask worker {where}"
+                f"the scheduler at {address} has no workers. Start some where mixtura is installed: dask worker {address}"
             ) from error
         yield client
     finally:

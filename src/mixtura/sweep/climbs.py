@@ -55,14 +55,20 @@ class Patience(NamedTuple):
         Gain still to come at which it is at its end.
     steadiness : float
         From which the rate of its gains counts as known, so that it is slow where many passes are left; zero for never.
-    least_passes, passes_left : int
-        Before it may count as slow, and that it then has to have left.
+    least_passes : int
+        Before it may count as slow.
+    passes_left, in_all : int
+        That it has to need then: so many more, and so many with those that it has taken.
+    at_last : int
+        Passes after which it counts as slow where nothing is known.
     """
 
     goal: float
     steadiness: float
     least_passes: int
     passes_left: int
+    in_all: int
+    at_last: int
 
 
 class Departure(NamedTuple):

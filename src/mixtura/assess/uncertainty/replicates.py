@@ -137,7 +137,7 @@ def _refit_in_calls(
     structure: SharedBlocks,
 ) -> list[Mixture | None]:
     """Of rows that fit a cache: each goes on by itself to where something is to be decided."""
-    family, patience = Family(structure, False, None, None), Patience(GOAL, 0.0, 0, 0)
+    family, patience = Family(structure, False, None, None), Patience(GOAL, 0.0, 0, 0, 0, 0)
     fitted: list[Mixture | None] = [None] * len(starts)
     going, current = list(range(len(starts))), list(starts)
     bounds: list[list[float]] = [[] for _ in starts]

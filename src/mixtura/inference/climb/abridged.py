@@ -52,10 +52,9 @@ class Abridged:
         return _is_known(climber.algorithm) and climber.curvature is None
 
     def patience(self, climber: Climber) -> int:
-        """How many more passes of EM are worth waiting for: a solver's own work takes as long as many of them, where they take little."""
+        """Within how many passes in all EM is worth waiting for: a solver's own work takes as long as many of them, where they take little."""
         as_long = WORK_OF_A_SOLVER // (self.rows.rows.size * climber.mixture.scorer.centres.size)
-        most = min(MOST_PATIENCE, int(SHARE_OF_PASSES * climber.stopping.max_iter))
-        return max(PATIENCE, min(most, as_long))
+        return min(MOST_PATIENCE, int(SHARE_OF_PASSES * climber.stopping.max_iter), as_long)
 
     def __call__(self, climbers: Sequence[Climber]) -> tuple[list[tuple[Mixture, Swept]], int]:
         """Go on with each to its next decision: the mixture there, not yet accepted, what a pass says of it, and the most passes of any."""
@@ -64,10 +63,11 @@ class Abridged:
             groups.setdefault((climber.algorithm, climber.patience), []).append(i)
         found: dict[int, tuple[Mixture, Swept]] = {}
         most = 0
-        for (algorithm, passes_left), places in groups.items():
+        for (algorithm, in_all), places in groups.items():
             assert isinstance(algorithm, ExpectationMaximization)
             own = [climbers[i] for i in places]
-            patience = Patience(own[0].stopping.goal, self.waits.steadiness, LEAST_PASSES, passes_left)
+            stopping = own[0].stopping
+            patience = Patience(stopping.goal, self.waits.steadiness, LEAST_PASSES, PATIENCE, in_all, stopping.at_last)
             family = _family(algorithm, self.rows.rows.shape[1])
             legs = climbs(self.rows, [self._departure(one) for one in own], family, algorithm.assignment, patience)
             for i, climber, leg in zip(places, own, legs, strict=True):

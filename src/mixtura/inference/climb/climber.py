@@ -17,7 +17,7 @@ from mixtura.ground.linalg import Array
 from mixtura.inference.climb.curvature import Curvature
 from mixtura.inference.rules.collapse import Collapsed
 from mixtura.inference.rules.penalty import Penalty
-from mixtura.inference.rules.stopping import PATIENCE, Stop, Stopping
+from mixtura.inference.rules.stopping import Stop, Stopping
 from mixtura.model.coordinates import Coordinates
 from mixtura.model.covariance import CovarianceStructure
 from mixtura.model.mixture import Mixture
@@ -111,7 +111,7 @@ class Climber:
     curvature : Curvature or None
         What has been learnt of the bound: before it begins, by a climb on part of the data; once it has ended, by this one.
     patience : int
-        Further passes that EM may take before it counts as slow.
+        Passes in all within which EM may be at its end before it counts as slow.
     """
 
     algorithm: Algorithm
@@ -125,7 +125,7 @@ class Climber:
     history: tuple[float, ...] = ()
     curvature: Curvature | None = None
     assignment: Assignment = soft
-    patience: int = PATIENCE
+    patience: int = 0
 
     @property
     def trail(self) -> Sequence[float]:

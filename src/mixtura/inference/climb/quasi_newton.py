@@ -21,7 +21,7 @@ from mixtura.ground.linalg import Array
 from mixtura.inference.climb.climber import Climber, Steps, Wait, last_step
 from mixtura.inference.climb.curvature import Curvature
 from mixtura.inference.climb.steps import backtrack, extent, within
-from mixtura.inference.rules.stopping import LEAST_PASSES, Stop, is_slow, remaining_gain
+from mixtura.inference.rules.stopping import LEAST_PASSES, Stop, remaining_gain
 from mixtura.model.coordinates import Coordinates
 
 REBASE = 0.4
@@ -59,7 +59,7 @@ class QuasiNewton:
             return True
         if self.steadiness is None:
             return len(climber.trail) >= self.least_passes
-        return is_slow(climber.trail, climber.stopping.goal, self.steadiness, climber.patience)
+        return climber.stopping.is_slow(climber.trail, self.steadiness, climber.patience)
 
     def steps(self, climber: Climber) -> Steps:
         if climber.curvature is None and _has_arrived(climber):

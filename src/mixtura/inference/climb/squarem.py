@@ -19,7 +19,6 @@ import numpy as np
 from mixtura.ground.linalg import EPS
 from mixtura.inference.climb.climber import NOTHING_TO_GAIN, Answer, Climber, Steps, Wait, is_sound
 from mixtura.inference.rules.collapse import Collapsed
-from mixtura.inference.rules.stopping import is_slow
 from mixtura.model.mixture import Mixture
 
 LENGTHENING = 4.0
@@ -44,7 +43,7 @@ class Squarem:
         return Wait(steadiness=self.steadiness)
 
     def takes_over(self, climber: Climber) -> bool:
-        return is_slow(climber.trail, climber.stopping.goal, self.steadiness, climber.patience)
+        return climber.stopping.is_slow(climber.trail, self.steadiness, climber.patience)
 
     def steps(self, climber: Climber) -> Steps:
         longest, slowest = LENGTHENING, 1.0

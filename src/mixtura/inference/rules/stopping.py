@@ -34,8 +34,10 @@ MANY_ROWS = 100_000
 """Of more rows than that no more is left than of so many: by default one nat."""
 LEAST_PASSES = 10
 """Passes of EM before anything else may take over."""
+SHARE_FOR_EM = 0.5
+"""Of the passes that are allowed, before a solver takes over from an EM whose end is not in sight."""
 PATIENCE = 10
-"""Further passes that EM may take before it counts as slow."""
+"""Further passes that EM may take at any time before it counts as slow."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,29 @@ class Stopping:
             return Stop("fell", False, math.inf, f"stopped: {fault}")
         return self.at(remaining_gain(bounds), n_passes)
 
+    @property
+    def at_last(self) -> int:
+        """Passes after which EM is waited for only where its end is near for certain."""
+        return int(SHARE_FOR_EM * self.max_iter)
+
+    def is_slow(self, bounds: Sequence[float], steadiness: float, patience: int = 0) -> bool:
+        """Whether EM is known to leave more than ``PATIENCE`` passes to the goal, and more than ``patience`` with those it has taken.
+
+        Its rate of convergence ``a`` is known once it changes from pass to pass by less than a share ``steadiness`` of ``1 − a``. On a
+        plateau gains do not shrink, and nothing is known: there it counts as slow ``at_last``.
+        """
+        n = len(bounds)
+        remaining = remaining_gain(bounds)
+        if n < LEAST_PASSES or not remaining > self.goal > 0:
+            return False
+        a, b, c = (bounds[i + 1] - bounds[i] for i in (-4, -3, -2))
+        if not (a > b > c > 0):
+            return n >= self.at_last
+        before, rate = b / a, c / b
+        if abs(rate - before) > steadiness * (1 - rate):
+            return n >= self.at_last
+        return math.log(self.goal / remaining) / math.log(rate) > max(PATIENCE, patience - n)
+
     def at(self, remaining: float, n_passes: int) -> Stop | None:
         """Whether to stop with so much estimated to be still to come."""
         if remaining <= self.goal:
@@ -126,23 +151,6 @@ class Stopping:
                 + " still to come",
             )
         return None
-
-
-def is_slow(bounds: Sequence[float], goal: float, steadiness: float, patience: int = PATIENCE) -> bool:
-    """Whether EM's rate of convergence ``a`` is known, and leaves more than ``patience`` passes to the goal.
-
-    It is known once it changes from pass to pass by less than a share ``steadiness`` of ``1 − a``.
-    """
-    if len(bounds) < LEAST_PASSES:
-        return False
-    a, b, c = (bounds[i + 1] - bounds[i] for i in (-4, -3, -2))
-    if not (a > b > c > 0):
-        return False
-    before, rate = b / a, c / b
-    if abs(rate - before) > steadiness * (1 - rate):
-        return False
-    remaining = remaining_gain(bounds)
-    return remaining > goal > 0 and math.log(goal / remaining) / math.log(rate) > patience
 
 
 def passes_left(bounds: Sequence[float], goal: float) -> float:

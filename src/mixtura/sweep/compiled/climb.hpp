@@ -15,7 +15,9 @@ struct Patience {
     double goal;       // gain still to come at which a climb is at its end
     double steadiness; // from which EM's rate counts as known, or zero where nothing else would take over
     int least_passes;
-    int passes_left;   // to the goal, from which EM counts as slow
+    int passes_left;   // to the goal, from which EM counts as slow,
+    int in_all;        // where they are so many with those it has taken
+    int at_last;       // it does, after so many passes, where nothing is known
 };
 
 // Bounds so far, with those of the climb before, of which the last few matter.
@@ -42,14 +44,14 @@ class Trail {
     }
 
     bool is_slow(const Patience &patience) const {
-        if (!(patience.steadiness > 0) || n_ < patience.least_passes) return false;
-        const double a = b_[1] - b_[0], b = b_[2] - b_[1], c = b_[3] - b_[2];
-        if (!(a > b && b > c && c > 0)) return false;
-        const double before = b / a, rate = c / b;
-        if (std::fabs(rate - before) > patience.steadiness * (1 - rate)) return false;
         const double remaining = remaining_gain();
-        return remaining > patience.goal && patience.goal > 0 &&
-               std::log(patience.goal / remaining) / std::log(rate) > patience.passes_left;
+        if (!(patience.steadiness > 0) || n_ < patience.least_passes || !(remaining > patience.goal && patience.goal > 0)) return false;
+        const double a = b_[1] - b_[0], b = b_[2] - b_[1], c = b_[3] - b_[2];
+        const bool at_last = n_ >= patience.at_last;
+        if (!(a > b && b > c && c > 0)) return at_last;
+        const double before = b / a, rate = c / b;
+        if (std::fabs(rate - before) > patience.steadiness * (1 - rate)) return at_last;
+        return std::log(patience.goal / remaining) / std::log(rate) > std::max(patience.passes_left, patience.in_all - n_);
     }
 
   private:

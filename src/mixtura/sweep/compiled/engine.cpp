@@ -268,7 +268,7 @@ PyObject *climbs(PyObject *, PyObject *const *a, Py_ssize_t n) {
         if (!PyArg_ParseTuple(a[3], "iiiOO", &shape, &shared, &equal, &of_floor, &of_prior)) return nullptr;
         if (of_prior != Py_None && !PyArg_ParseTuple(of_prior, "OdOd", &of_mean, &prior.mean_precision, &of_scale, &prior.degrees)) return nullptr;
         Patience patience;
-        if (!PyArg_ParseTuple(a[5], "ddii", &patience.goal, &patience.steadiness, &patience.least_passes, &patience.passes_left)) return nullptr;
+        if (!PyArg_ParseTuple(a[5], "ddiiii", &patience.goal, &patience.steadiness, &patience.least_passes, &patience.passes_left, &patience.in_all, &patience.at_last)) return nullptr;
         const Sharing sharing = (Sharing)PyLong_AsLong(a[4]);
         const int threads = (int)PyLong_AsLong(a[8]);
         if (PyErr_Occurred()) return nullptr;
