@@ -5,6 +5,7 @@ import pytest
 
 import mixtura as mx
 from mixtura.data.array import ArraySource
+from mixtura.inference.climb.abridged import Abridged
 from mixtura.inference.climb.climber import PLAIN_EM
 from mixtura.inference.climb.loop import climb
 from mixtura.inference.climb.newton import Newton
@@ -105,6 +106,20 @@ def test_solvers_take_over_where_they_would(monkeypatch, solver, max_iter):
     )
     for one, other in zip(found, expected, strict=True):
         agree(one, other, 1e-9)
+
+
+def test_a_solver_takes_over_on_a_plateau_where_it_would(monkeypatch):
+    """Two components of what is one: after forty passes their gains still grow."""
+    monkeypatch.setattr(Abridged, "patience", lambda *_: 0)
+    X, weights = np.random.default_rng(0).normal(size=(300, 2)), np.random.default_rng(1).uniform(0.5, 2, 300)
+    structure = covariance_structure("full")
+    start = mx.Mixture(np.full(2, 0.5), X[4:6], np.repeat(np.cov(X.T)[None] / 2, 2, axis=0), structure)
+    stopping = Stopping(1e-3, 80, weights.sum())
+    for solver in (SOLVERS["auto"], SOLVERS["squarem"]):
+        em = ExpectationMaximization(structure)
+        found, expected = both(monkeypatch, ArraySource(X, weights), [start], em, stopping, solver)
+        monkeypatch.setattr(with_compiled, "MOST_NUMBERS", 2**17)
+        agree(found[0], expected[0], 1e-8)
 
 
 @pytest.mark.parametrize("name", KNOWN)

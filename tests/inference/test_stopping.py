@@ -72,3 +72,15 @@ def test_what_is_left_grows_with_the_rows_up_to_a_nat():
 def test_what_is_left_of_a_nat_a_row_does_not_depend_on_what_weights_are_counted_in(n_rows, weight):
     in_rows, in_others = (Stopping(1e-3, 100, n_rows * w).of(n_rows).goal for w in (1.0, weight))
     assert in_others == pytest.approx(weight * in_rows)
+
+
+def test_a_solver_is_called_where_em_would_take_long_and_on_a_plateau_at_half_of_what_is_allowed():
+    stopping = Stopping(tol=1e-3, max_iter=100, total_weight=100.0)
+    fast, slow = (-np.cumprod(np.full(40, rate)) for rate in (0.5, 0.95))
+    plateau = 0.01 * np.cumsum(np.cumprod(np.full(100, 1.01)))
+    assert not any(stopping.is_slow(fast[:n], 0.1) for n in range(4, 40))
+    assert [n for n in range(4, 40) if stopping.is_slow(slow[:n], 0.1)] == list(range(10, 40))
+    n_in_all = next(n for n in range(4, 200) if -(0.95**n) > -stopping.goal)
+    assert not stopping.is_slow(slow[:20], 0.1, patience=n_in_all + 1)
+    assert stopping.is_slow(slow[:20], 0.1, patience=n_in_all - 2)
+    assert [n for n in range(4, 100) if stopping.is_slow(plateau[:n], 0.1)] == list(range(50, 100))
