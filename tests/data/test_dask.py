@@ -42,7 +42,8 @@ def cluster():
 
 @pytest.fixture
 def client(cluster):
-    with Client(cluster.scheduler_address) as client:  # given the cluster, waiting for workers races with what it hears of killed ones
+    # Given the cluster itself, waiting for workers would race with what it hears of those that were killed.
+    with Client(cluster.scheduler_address) as client:
         yield client
 
 

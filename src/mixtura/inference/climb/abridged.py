@@ -52,7 +52,7 @@ class Abridged:
         return _is_known(climber.algorithm) and climber.curvature is None
 
     def patience(self, climber: Climber) -> int:
-        """Within how many passes in all EM is worth waiting for: a solver's own work takes as long as many of them, where they take little."""
+        """Within how many passes in all EM is worth waiting for: a solver's own work takes as long as many where they take little."""
         as_long = WORK_OF_A_SOLVER // (self.rows.rows.size * climber.mixture.scorer.centres.size)
         return min(MOST_PATIENCE, int(SHARE_OF_PASSES * climber.stopping.max_iter), as_long)
 
