@@ -69,6 +69,21 @@ def test_a_fit_is_that_of_one_file_to_the_last_bit(kind: str, cli: Cli, folder: 
     assert content["fit"]["left_out"] == ([] if kind == "csv" else ["name (not numeric)"])
 
 
+def test_a_large_parquet_file_is_gone_over(cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(rows(), "float64", folder)
+    (folder / "text.parquet").write_text("a,b\n1,2\n3,4\n5,7\n8,8\n")
+    assert cli("fit", "one.parquet", *QUICK, "-o", "read.json").code == 0
+    with monkeypatch.context() as patched:
+        patched.setattr("mixtura.cli.parquet.LARGE", 0.0)
+        patched.setattr("mixtura.cli.parquet.read_parquet", None)
+        assert cli("fit", "one.parquet", *QUICK, "-o", "scanned.json").code == 0
+        assert cli("predict", "scanned.json", "one.parquet", "--out", "scanned.csv").code == 0
+        assert cli("fit", "text.parquet", "--components", 1).code == 0
+    assert without_name("read.json") == without_name("scanned.json")
+    assert cli("predict", "read.json", "one.parquet", "--out", "read.csv").code == 0
+    assert Path("read.csv").read_text() == Path("scanned.csv").read_text()
+
+
 @pytest.mark.parametrize("solver", ["cavi", "svi"])
 def test_a_posterior(solver: str, cli: Cli, folder: Path) -> None:
     write(rows(), "float64", folder)

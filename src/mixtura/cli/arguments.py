@@ -165,7 +165,7 @@ def read_model(path: str) -> Document[Mixture]:
 def read_data(
     path: str, columns: Sequence[str] | None, how: Reading, *, by_position: bool = False, by_workers: bool = False
 ) -> Table | Scan:
-    """A table, read with a note on the rows that missing values leave out; what names many files is gone over where it is.
+    """A table, read with a note on the rows that missing values leave out; many files, and large ones, are gone over where they are.
 
     Parameters
     ----------
@@ -175,13 +175,13 @@ def read_data(
     by_position : bool
         As for ``read_table``.
     by_workers : bool
-        Whether a Parquet file is gone over too.
+        Whether every Parquet file is gone over.
     """
     from mixtura.cli.tables import read_table
     from mixtura.estimators.progress import waiting
 
     with waiting("Reading"):
-        if names_many(path) or (by_workers and os.path.isfile(path) and path.lower().endswith(PARQUET)):
+        if names_many(path) or _is_gone_over(path, by_workers):
             from mixtura.cli.scanned import scan_table
 
             return scan_table(path, columns, how)
@@ -189,6 +189,15 @@ def read_data(
     if table.kept is not None:
         note_lacking(len(table.kept) - len(table.rows), len(table.kept), table.source)
     return table
+
+
+def _is_gone_over(path: str, by_workers: bool) -> bool:
+    """Whether one file is."""
+    if not (path.lower().endswith(PARQUET) and os.path.isfile(path)):
+        return False
+    from mixtura.cli.parquet import is_large
+
+    return by_workers or is_large(path)
 
 
 def read_for(mixture: Mixture, path: str, how: Reading) -> Table | Scan:

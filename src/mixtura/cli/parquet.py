@@ -9,6 +9,20 @@ from mixtura.cli.columns import Numbers, choose_columns, clean_name, listed, opt
 from mixtura.cli.reading import looks_like_number, shown
 from mixtura.data.arrow import DatasetTable, ParquetTable
 from mixtura.ground.errors import DataError
+from mixtura.ground.machine import physical_memory
+
+LARGE = 0.2
+"""Share of the memory that the numbers of a file may take: they are in it twice while they are read."""
+
+
+def is_large(path: str) -> bool:
+    """Whether a regular file is Parquet whose numbers are better gone over where they are."""
+    with open(path, "rb") as handle:
+        if handle.read(4) != b"PAR1":
+            return False
+        with ParquetTable(handle, path) as table:
+            memory = physical_memory()
+            return memory is not None and 8 * table.n_rows * len(table.numeric) > LARGE * memory
 
 
 def read_parquet(handle: IO[bytes], source: str, columns: Sequence[str] | None) -> Numbers:

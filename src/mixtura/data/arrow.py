@@ -54,6 +54,7 @@ class ParquetTable:
     Attributes
     ----------
     names : list of str
+    n_rows : int
     numeric, text, index : frozenset of int
         Columns that hold numbers; that hold text; that pandas keeps the index of a data frame in.
     """
@@ -67,6 +68,7 @@ class ParquetTable:
             self._file: Any = pq.ParquetFile(file)
             schema = self._file.schema_arrow
             self.names: list[str] = list(schema.names)
+            self.n_rows: int = self._file.metadata.num_rows
             self.index = _index_columns(schema)
         except self._damaged as error:
             raise self._unreadable(error) from error
