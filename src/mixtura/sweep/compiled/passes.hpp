@@ -64,8 +64,19 @@ class TreeSum {
     std::vector<Node> nodes_;
 };
 
-// Do the same in so many threads, this one among them; in fewer, where no more are to be had.
-template <class Work> void in_threads(int64_t n_threads, const Work &work) {
+// So many tasks, each done once, in so many threads, this one among them; in fewer, where no more are to be had. Each thread makes itself
+// what does a task. Where one runs out of memory, all end, and then it is said.
+template <class Maker> void in_threads(int64_t n_threads, int64_t n_tasks, const Maker &make) {
+    std::atomic<int64_t> next{0};
+    std::atomic<bool> failed{false};
+    const auto work = [&] {
+        try {
+            const auto task = make();
+            for (int64_t i; !failed && (i = next++) < n_tasks;) task(i);
+        } catch (const std::bad_alloc &) {
+            failed = true;
+        }
+    };
     std::vector<std::thread> others;
     try {
         for (int64_t i = 1; i < n_threads; i++) others.emplace_back(work);
@@ -73,6 +84,7 @@ template <class Work> void in_threads(int64_t n_threads, const Work &work) {
     }
     work();
     for (std::thread &other : others) other.join();
+    if (failed) throw std::bad_alloc();
 }
 
 // Totals of all rows of a block, which is cut into strips of so many; strips are worked on by so many threads.
@@ -85,28 +97,19 @@ inline void sum_strips(const Kernels &kernels, const Pass &pass, const Strip &bl
         return;
     }
     TreeSum sum(size);
-    std::atomic<int64_t> next{0};
-    std::atomic<bool> failed{false};
-    const auto work = [&] {
-        try {
-            const Memory memory = memory_of(bytes);
-            for (int64_t i; !failed && (i = next++) < n_strips;) {
-                Strip strip = block;
-                const int64_t start = i * strip_rows;
-                strip.rows = (const char *)block.rows + start * pass.n_features * block.row_bytes;
-                strip.weights = block.weights ? block.weights + start : nullptr;
-                strip.position += start;
-                strip.n = std::min(strip_rows, block.n - start);
-                std::unique_ptr<double[]> totals(new double[size]);
-                kernels.strip(pass, strip, totals.get(), memory.get());
-                sum.put(i, std::move(totals));
-            }
-        } catch (const std::bad_alloc &) {
-            failed = true;
-        }
-    };
-    in_threads(std::min<int64_t>(n_threads, n_strips), work);
-    if (failed) throw std::bad_alloc();
+    in_threads(std::min<int64_t>(n_threads, n_strips), n_strips, [&] {
+        return [&, memory = memory_of(bytes)](int64_t i) {
+            Strip strip = block;
+            const int64_t start = i * strip_rows;
+            strip.rows = (const char *)block.rows + start * pass.n_features * block.row_bytes;
+            strip.weights = block.weights ? block.weights + start : nullptr;
+            strip.position += start;
+            strip.n = std::min(strip_rows, block.n - start);
+            std::unique_ptr<double[]> totals(new double[size]);
+            kernels.strip(pass, strip, totals.get(), memory.get());
+            sum.put(i, std::move(totals));
+        };
+    });
     std::memcpy(to, sum.total(), sizeof(double) * size);
 }
 
