@@ -8,27 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from threading import Lock
-from typing import Any, Protocol
 
 import numpy as np
 
 from mixtura.ground.linalg import Array
+from mixtura.sweep.densities import Counted
 
 Answer = tuple[Array, Array]
-
-
-class Counted(Protocol):
-    """A function of vectors as one thread asks it."""
-
-    @property
-    def n_asked(self) -> int:
-        """How often it has."""
-
-    def __call__(self, q: Array, /) -> tuple[Any, Array]:
-        """The value and the gradient at a vector ``(size,)``."""
-
-    def close(self) -> None:
-        """Whatever is asked from now on does not matter: minus infinity and zeros, at no cost and not counted."""
 
 
 class Lockstep:

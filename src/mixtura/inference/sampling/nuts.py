@@ -1,9 +1,9 @@
 """Draws from the posterior by Hamiltonian Monte Carlo: the No-U-Turn sampler. The one file of the house that imports nutpie.
 
-Labels are summed out, so the posterior is a smooth density of the parameters. Rows that fit a cache are gone over by the compiled engine, for
-each chain on its own and without a frame of Python; of others one read serves a step of every chain. Chains begin about the modes that hold
-the posterior, in coordinates in which it is nearly round about the best mode that EM has found. Sources: Hoffman and Gelman (2014), "The
-No-U-Turn sampler"; Seyboldt, Carlson and Carpenter (2026) for nutpie, the sampler and its adaptation.
+Labels are summed out, so the posterior is a smooth density of the parameters. The compiled engine goes over rows that fit a cache, for
+each chain on its own and without a frame of Python; of others one read serves a step of every chain. Chains begin about the modes that
+hold the posterior, in coordinates in which it is nearly round about the best mode that EM has found. Sources: Hoffman and Gelman (2014),
+"The No-U-Turn sampler"; Seyboldt, Carlson and Carpenter (2026) for nutpie, the sampler and its adaptation.
 
 A chain is given up, and says so, once its trajectories have become so long that it would hardly get on, or that it will need more gradients
 than it may take. That is decided by its own draws, and by how many gradients they took, alone. So a seed fixes what is returned however the
@@ -23,7 +23,7 @@ from mixtura.data.source import Source
 from mixtura.ground.errors import missing_extra
 from mixtura.ground.linalg import Array
 from mixtura.inference.sampling.chain_starts import chain_starts, free_log_posterior
-from mixtura.inference.sampling.lockstep import Counted, Lockstep
+from mixtura.inference.sampling.lockstep import Lockstep
 from mixtura.inference.sampling.log_posterior import FreeLogPosterior
 from mixtura.inference.sampling.narrow import narrowest
 from mixtura.inference.sampling.posterior_sample import PosteriorSample, Progress, Trouble
@@ -31,6 +31,7 @@ from mixtura.model.draws import Draws
 from mixtura.model.laws.log_densities import SmoothPrior
 from mixtura.model.mixture import Mixture
 from mixtura.sweep import Sweep
+from mixtura.sweep.densities import Counted
 
 PATIENCE = 0.05
 """Seconds between looks at a chain."""

@@ -255,9 +255,16 @@ class SemiConjugatePrior:
         scale_root = structure.block_roots(structure.prior_block(prior.scale))
         times, _ = _determinants(structure, n_features)
         on_scale = 0.5 * prior.scale_degrees_of_freedom * times * structure.block_log_determinants(scale_root)[0]
-        degrees, n_blocks = (prior.degrees_of_freedom, prior.scale_degrees_of_freedom), 1 if structure.shared else n_components
+        degrees, n_blocks = (
+            (prior.degrees_of_freedom, prior.scale_degrees_of_freedom),
+            1 if structure.shared else n_components,
+        )
         on_blocks = _log_ratio_of_gammas(structure, *degrees, n_blocks, n_features) + float(on_scale)
-        return log_dirichlet_constant(n_components, self.concentration) - n_components * self._log_mean_normaliser + on_blocks
+        return (
+            log_dirichlet_constant(n_components, self.concentration)
+            - n_components * self._log_mean_normaliser
+            + on_blocks
+        )
 
     @cached_property
     def mean_precision(self) -> Array:

@@ -15,7 +15,9 @@
 
 namespace mixtura {
 
-constexpr double WORTH_UNLOCKING = 1 << 18; // multiplications of a pass: for less, threads wait longer for the lock than for each other
+// Multiplications of a pass, some 10 µs, from which the lock is let go of. To take it again costs 2.6 µs where four chains want it: at 272 rows
+// of two columns a gradient of nutpie's, all in, takes 7.2 µs with it and 4.6 without.
+constexpr double WORTH_UNLOCKING = 1 << 15;
 
 struct Density {
     Buffers arrays;
