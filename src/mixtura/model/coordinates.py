@@ -53,6 +53,35 @@ class Place(NamedTuple):
     factors: Array
 
 
+class Frame(NamedTuple):
+    """All that reduced vectors are turned into mixtures by, and their Jacobian is computed from.
+
+    Attributes
+    ----------
+    log_weights, scale : (K,) arrays
+        Of the reference, and ``√n``.
+    means : (K, D) array
+    roots : array
+        ``L⁰`` of each covariance block.
+    block_scale : (G, q) array
+        ``√(n i)``.
+    basis : (K, K−1) array
+        Directions of the coordinates of log weights.
+    log_jacobian_slope : (G, q) array
+        By the coordinates of blocks.
+    log_jacobian_constant : float
+    """
+
+    log_weights: Array
+    scale: Array
+    means: Array
+    roots: Array
+    block_scale: Array
+    basis: Array
+    log_jacobian_slope: Array
+    log_jacobian_constant: float
+
+
 class Coordinates:
     """The vectors about one reference.
 
@@ -102,6 +131,20 @@ class Coordinates:
         """Size of each coordinate that moves a log weight, a mean in units of its spread, or a log spread by one."""
         n_features = self._shape[1]
         return np.concatenate([self._scale, np.repeat(self._scale, n_features), self._block_scale.ravel()])
+
+    @property
+    def frame(self) -> Frame:
+        """What defines the reduced vectors."""
+        return Frame(
+            self._log_weights,
+            self._scale,
+            self.reference.means,
+            self._roots,
+            self._block_scale,
+            self._basis,
+            self._log_jacobian_slope[self._ends[1] :].reshape(self._block_scale.shape),
+            self._log_jacobian_constant,
+        )
 
     @cached_property
     def gauge(self) -> Array:

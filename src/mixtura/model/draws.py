@@ -194,10 +194,7 @@ class Draws:
     @cached_property
     def scorer(self) -> Scorer:
         """The components of all draws, chain after chain, as one scorer of ``C·S·K`` components."""
-        shape = self.n_components, self.n_features
-        least = np.zeros(shape)
-        factors = (self.structure.factor(own, least)[0] for own in self._flat(self.covariances))
-        whitening = np.concatenate([self.structure.whitening(factor, *shape) for factor in factors])
+        whitening = self.structure.whitening_of_each(self._flat(self.covariances), self.n_components, self.n_features)
         return Scorer.of(self.weights.reshape(-1), self.means.reshape(-1, self.n_features), whitening)
 
     def as_rows(self, X: ArrayLike) -> Array:

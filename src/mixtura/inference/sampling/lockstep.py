@@ -12,6 +12,7 @@ from threading import Lock
 import numpy as np
 
 from mixtura.ground.linalg import Array
+from mixtura.sweep.densities import Counted
 
 Answer = tuple[Array, Array]
 
@@ -70,6 +71,10 @@ class Lockstep:
             raise answer
         return answer
 
+    def place(self, i: int) -> Counted:
+        """The function as thread ``i`` asks it, which leaves when that is closed."""
+        return _Place(self, i)
+
     def leave(self, i: int) -> None:
         """Thread ``i`` will not ask again."""
         with self._door:
@@ -111,3 +116,21 @@ class Lockstep:
     def _open(self, i: int) -> None:
         if self._gates[i].locked():
             self._gates[i].release()
+
+
+class _Place:
+    """That of one thread."""
+
+    def __init__(self, together: Lockstep, i: int) -> None:
+        self._together, self._i, self._closed = together, i, False
+        self.n_asked = 0
+
+    def __call__(self, q: Array) -> Answer:
+        if self._closed:
+            return np.array(-np.inf), np.zeros(len(q))
+        self.n_asked += 1
+        return self._together(self._i, q)
+
+    def close(self) -> None:
+        self._closed = True
+        self._together.leave(self._i)

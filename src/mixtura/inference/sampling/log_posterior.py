@@ -25,6 +25,7 @@ from mixtura.model.mixture import Mixture
 from mixtura.model.moments import Moments
 from mixtura.model.scorer import Scorer
 from mixtura.sweep import Sweep
+from mixtura.sweep.densities import Density, density_in_cache
 
 TOGETHER = 256
 """Mixtures scored in one read of the data."""
@@ -53,6 +54,7 @@ class LogPosterior:
     >>> from mixtura.model.laws.independent import IndependentPrior
     >>> from mixtura.model.laws.scale_laws import HalfNormal
     >>> from mixtura.sweep import Sweep
+    from mixtura.sweep.densities import Density, density_in_cache
     >>> x, prior = np.array([[0.0], [2.0]]), IndependentPrior([0.0], [2.0], HalfNormal(3.0))
     >>> m = mx.Mixture([0.3, 0.7], [[0.0], [2.0]], [1.0, 1.5], "spherical")
     >>> with Sweep(ArraySource(x)) as sweep:
@@ -114,6 +116,7 @@ class FreeLogPosterior:
     >>> from mixtura.model.coordinates import Coordinates
     >>> from mixtura.model.laws.independent import IndependentPrior
     >>> from mixtura.sweep import Sweep
+    from mixtura.sweep.densities import Density, density_in_cache
     >>> x = np.array([[0.0], [1.0], [10.0], [11.0], [12.0]])
     >>> m = mx.Mixture([0.4, 0.6], [[0.5], [11.0]], [1.0, 1.0], "spherical")
     >>> prior = IndependentPrior.from_data_moments(x.mean(axis=0), x.var(axis=0), 2)
@@ -133,17 +136,26 @@ class FreeLogPosterior:
         """What the resolution adds to each covariance block, if anything."""
         return noise_block(self.about.structure, self.prior.resolution) if self.prior.resolution.any() else None
 
+    @cached_property
+    def in_cache(self) -> Density | None:
+        """The same over rows that fit a cache, by the compiled engine, where it knows the prior; any number of threads may ask."""
+        return density_in_cache(self._sweep.source, self.about, self.prior)
+
     def __call__(self, q: Array) -> tuple[Array, Array]:
         """Values ``(...)`` and gradients at vectors ``(..., size)``: one read of the data for all of them.
 
         Minus infinity and zeros where no number can hold the mixture or its density.
         """
+        return self.by_sweep(q) if self.in_cache is None else self.in_cache(q)
+
+    def by_sweep(self, q: Array) -> tuple[Array, Array]:
+        """The same by a sweep, whatever the rows and the prior."""
         with np.errstate(all="ignore"):
             try:
                 values, gradients = self._evaluate(q)
             except np.linalg.LinAlgError:  # a root that overflows or vanishes
                 if q.ndim > 1:
-                    values, gradients = (np.array(parts) for parts in zip(*map(self, q), strict=True))
+                    values, gradients = (np.array(parts) for parts in zip(*map(self.by_sweep, q), strict=True))
                 else:
                     values, gradients = np.array(-np.inf), np.zeros(self.size)
         known = np.isfinite(values) & np.isfinite(gradients).all(axis=-1)

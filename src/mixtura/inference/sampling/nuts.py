@@ -1,12 +1,13 @@
 """Draws from the posterior by Hamiltonian Monte Carlo: the No-U-Turn sampler. The one file of the house that imports nutpie.
 
-Labels are summed out, so the posterior is a smooth density of the parameters; one read of the data serves a step of every chain. Chains
-begin about the modes that hold the posterior, in coordinates in which it is nearly round about the best mode that EM has found. Sources:
-Hoffman and Gelman (2014), "The No-U-Turn sampler"; Seyboldt, Carlson and Carpenter (2026) for nutpie, the sampler and its adaptation.
+Labels are summed out, so the posterior is a smooth density of the parameters. The compiled engine goes over rows that fit a cache, for
+each chain on its own and without a frame of Python; of others one read serves a step of every chain. Chains begin about the modes that
+hold the posterior, in coordinates in which it is nearly round about the best mode that EM has found. Sources: Hoffman and Gelman (2014),
+"The No-U-Turn sampler"; Seyboldt, Carlson and Carpenter (2026) for nutpie, the sampler and its adaptation.
 
 A chain is given up, and says so, once its trajectories have become so long that it would hardly get on, or that it will need more gradients
-than it may take. That is decided by its own draws, and by how many gradients another one had taken that was given up before; while they go
-on all have taken the same number. So a seed fixes what is returned however the threads happen to run.
+than it may take. That is decided by its own draws, and by how many gradients they took, alone. So a seed fixes what is returned however the
+threads happen to run.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from mixtura.data.source import Source
 from mixtura.ground.errors import missing_extra
 from mixtura.ground.linalg import Array
 from mixtura.inference.sampling.chain_starts import chain_starts, free_log_posterior
-from mixtura.inference.sampling.lockstep import Answer, Lockstep
+from mixtura.inference.sampling.lockstep import Lockstep
 from mixtura.inference.sampling.log_posterior import FreeLogPosterior
 from mixtura.inference.sampling.narrow import narrowest
 from mixtura.inference.sampling.posterior_sample import PosteriorSample, Progress, Trouble
@@ -30,6 +31,7 @@ from mixtura.model.draws import Draws
 from mixtura.model.laws.log_densities import SmoothPrior
 from mixtura.model.mixture import Mixture
 from mixtura.sweep import Sweep
+from mixtura.sweep.densities import Counted
 
 PATIENCE = 0.05
 """Seconds between looks at a chain."""
@@ -41,8 +43,8 @@ FIRST_DRAWS = 50
 """Before these it is given up only where a component has become narrow: scales have yet to be learnt."""
 FORESEEN_DRAWS = 50
 """So many more show what all that are left will take."""
-TOO_MANY, TOO_MANY_AFTER = 1.25, 0.75
-"""Times the gradients that a chain may take, at which it is given up if it will need them; the second once another has been."""
+TOO_MANY = 1.25
+"""Times the gradients that a chain may take, at which it is given up if it will need them."""
 STATISTICS = {
     "logp": "lp",
     "diverging": "diverging",
@@ -143,24 +145,31 @@ def sample(
     engine = _engine()
     with Sweep(source) as sweep:
         target = free_log_posterior(sweep, modes[0], prior)
-        together = Lockstep(target, n_chains)
+        in_cache, together = target.in_cache, Lockstep(target, n_chains)
         settings = {"draws": n_draws, "tune": n_tune, "target_accept": target_accept}
 
         def is_narrow(q: Array) -> bool:
             return narrowest(target, q, source.facts) is not None
 
-        allowance = _Allowance(gradients_per_draw * (n_draws + n_tune))
+        most = gradients_per_draw * (n_draws + n_tune)
         streams = [np.random.default_rng(seed) for seed in rng.integers(2**63, size=n_chains)]
         chains = [
-            _Chain(engine, together, i, start, int(stream.integers(2**63)), settings, allowance, is_narrow)
+            _Chain(
+                engine,
+                together.place(i) if in_cache is None else in_cache.counted(),
+                start,
+                int(stream.integers(2**63)),
+                settings,
+                most,
+                is_narrow,
+            )
             for i, (start, stream) in enumerate(zip(chain_starts(target, modes, streams), streams, strict=True))
         ]
-        interrupted = _run(chains, progress)
+        interrupted = _run(chains, together, progress)
     return _collected(target, chains, source, names, interrupted)
 
 
 Engine = Callable[..., Any]
-Density = Callable[[Array], Answer]
 Recorder = Callable[[Array], dict[str, Array]]
 
 
@@ -172,7 +181,7 @@ def _engine() -> Engine:
     except ImportError as error:
         raise missing_extra("Draws by NUTS", "mcmc") from error
 
-    def begin(density: Density, record: Recorder, start: Array, seed: int, settings: dict[str, Any]) -> Any:
+    def begin(density: Counted, record: Recorder, start: Array, seed: int, settings: dict[str, Any]) -> Any:
         size = len(start)
         model = from_pyfunc(
             size,
@@ -189,46 +198,29 @@ def _engine() -> Engine:
     return begin
 
 
-@dataclass(eq=False)
-class _Allowance:
-    """Gradients that each chain may take, and how many the first one had taken that was given up."""
-
-    most: int
-    first: float = np.inf
-
-
 class _Chain:
-    """One chain: not begun, running, or ended with its draws ``q`` and what is known of them; it asks for densities by its number."""
+    """One chain: not begun, running, or ended with its draws ``q`` and what is known of them; it may take so many gradients at ``most``."""
 
     def __init__(
         self,
         engine: Engine,
-        together: Lockstep,
-        number: int,
+        density: Counted,
         start: Array,
         seed: int,
         settings: dict[str, Any],
-        allowance: _Allowance,
+        most: int,
         is_narrow: Callable[[Array], bool],
     ) -> None:
-        self._is_narrow = is_narrow
-        self._together, self._number = together, number
-        self._engine, self._arguments = engine, (self._density, self._record, start, seed, settings)
+        self._engine, self._arguments = engine, (density, self._record, start, seed, settings)
+        self._density, self._most, self._is_narrow = density, most, is_narrow
         self._sampler: Any = None
         self._taken = [0]
         self.n_tune, self.n_all = settings["tune"], settings["draws"] + settings["tune"]
-        self._allowance = allowance
-        self.n_done, self.n_gradients = 0, 0
+        self.n_done = 0
         self._last = deque[Array](maxlen=LONG_DRAWS)
         self.gave_up_at: int | None = None
         self.q = self.made = np.empty((0, len(start)))
         self.statistics = {name: np.empty(0) for name in STATISTICS.values()}
-
-    def _density(self, q: Array) -> Answer:
-        if self.gave_up_at is not None:  # what is left of the chain costs nothing
-            return np.array(-np.inf), np.zeros(len(q))
-        self.n_gradients += 1
-        return self._together(self._number, q)
 
     def _record(self, q: Array) -> dict[str, Array]:
         self.n_done += 1
@@ -237,9 +229,13 @@ class _Chain:
             self._taken.append(self.n_gradients)
             if LEAST_DRAWS <= self.n_done < self.n_all and (self._takes_too_many() or self._crawls()):
                 self.gave_up_at = self.n_done
-                self._allowance.first = min(self._allowance.first, self.n_gradients)
-                self._together.leave(self._number)
+                self._density.close()  # what is left of the chain costs nothing
         return {"q": q}
+
+    @property
+    def n_gradients(self) -> int:
+        """That it has taken."""
+        return self._density.n_asked
 
     @property
     def pace(self) -> float:
@@ -252,14 +248,13 @@ class _Chain:
 
     def _takes_too_many(self) -> bool:
         """Whether it has taken all the gradients that it may, or is going to, as far as its last draws tell."""
-        taken, allowance = self.n_gradients, self._allowance
+        taken = self.n_gradients
+        if taken >= self._most:
+            return True
         if self.n_done < FIRST_DRAWS + FORESEEN_DRAWS:
-            return taken >= allowance.most
+            return False
         pace = (self._taken[-1] - self._taken[-1 - FORESEEN_DRAWS]) / FORESEEN_DRAWS
-        foreseen = taken + pace * (self.n_all - self.n_done)
-        # One that was given up at the same number may have been so before or after.
-        times = TOO_MANY if taken <= allowance.first else TOO_MANY_AFTER
-        return taken >= allowance.most or foreseen >= times * allowance.most
+        return bool(taken + pace * (self.n_all - self.n_done) >= TOO_MANY * self._most)
 
     @property
     def is_tuned(self) -> bool:
@@ -280,13 +275,12 @@ class _Chain:
     def stop(self) -> None:
         """End it now, if it has not ended."""
         if self._sampler is not None:
-            self._together.dissolve()
             self._keep(self._sampler.abort())
 
     def _keep(self, trace: Any) -> None:
         """Take the draws after adaptation; those before, if it was given up then."""
         self._sampler = None
-        self._together.leave(self._number)
+        self._density.close()
         (draws,), (statistics,) = trace.get_arrow_trace()
         q = np.reshape(draws.column("q").to_pylist(), (-1, self.q.shape[1]))
         self.made = q[: self.gave_up_at]
@@ -295,7 +289,7 @@ class _Chain:
         self.statistics = {ours: statistics.column(own).to_numpy()[kept] for own, ours in STATISTICS.items()}
 
 
-def _run(chains: Sequence[_Chain], progress: Progress | None) -> bool:
+def _run(chains: Sequence[_Chain], together: Lockstep, progress: Progress | None) -> bool:
     """Run all chains; whether an interrupt ended them early."""
     running = list[_Chain]()
     try:
@@ -309,6 +303,7 @@ def _run(chains: Sequence[_Chain], progress: Progress | None) -> bool:
     except KeyboardInterrupt:
         return True
     finally:
+        together.dissolve()
         for chain in running:
             chain.stop()
     return False

@@ -140,6 +140,12 @@ class CovarianceStructure(ABC):
     def whitening(self, factor: Array, n_components: int, n_features: int) -> Array:
         """The factors one per component, for the scorer: ``(K, D, D)``, or ``(K, D)`` where ``diagonal``."""
 
+    def whitening_of_each(self, covariances: Array, n_components: int, n_features: int) -> Array:
+        """Factors for the scorer of several mixtures, whose natural arrays stand one after another: ``(S·K, D, D)`` or ``(S·K, D)``."""
+        least = np.zeros((n_components, n_features))
+        factors = (self.factor(own, least)[0] for own in covariances)
+        return np.concatenate([self.whitening(factor, n_components, n_features) for factor in factors])
+
     @abstractmethod
     def matrices(self, covariances: Array, n_components: int, n_features: int) -> Array:
         """Covariance matrices ``(K, D, D)``."""
@@ -420,6 +426,12 @@ class SharedBlocks(CovarianceStructure):
             least = least.min(axis=0, keepdims=True)
         factors, singular = self.factor_blocks(self.as_blocks(covariances), least)
         return self.as_natural(factors), singular
+
+    def whitening_of_each(self, covariances: Array, n_components: int, n_features: int) -> Array:
+        blocks = covariances.reshape(-1, *self.block_shape(n_features))
+        factors, _ = self.factor_blocks(blocks, np.zeros((len(blocks), n_features)))
+        whitening = self.block_whitening(factors, n_features)
+        return np.repeat(whitening, n_components, axis=0) if self.shared else whitening
 
     def precisions(self, factor: Array) -> Array:
         return self.as_natural(self.block_precisions(self.as_blocks(factor)))

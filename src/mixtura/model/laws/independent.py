@@ -24,7 +24,14 @@ from scipy.special import betaln
 from mixtura.ground.errors import InvalidParameterError
 from mixtura.ground.linalg import Array, outer
 from mixtura.model.covariance.structure import CovarianceStructure, SharedBlocks
-from mixtura.model.laws.log_densities import Terms, density_of, log_dirichlet, noise_block, smooth
+from mixtura.model.laws.log_densities import (
+    Terms,
+    density_of,
+    log_dirichlet_constant,
+    log_weight_powers,
+    noise_block,
+    smooth,
+)
 from mixtura.model.laws.scale_laws import (
     HalfCauchy,
     ScaleLaw,
@@ -159,7 +166,7 @@ class IndependentPrior:
         matrices = len(structure.block_shape(n_features)) == 2
         log_tau = structure.block_log_spreads(roots)
         n_blocks, n_spreads = log_tau.shape[-2:]
-        law = self.scales if structure.block_shape(n_features) else self.scales.pooled
+        law = self.scales_of(structure)
         eta_excess = self.correlation_concentration - 1 if matrices else 0.0
         power = n_features + 2 * eta_excess if matrices else 1  # of 1/τ beside p(τ), the one in |Ω| = |Σ|/Π τ² included
         relative = log_tau - h[..., None, None]
@@ -170,8 +177,8 @@ class IndependentPrior:
             value += eta_excess * structure.block_log_determinants(roots).sum(axis=-1)
             by_blocks = by_blocks + eta_excess * structure.block_precisions(structure.factor_from_roots(roots))
         offsets = (means - self.mean_location) / self.mean_scale
-        value += log_dirichlet(weights, self.concentration) - 0.5 * np.square(offsets).sum(axis=(-2, -1))
-        value += self._log_constant(n_components, n_blocks if matrices else 0)
+        value += log_weight_powers(weights, self.concentration) - 0.5 * np.square(offsets).sum(axis=(-2, -1))
+        value += self.log_constant(structure, n_components)
         by_log_factor = -slope.sum(axis=(-2, -1)) - n_blocks * n_spreads
         if self.common_log_spread:
             value -= 0.5 * np.square(h / self.common_log_spread)
@@ -179,10 +186,15 @@ class IndependentPrior:
         by_log_weights = np.full(weights.shape, self.concentration - 1)
         return Terms(value, by_log_weights, -offsets / self.mean_scale, by_blocks, by_log_factor)
 
-    def _log_constant(self, n_components: int, n_matrices: int) -> float:
-        """Of the laws of means, correlations and the common factor."""
-        constant = -n_components * self._log_mean_normaliser
-        if n_matrices:
+    def scales_of(self, structure: SharedBlocks) -> ScaleLaw:
+        """The law of a block's spreads, ``D`` of them or one."""
+        return self.scales if structure.block_shape(len(self.mean_scale)) else self.scales.pooled
+
+    def log_constant(self, structure: SharedBlocks, n_components: int) -> float:
+        """Of the laws of weights, means, correlations and the common factor."""
+        constant = log_dirichlet_constant(n_components, self.concentration) - n_components * self._log_mean_normaliser
+        if len(structure.block_shape(len(self.mean_scale))) == 2:
+            n_matrices = 1 if structure.shared else n_components
             constant += n_matrices * log_correlation_constant(len(self.mean_scale), self.correlation_concentration)
         if self.common_log_spread:
             constant -= 0.5 * LOG_2_PI + math.log(self.common_log_spread)
@@ -197,7 +209,7 @@ class IndependentPrior:
         family, n_features = smooth(structure), len(self.mean_location)
         shape = family.block_shape(n_features)
         n_blocks = 1 if family.shared else n_components
-        law, factor = self.scales if shape else self.scales.pooled, np.exp(self.common_log_spread * rng.normal())
+        law, factor = self.scales_of(family), np.exp(self.common_log_spread * rng.normal())
         tau = factor * law.draw((n_blocks, n_features if shape else 1), rng)
         if len(shape) == 2:
             blocks = outer(tau) * [_draw_correlations(n_features, self.correlation_concentration, rng) for _ in tau]

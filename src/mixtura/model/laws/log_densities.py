@@ -208,9 +208,9 @@ class SemiConjugatePrior:
     ) -> Terms:
         on_blocks, by_blocks = self._of_blocks(structure, roots, means.shape[-1])
         offsets = means - self.components.mean
-        by_means = -offsets @ self._mean_precision
-        value = log_dirichlet(weights, self.concentration) + on_blocks
-        value += 0.5 * (offsets * by_means).sum(axis=(-2, -1)) - means.shape[-2] * self._log_mean_normaliser
+        by_means = -offsets @ self.mean_precision
+        value = log_weight_powers(weights, self.concentration) + on_blocks
+        value += 0.5 * (offsets * by_means).sum(axis=(-2, -1)) + self.log_constant(structure, means.shape[-2])
         return Terms(value, np.full(weights.shape, self.concentration - 1), by_means, by_blocks)
 
     def draw(self, n_components: int, structure: CovarianceStructure, rng: np.random.Generator) -> Mixture:
@@ -246,21 +246,29 @@ class SemiConjugatePrior:
         log_determinants = structure.block_log_determinants(roots)
         value = -0.5 * (times * nu + measure) * log_determinants.sum(axis=-1)
         value -= 0.5 * degrees * times * structure.block_log_determinants(own)[..., 0]
-        value += self._log_constant(structure, n_blocks, n_features)
         by_blocks = structure.likelihood_slopes(expected, np.full(log_determinants.shape, nu), factors, n_features)
         return value, by_blocks - 0.5 * measure * precisions
 
-    def _log_constant(self, structure: SharedBlocks, n_blocks: int, n_features: int) -> float:
-        """What does not depend on the blocks."""
-        prior = self.components
+    def log_constant(self, structure: SharedBlocks, n_components: int) -> float:
+        """What does not depend on the parameters of so many components."""
+        prior, n_features = self.components, len(self.components.mean)
         scale_root = structure.block_roots(structure.prior_block(prior.scale))
         times, _ = _determinants(structure, n_features)
         on_scale = 0.5 * prior.scale_degrees_of_freedom * times * structure.block_log_determinants(scale_root)[0]
-        degrees = prior.degrees_of_freedom, prior.scale_degrees_of_freedom
-        return _log_ratio_of_gammas(structure, *degrees, n_blocks, n_features) + float(on_scale)
+        degrees, n_blocks = (
+            (prior.degrees_of_freedom, prior.scale_degrees_of_freedom),
+            1 if structure.shared else n_components,
+        )
+        on_blocks = _log_ratio_of_gammas(structure, *degrees, n_blocks, n_features) + float(on_scale)
+        return (
+            log_dirichlet_constant(n_components, self.concentration)
+            - n_components * self._log_mean_normaliser
+            + on_blocks
+        )
 
     @cached_property
-    def _mean_precision(self) -> Array:
+    def mean_precision(self) -> Array:
+        """``B₀⁻¹``, ``(D, D)``."""
         return np.linalg.inv(self.components.mean_covariance)
 
     @cached_property
@@ -310,13 +318,20 @@ def _log_ratio_of_gammas(structure: SharedBlocks, nu: float, g: float, n_blocks:
 
 def log_dirichlet(weights: Array, concentration: float) -> Array:
     """Log density of a symmetric Dirichlet law at weights ``(..., K)``."""
-    n_components = weights.shape[-1]
-    constant = math.lgamma(n_components * concentration) - n_components * math.lgamma(concentration)
+    return log_dirichlet_constant(weights.shape[-1], concentration) + log_weight_powers(weights, concentration)
+
+
+def log_dirichlet_constant(n_components: int, concentration: float) -> float:
+    """What of it does not depend on the weights."""
+    return math.lgamma(n_components * concentration) - n_components * math.lgamma(concentration)
+
+
+def log_weight_powers(weights: Array, concentration: float) -> Array:
+    """What does."""
     # Flat weights have a density at zero too, where zero times minus infinity would be no number.
-    excess: Array = (
-        (concentration - 1) * np.log(weights).sum(axis=-1) if concentration != 1 else np.zeros(weights.shape[:-1])
-    )
-    return constant + excess
+    if concentration == 1:
+        return np.zeros(weights.shape[:-1])
+    return np.asarray((concentration - 1) * np.log(weights).sum(axis=-1))
 
 
 def log_invariant_measure(structure: SharedBlocks, roots: Array, n_features: int) -> Array:

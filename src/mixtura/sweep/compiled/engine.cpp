@@ -1,63 +1,22 @@
 // The module: buffers in, buffers out, the GIL released; which kernels run is chosen when it is loaded.
 
-#define Py_LIMITED_API 0x030B0000
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include "python.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <cstring>
-#include <new>
-#include <thread>
 #include <vector>
 
 #include "climb.hpp"
-#include "kernels.hpp"
+#include "density.hpp"
+#include "instruction_sets.hpp"
 #include "kmeans.hpp"
 #include "passes.hpp"
-#include "processor.hpp"
 
 using namespace mixtura;
 
-// ---- instruction sets ----
-
-#if defined(MIXTURA_SETS_BASELINE)
-extern "C" const Kernels mixtura_baseline_double, mixtura_baseline_float;
-#else
-extern "C" const Kernels mixtura_v2_double, mixtura_v2_float, mixtura_v3_double, mixtura_v3_float, mixtura_v4_double, mixtura_v4_float;
-#endif
-
 namespace {
 
-struct InstructionSet {
-    const char *name;
-    const Kernels *in_double;
-    const Kernels *in_float;
-};
-
-// From the oldest to the newest.
-const InstructionSet compiled[] = {
-#if defined(MIXTURA_SETS_BASELINE)
-    {"baseline", &mixtura_baseline_double, &mixtura_baseline_float},
-#else
-    {"x86-64-v2", &mixtura_v2_double, &mixtura_v2_float},
-    {"x86-64-v3", &mixtura_v3_double, &mixtura_v3_float},
-    {"x86-64-v4", &mixtura_v4_double, &mixtura_v4_float},
-#endif
-};
-
-// How many of them the processor runs; those are the first ones.
-int runnable() {
-#if defined(MIXTURA_SETS_BASELINE)
-    return 1;
-#else
-    return x86_64_generation() - 1;
-#endif
-}
-
-const InstructionSet *in_use = nullptr;
-
-const Kernels &kernels_in(long precision) { return precision == 4 ? *in_use->in_float : *in_use->in_double; }
+// ---- instruction sets ----
 
 PyObject *instruction_sets(PyObject *, PyObject *) {
     const int n = runnable();
@@ -85,58 +44,7 @@ PyObject *instruction_set(PyObject *, PyObject *) {
     return PyUnicode_FromString(in_use->name);
 }
 
-// ---- calls ----
-
-// What Python calls: so many arguments, and an error where memory has run out.
-using Entry = PyObject *(PyObject *const *arguments);
-template <int N, Entry *entry> PyObject *called(PyObject *, PyObject *const *arguments, Py_ssize_t n) {
-    if (n != N) return PyErr_Format(PyExc_TypeError, "takes %d arguments; %zd were given", N, n);
-    try {
-        return entry(arguments);
-    } catch (const std::bad_alloc &) {
-        return PyErr_NoMemory();
-    }
-}
-
-// While it lives, other threads of Python go on.
-class Unlocked {
-  public:
-    Unlocked() : state_(PyEval_SaveThread()) {}
-    ~Unlocked() { PyEval_RestoreThread(state_); }
-    Unlocked(const Unlocked &) = delete;
-
-  private:
-    PyThreadState *state_;
-};
-
-// ---- buffers ----
-
-// Those of the arrays of a call, released at its end.
-class Buffers {
-  public:
-    ~Buffers() {
-        for (Py_buffer &buffer : held_) PyBuffer_Release(&buffer);
-    }
-    Buffers(size_t most) { held_.reserve(most); }
-
-    // The buffer of an array that lies row after row; null, with an exception, where it does not.
-    const Py_buffer *of(PyObject *array, bool writable = false) {
-        Py_buffer buffer;
-        if (PyObject_GetBuffer(array, &buffer, PyBUF_ND | PyBUF_C_CONTIGUOUS | (writable ? PyBUF_WRITABLE : 0))) return nullptr;
-        held_.push_back(buffer);
-        return &held_.back();
-    }
-
-  private:
-    std::vector<Py_buffer> held_; // never grows beyond what was reserved: pointers into it stay
-};
-
 // ---- sweep(rows, weights, position, strip_rows, threads, constants, centres, whitening, starts, members, precision, moments, totals) ----
-
-bool refuse(const char *what) {
-    PyErr_Format(PyExc_ValueError, "%s of another size", what);
-    return false;
-}
 
 // Whether an array that begins with a row is there for all of those at hand.
 bool reaches(const Py_buffer *array, int64_t first, const Strip &rows, Py_ssize_t bytes) {
@@ -496,5 +404,9 @@ PyModuleDef module = {
 
 PyMODINIT_FUNC PyInit__engine(void) {
     if (const int n = runnable()) in_use = &compiled[n - 1];
-    return PyModule_Create(&module);
+    PyObject *made = PyModule_Create(&module);
+    PyObject *type = made ? PyType_FromSpec(&density_type) : nullptr;
+    if (made && (!type || PyModule_AddObjectRef(made, "LogPosterior", type) < 0)) Py_CLEAR(made);
+    Py_XDECREF(type);
+    return made;
 }

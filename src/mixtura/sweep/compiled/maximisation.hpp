@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kernels.hpp"
+#include "triangles.hpp"
 
 namespace mixtura {
 
@@ -43,7 +44,8 @@ class Parameters {
     Parameters(int n_components, int n_features, const Family &family, double *weights, double *means, double *blocks, double *factors)
         : k_(n_components), d_(n_features), family_(family), weights_(weights), means_(means), blocks_(blocks), factors_(factors),
           n_blocks_(family.shared ? 1 : n_components), matrix_(family.shape == MATRIX), constants_(k_), whitening_((size_t)k_ * width()),
-          scatter_((size_t)n_blocks_ * width()), degrees_(n_blocks_), least_((size_t)n_blocks_ * d_), root_(width()) {
+          scatter_((size_t)n_blocks_ * width()), degrees_(n_blocks_), least_((size_t)n_blocks_ * d_), root_(width()),
+          inverse_(width()) {
         turn_into_scorer();
     }
 
@@ -175,30 +177,16 @@ class Parameters {
 
     // B = L Lᵀ and R = L⁻ᵀ; false where B is singular to working precision.
     bool factored(const double *block, const double *least, double *factor) {
-        double *root = root_.data();
+        double *root = root_.data(), *inverse = inverse_.data();
         const size_t d = (size_t)d_;
+        // A pivot is what the variables before do not explain; below 8·D·eps of the variance it is nothing but rounding.
+        const auto sound = [&](size_t i, double pivot) {
+            return block[i * d + i] > least[i] && pivot > 16 * d_ * EPS * block[i * d + i];
+        };
+        if (!cholesky(block, d, root, sound)) return false;
+        invert_lower(root, d, inverse);
         for (size_t i = 0; i < d; i++)
-            for (size_t j = 0; j <= i; j++) {
-                double sum = block[i * d + j];
-                for (size_t l = 0; l < j; l++) sum -= root[i * d + l] * root[j * d + l];
-                if (j < i) {
-                    root[i * d + j] = sum / root[j * d + j];
-                    continue;
-                }
-                // A pivot is what the variables before do not explain; below 8·D·eps of the variance it is nothing but rounding.
-                if (!(block[i * d + i] > least[i]) || !(sum > 16 * d_ * EPS * block[i * d + i])) return false;
-                root[i * d + i] = std::sqrt(sum);
-            }
-        // The inverse of L stands transposed in the upper triangle.
-        for (size_t i = 0; i < d; i++) {
-            for (size_t j = 0; j < i; j++) factor[i * d + j] = 0;
-            factor[i * d + i] = 1 / root[i * d + i];
-            for (size_t j = 0; j < i; j++) {
-                double sum = 0;
-                for (size_t l = j; l < i; l++) sum -= root[i * d + l] * factor[j * d + l];
-                factor[j * d + i] = sum / root[i * d + i];
-            }
-        }
+            for (size_t j = 0; j < d; j++) factor[j * d + i] = j <= i ? inverse[i * d + j] : 0;
         return true;
     }
 
@@ -293,7 +281,7 @@ class Parameters {
     double *weights_, *means_, *blocks_, *factors_;
     int n_blocks_;
     bool matrix_;
-    std::vector<double> constants_, whitening_, scatter_, degrees_, least_, root_;
+    std::vector<double> constants_, whitening_, scatter_, degrees_, least_, root_, inverse_;
 };
 
 } // namespace mixtura
