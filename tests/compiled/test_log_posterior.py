@@ -122,7 +122,9 @@ def test_each_instruction_set_says_so(name):
 
 
 @every_structure
-@pytest.mark.parametrize("prior", [learnt_scale, PRIORS["log-normal with a common factor"]], ids=["learnt scale", "log-normal"])
+@pytest.mark.parametrize(
+    "prior", [learnt_scale, PRIORS["log-normal with a common factor"]], ids=["learnt scale", "log-normal"]
+)
 @pytest.mark.parametrize("resolution", [False, True])
 def test_the_gradient_is_that_of_differences(structure, prior, resolution):
     _, density = case(structure, prior, 3, 3, True, resolution)
@@ -137,7 +139,9 @@ def test_the_gradient_is_that_of_differences(structure, prior, resolution):
 
 
 @every_structure
-@pytest.mark.parametrize("prior", [learnt_scale, PRIORS["half-Cauchy with a common factor"]], ids=["learnt", "half-Cauchy"])
+@pytest.mark.parametrize(
+    "prior", [learnt_scale, PRIORS["half-Cauchy with a common factor"]], ids=["learnt", "half-Cauchy"]
+)
 @pytest.mark.parametrize("resolution", [False, True])
 @pytest.mark.parametrize("distance", [30.0, 1e3, 1e5, 1e300, np.inf, np.nan])
 def test_far_out_there_is_a_number_where_the_twin_has_one(structure, prior, resolution, distance):

@@ -13,9 +13,11 @@ from mixtura.inference.climb.quasi_newton import QuasiNewton
 from mixtura.inference.climb.squarem import Squarem
 from mixtura.inference.rules.em import ExpectationMaximization
 from mixtura.inference.rules.stopping import Stopping
+from mixtura.inference.rules.variational import CoordinateAscent
 from mixtura.model.covariance import STRUCTURES, covariance_structure
 from mixtura.model.covariance.structure import SharedBlocks
-from mixtura.sweep import climbs, compiled, hard, soft, with_compiled
+from mixtura.model.laws.weights import Dirichlet, StickBreaking
+from mixtura.sweep import accumulate, climbs, compiled, hard, soft, with_compiled
 
 pytestmark = pytest.mark.skipif(compiled.engine is None, reason=compiled.description)
 
@@ -120,6 +122,59 @@ def test_a_solver_takes_over_on_a_plateau_where_it_would(monkeypatch):
         found, expected = both(monkeypatch, ArraySource(X, weights), [start], em, stopping, solver)
         monkeypatch.setattr(with_compiled, "MOST_NUMBERS", 2**17)
         agree(found[0], expected[0], 1e-8)
+
+
+LAWS = {
+    "dirichlet": lambda K: Dirichlet(0.3, np.ones(K)),
+    "sparse": lambda K: Dirichlet(1e-9, np.ones(K)),
+    "sticks": lambda K: StickBreaking(1.0, np.ones((K, 2)), np.arange(K)),
+    "few sticks": lambda K: StickBreaking(1e-6, np.ones((K, 2)), np.arange(K)),
+}
+
+
+@pytest.mark.parametrize("name", KNOWN)
+@pytest.mark.parametrize("n_features", [1, 2, 7])
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("how", ["plain", "weights", "many", "float32"])
+def test_a_climb_of_a_belief_is_the_same(monkeypatch, name, n_features, law, how):
+    """Of more components than there are groups, some of which no row begins in; ``many`` rows stand for each."""
+    X, weights = rows_of(300, n_features)
+    structure, n_components = covariance_structure(name), 9
+    if how == "float32":
+        X = X.astype(np.float32)
+    source = ArraySource(X, {"weights": weights, "many": 1e7 * weights}.get(how))
+    scale = np.cov(X, rowvar=False).reshape(n_features, -1)
+    prior = mx.NormalInverseWishart(X.mean(axis=0), 0.5, scale, n_features + 0.5)
+    algorithm = CoordinateAscent(structure, prior, LAWS[law](n_components))
+    labels = np.random.default_rng(1).integers(n_components - 2, size=(3, 300))
+    starts = algorithm.maximise_stack(
+        [accumulate(source, own, n_components, diagonal=structure.diagonal) for own in labels]
+    )
+    stopping = Stopping(1e-6, 8 if how == "float32" else 40, source.total_weight)  # rounding grows on the way
+    for one, other in zip(*both(monkeypatch, source, starts, algorithm, stopping, PLAIN_EM), strict=True):
+        assert (one.stop.reason, len(one.bounds)) == (other.stop.reason, len(other.bounds))
+        tolerance = 1e-6 if how == "float32" else 1e-10
+        np.testing.assert_allclose(one.bounds, other.bounds, rtol=tolerance)
+        found, expected = one.mixture, other.mixture
+        for part in ("means", "mean_precisions", "scales", "degrees_of_freedom", "factors"):
+            scaled = np.abs(getattr(expected, part)).max()
+            np.testing.assert_allclose(
+                getattr(found, part), getattr(expected, part), atol=1e3 * tolerance * scaled, err_msg=part
+            )
+        np.testing.assert_allclose(found.weights.expectations, expected.weights.expectations, atol=1e3 * tolerance)
+        rounding = 4 * np.finfo(float).eps * source.total_weight  # of terms that cancel
+        np.testing.assert_allclose(found.divergence, expected.divergence, rtol=1e3 * tolerance, atol=rounding)
+
+
+def test_a_scale_that_is_all_but_singular_is_for_others(monkeypatch):
+    """A prior of hardly any scale, for a component on a line."""
+    X = np.random.default_rng(0).normal(size=(100, 1)) * [1.0, 1.0, 0.0] + [0.0, 1e-9, 0.0]
+    prior = mx.NormalInverseWishart(X.mean(axis=0), 1.0, 1e-18 * np.eye(3), 3.0)
+    algorithm = CoordinateAscent(covariance_structure("full"), prior, LAWS["sticks"](2))
+    start = algorithm.maximise(accumulate(ArraySource(X), np.arange(100) % 2, 2, diagonal=False))
+    found, expected = both(monkeypatch, ArraySource(X), [start], algorithm, Stopping(1e-6, 5, 100.0), PLAIN_EM)
+    assert len(found[0].bounds) == len(expected[0].bounds)
+    np.testing.assert_allclose(found[0].bounds, expected[0].bounds, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", KNOWN)

@@ -233,8 +233,8 @@ def test_what_is_dropped_is_known_exactly_where_all_rows_are_watched(assignment,
     how = Truncated(2, assignment).over(N)
     found, exact = swept(source, mixture, how), swept(source, mixture, assignment)
     lacking = (exact.log_normaliser - found.log_normaliser) / source.total_weight
-    assert dropped(source, mixture.scorer, how) == pytest.approx(lacking, rel=1e-9)
-    assert dropped(source, mixture.scorer, soft) == 0
+    assert dropped(source, mixture, how) == pytest.approx(lacking, rel=1e-9)
+    assert dropped(source, mixture, soft) == 0
 
 
 def divergence(weights, means, matrices, k, j):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,14 @@ from mixtura.ground.linalg import Array, read_only, triangular_inverses
 from mixtura.model.moments import Moments
 
 LOG_2_PI = math.log(2 * math.pi)
+
+
+class Scored(Protocol):
+    """What scores rows: a point, or a belief."""
+
+    @property
+    def scorer(self) -> Scorer:
+        """Its scorer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mixtura.data.source import Source
 from mixtura.ground.linalg import Array
-from mixtura.model.scorer import Scorer
+from mixtura.model.scorer import Scored, Scorer
 from mixtura.sweep.assign import Anywhere, Assignment, soft
 from mixtura.sweep.nearest import nearest_components
 
@@ -105,13 +105,13 @@ def among_all(assignment: Assignment) -> Assignment:
     return assignment.within if isinstance(assignment, Truncated) else assignment
 
 
-def dropped(source: Source, scorer: Scorer, assignment: Assignment) -> float:
+def dropped(source: Source, belief: Scored, assignment: Assignment) -> float:
     """Estimate of what the bound of the last pass lacks, per row: log-normalisers of rows evenly spaced, less those of their candidates.
 
     Parameters
     ----------
     source : Source
-    scorer : Scorer
+    belief : Mixture, or what has a scorer as well
         Of that pass.
     assignment : Assignment
     """
@@ -121,6 +121,7 @@ def dropped(source: Source, scorer: Scorer, assignment: Assignment) -> float:
     places = np.unique(np.linspace(0, source.n_rows - 1, WATCHED).astype(np.intp))
     rows, weights = source.take(places)
     candidates, lacking = memory.candidates_at(places), np.empty(len(places))
+    scorer = belief.scorer
     within, size = among_all(assignment), scorer.block_rows()
     for start in range(0, len(places), size):
         part = slice(start, start + size)

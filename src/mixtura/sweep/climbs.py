@@ -1,14 +1,14 @@
-"""EM in one call of the compiled engine, for rows that fit a cache: a pass over those costs less than a call.
+"""Climbs in one call of the compiled engine, for rows that fit a cache: a pass over those costs less than a call.
 
-A climb goes on until there is something to decide: about its end, another solver, or an M-step without a plain answer. Whoever calls
-decides as if the last pass had been the only one.
+They are those of EM, or of a belief by coordinate ascent. A climb goes on until there is something to decide: about its end, another
+solver, or a step without a plain answer. Whoever calls decides as if the last pass had been the only one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from mixtura.ground.linalg import Array, read_only
 from mixtura.ground.threads import n_threads
 from mixtura.model.covariance.structure import SharedBlocks
 from mixtura.model.laws.conjugate import NormalInverseWishart
+from mixtura.model.laws.posterior import Posterior
+from mixtura.model.laws.weights import Dirichlet, StickBreaking, WeightPosterior
 from mixtura.model.mixture import Mixture
 from mixtura.model.moments import Moments
 from mixtura.sweep import compiled
@@ -27,6 +29,24 @@ WORTH_THREADS = 2**18
 """Numbers in the rows times components, from which climbs side by side take a thread each."""
 AT_A_TIME = 512
 """Passes to a call."""
+
+
+class Packed(NamedTuple):
+    """What several climbs are at, one after another, as the engine changes it.
+
+    Attributes
+    ----------
+    weights, means, blocks, factors : arrays
+        Of points; of beliefs concentrations, or the first parameters of sticks, expected means, scales and their factors.
+    belief : tuple of arrays
+        What a belief has besides: the second parameters of sticks, their order, precisions of means, and degrees of freedom.
+    """
+
+    weights: Array
+    means: Array
+    blocks: Array
+    factors: Array
+    belief: tuple[Array, ...] = ()
 
 
 class Family(NamedTuple):
@@ -44,6 +64,92 @@ class Family(NamedTuple):
     equal_weights: bool
     floor: Array | None
     prior: NormalInverseWishart | None
+
+    def described(self, packed: Packed) -> tuple[Any, ...]:
+        """For the engine."""
+        return (*_of_structure(self.structure), self.equal_weights, self.floor, _of_prior(self.prior), None)
+
+    def pack(self, mixtures: Sequence[Mixture]) -> Packed:
+        """Mixtures as arrays of their own."""
+        return Packed(
+            np.concatenate([m.weights for m in mixtures]),
+            np.concatenate([m.means for m in mixtures]),
+            np.concatenate([self.structure.as_blocks(m.covariances) for m in mixtures]),
+            np.concatenate([self.structure.as_blocks(m.precision_factors) for m in mixtures]),
+        )
+
+    def unpack(self, packed: Packed, own: slice, block: slice) -> Mixture:
+        """One of them."""
+        weights, means = packed.weights[own], packed.means[own]
+        covariances, factor = (self.structure.as_natural(part[block]) for part in (packed.blocks, packed.factors))
+        read_only(weights, means, covariances, factor)
+        return Mixture.from_factor(weights, means, covariances, self.structure, factor)
+
+
+class Beliefs(NamedTuple):
+    """What is believed, under which prior.
+
+    Attributes
+    ----------
+    structure : SharedBlocks
+    prior : NormalInverseWishart
+    weights : Dirichlet or StickBreaking
+        Any belief under the prior of the weights, one that is ``known``.
+    """
+
+    structure: SharedBlocks
+    prior: NormalInverseWishart
+    weights: Dirichlet | StickBreaking
+
+    def described(self, packed: Packed) -> tuple[Any, ...]:
+        """For the engine."""
+        belief = (isinstance(self.weights, StickBreaking), self.weights.prior, *packed.belief)
+        return (*_of_structure(self.structure), False, None, _of_prior(self.prior), belief)
+
+    def pack(self, posteriors: Sequence[Posterior]) -> Packed:
+        """Beliefs as arrays of their own."""
+        each = [p.weights for p in posteriors]
+        if isinstance(self.weights, StickBreaking):
+            first, second = np.concatenate([w.sticks for w in each]).T.copy()
+            order = np.concatenate([w.order for w in each]).astype(np.int64)
+        else:
+            first = np.concatenate([w.concentrations for w in each])
+            second, order = np.zeros(len(first)), np.zeros(len(first), np.int64)
+        parts = ("means", "mean_precisions", "degrees_of_freedom")
+        means, mean_precisions, degrees = (np.concatenate([getattr(p, name) for p in posteriors]) for name in parts)
+        scales = np.concatenate([self.structure.as_blocks(p.scales) for p in posteriors])
+        factors = np.concatenate([p.factors for p in posteriors])
+        return Packed(first, means, scales, factors, (second, order, mean_precisions, degrees))
+
+    def unpack(self, packed: Packed, own: slice, block: slice) -> Posterior:
+        """One of them."""
+        second, order, mean_precisions, degrees = packed.belief
+        weights: Dirichlet | StickBreaking = (
+            StickBreaking(self.weights.prior, np.stack([packed.weights[own], second[own]], axis=1), order[own])
+            if isinstance(self.weights, StickBreaking)
+            else Dirichlet(self.weights.prior, packed.weights[own])
+        )
+        parts = (
+            packed.means[own],
+            mean_precisions[own],
+            self.structure.as_natural(packed.blocks[block]),
+            degrees[block],
+        )
+        return Posterior.from_factors(self.structure, self.prior, weights, *parts, packed.factors[block])
+
+
+def _of_structure(structure: SharedBlocks) -> tuple[int, bool]:
+    rank = len(structure.block_shape(2))
+    return rank, structure.shared
+
+
+def _of_prior(prior: NormalInverseWishart | None) -> tuple[Any, ...] | None:
+    return prior and (prior.mean, prior.mean_precision, prior.scale, prior.degrees_of_freedom)
+
+
+def knows(weights: WeightPosterior) -> bool:
+    """Whether a belief about weights is one that climbs know; sticks of which many are expected have no order that is plain."""
+    return isinstance(weights, Dirichlet) or (isinstance(weights, StickBreaking) and weights.prior <= 1)
 
 
 class Patience(NamedTuple):
@@ -72,19 +178,18 @@ class Patience(NamedTuple):
 
 
 class Departure(NamedTuple):
-    """Where a climb begins: a mixture, the bounds of the climb before (the last four matter), and how many passes it may take."""
+    """Where a climb begins: a mixture or belief, the bounds of the climb before (the last four matter), and how many passes it may take."""
 
-    mixture: Mixture
+    mixture: Any
     trail: Sequence[float]
     most_passes: int
 
 
 class Leg(NamedTuple):
-    """How far a climb has come: the bounds of its passes, and of the last one the mixture, log-normaliser and moments."""
+    """How far a climb has come: the bounds of its passes, and of the last one the mixture or belief, and the moments."""
 
     bounds: list[float]
-    mixture: Mixture
-    log_normaliser: float
+    mixture: Any
     moments: Moments
 
 
@@ -99,19 +204,19 @@ def rows_in_cache(source: Source) -> Block | None:
 def climbs(
     rows: Block,
     departures: Sequence[Departure],
-    family: Family,
+    family: Family | Beliefs,
     assignment: Assignment,
     patience: Patience,
     row_weights: Array | None = None,
 ) -> list[Leg]:
-    """Passes and M-steps for each of several mixtures, until there is something to decide about it.
+    """Passes and updates for each of several mixtures or beliefs, until there is something to decide about it.
 
     Parameters
     ----------
     rows : Block
         All rows.
     departures : sequence of Departure
-    family : Family
+    family : Family or Beliefs
     assignment : Assignment
         ``soft`` or ``hard``.
     patience : Patience
@@ -122,63 +227,44 @@ def climbs(
     -------
     list of Leg
     """
-    structure, mixtures = family.structure, [departure.mixture for departure in departures]
-    sizes = [mixture.n_components for mixture in mixtures]
-    n_features = mixtures[0].n_features
-    blocks = [structure.as_blocks(mixture.covariances) for mixture in mixtures]
-    shape = blocks[0].ndim - 1
-    weights, means = (np.concatenate([getattr(m, name) for m in mixtures]) for name in ("weights", "means"))
-    covariances = np.concatenate(blocks)
-    factors = np.concatenate([structure.as_blocks(mixture.precision_factors) for mixture in mixtures])
+    structure, n_features = family.structure, rows.rows.shape[1]
+    sizes = [len(departure.mixture.means) for departure in departures]
+    packed = family.pack([departure.mixture for departure in departures])
+    n_components, each = len(packed.means), totals_of_component(n_features, structure.diagonal)
     counts = np.array(
         [(size, len(d.trail), min(d.most_passes, AT_A_TIME)) for size, d in zip(sizes, departures, strict=True)],
         np.int64,
     )
     before = np.array([([0.0] * 4 + list(d.trail[-4:]))[-4:] for d in departures])
-    each = totals_of_component(n_features, structure.diagonal)
-    totals, bounds = np.empty(len(sizes) + len(weights) * each), np.empty((len(sizes), int(counts[:, 2].max())))
-    passes, prior = np.zeros(len(sizes), np.int64), family.prior
-    many = rows.rows.size * len(weights) >= WORTH_THREADS and len(sizes) > 1
+    totals, bounds = np.empty(len(sizes) + n_components * each), np.empty((len(sizes), int(counts[:, 2].max())))
+    passes = np.zeros(len(sizes), np.int64)
+    many = rows.rows.size * n_components >= WORTH_THREADS and len(sizes) > 1
     compiled.needed().climb(
         rows.rows,
         rows.weights,
         row_weights,
-        (
-            shape,
-            structure.shared,
-            family.equal_weights,
-            family.floor,
-            prior and (prior.mean, prior.mean_precision, prior.scale, prior.degrees_of_freedom),
-        ),
+        family.described(packed),
         SOFT if assignment is soft else HARD,
         tuple(patience),
         counts,
         before,
         n_threads() if many else 1,
-        weights,
-        means,
-        covariances,
-        factors,
+        packed.weights,
+        packed.means,
+        packed.blocks,
+        packed.factors,
         totals,
         bounds,
         passes,
     )
     legs: list[Leg] = []
     ends = list(accumulate(sizes))
-    for r, (mixture, size, end) in enumerate(zip(mixtures, sizes, ends, strict=True)):
+    for r, (departure, size, end) in enumerate(zip(departures, sizes, ends, strict=True)):
         own, start = slice(end - size, end), r + (end - size) * each
         block = slice(r, r + 1) if structure.shared else own
-        if passes[r] > 1:
-            parts = (
-                weights[own],
-                means[own],
-                structure.as_natural(covariances[block]),
-                structure.as_natural(factors[block]),
-            )
-            read_only(*parts)
-            mixture = Mixture.from_factor(*parts[:3], structure, parts[3])
+        mixture = family.unpack(packed, own, block) if passes[r] > 1 else departure.mixture
         moments = moments_about(mixture.means, totals[start + 1 : start + 1 + size * each], structure.diagonal)
-        legs.append(Leg(bounds[r, : passes[r]].tolist(), mixture, float(totals[start]), moments))
+        legs.append(Leg(bounds[r, : passes[r]].tolist(), mixture, moments))
     return legs
 
 

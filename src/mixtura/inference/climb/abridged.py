@@ -1,20 +1,30 @@
-"""Climbs over rows that fit a cache, on which EM goes on by itself to the next decision."""
+"""Climbs over rows that fit a cache, which go on by themselves to the next decision."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from mixtura.data.source import Block, Source
-from mixtura.inference.climb.climber import Climber, Solver, Wait
+from mixtura.inference.climb.climber import Answer, Climber, Solver, Wait
 from mixtura.inference.rules.em import ExpectationMaximization
 from mixtura.inference.rules.stopping import LEAST_PASSES, PATIENCE
+from mixtura.inference.rules.variational import CoordinateAscent
 from mixtura.model.covariance.structure import SharedBlocks
-from mixtura.model.mixture import Mixture
-from mixtura.sweep import Swept
-from mixtura.sweep.climbs import Departure, Family, Patience, climbs, goes_in_one_call, rows_in_cache
+from mixtura.model.laws.weights import Dirichlet, StickBreaking
+from mixtura.sweep.climbs import (
+    Beliefs,
+    Departure,
+    Family,
+    Patience,
+    climbs,
+    goes_in_one_call,
+    knows,
+    rows_in_cache,
+)
 
 MOST_PATIENCE = 100
 """Passes: a solver needs fewer by far where EM needs hundreds."""
@@ -53,18 +63,18 @@ class Abridged:
 
     def patience(self, climber: Climber) -> int:
         """Within how many passes in all EM is worth waiting for: a solver's own work takes as long as many where they take little."""
-        as_long = WORK_OF_A_SOLVER // (self.rows.rows.size * climber.mixture.scorer.centres.size)
+        as_long = WORK_OF_A_SOLVER // (self.rows.rows.size * climber.mixture.means.size)
         return min(MOST_PATIENCE, int(SHARE_OF_PASSES * climber.stopping.max_iter), as_long)
 
-    def __call__(self, climbers: Sequence[Climber]) -> tuple[list[tuple[Mixture, Swept]], int]:
-        """Go on with each to its next decision: the mixture there, not yet accepted, what a pass says of it, and the most passes of any."""
+    def __call__(self, climbers: Sequence[Climber]) -> tuple[list[tuple[Any, Answer]], int]:
+        """Go on with each to its next decision: the mixture there, not yet accepted, the answer at it, and the most passes of any."""
         groups: dict[tuple[object, int], list[int]] = {}
         for i, climber in enumerate(climbers):
             groups.setdefault((climber.algorithm, climber.patience), []).append(i)
-        found: dict[int, tuple[Mixture, Swept]] = {}
+        found: dict[int, tuple[Any, Answer]] = {}
         most = 0
         for (algorithm, in_all), places in groups.items():
-            assert isinstance(algorithm, ExpectationMaximization)
+            assert isinstance(algorithm, ExpectationMaximization | CoordinateAscent)
             own = [climbers[i] for i in places]
             stopping = own[0].stopping
             patience = Patience(stopping.goal, self.waits.steadiness, LEAST_PASSES, PATIENCE, in_all, stopping.at_last)
@@ -72,7 +82,7 @@ class Abridged:
             legs = climbs(self.rows, [self._departure(one) for one in own], family, algorithm.assignment, patience)
             for i, climber, leg in zip(places, own, legs, strict=True):
                 climber.pass_by(leg.bounds[:-1])
-                found[i] = leg.mixture, Swept(leg.log_normaliser, leg.moments)
+                found[i] = leg.mixture, Answer(leg.bounds[-1], leg.moments)
                 most = max(most, len(leg.bounds))
         return [found[i] for i in range(len(climbers))], most
 
@@ -83,6 +93,8 @@ class Abridged:
 
 
 def _is_known(algorithm: object) -> bool:
+    if isinstance(algorithm, CoordinateAscent):
+        return knows(algorithm.weights)
     return (
         isinstance(algorithm, ExpectationMaximization)
         and algorithm.penalty is None
@@ -91,7 +103,10 @@ def _is_known(algorithm: object) -> bool:
     )
 
 
-def _family(algorithm: ExpectationMaximization, n_features: int) -> Family:
+def _family(algorithm: ExpectationMaximization | CoordinateAscent, n_features: int) -> Family | Beliefs:
+    if isinstance(algorithm, CoordinateAscent):
+        assert isinstance(algorithm.weights, Dirichlet | StickBreaking)
+        return Beliefs(algorithm.structure, algorithm.prior, algorithm.weights)
     structure = algorithm.structure
     assert isinstance(structure, SharedBlocks)
     floor = None

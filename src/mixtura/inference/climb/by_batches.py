@@ -194,7 +194,7 @@ def _finish(
             (swept,) = sweep([belief.scorer])
             bounds.append(swept.log_normaliser + algorithm.log_prior(belief))
             n_passes, remaining = n_before + len(bounds), remaining_gain(bounds)
-            stop = stopping(bounds, n_passes, belief.scorer)
+            stop = stopping(bounds, n_passes, belief)
             if stop is None and remaining <= enough:
                 stop = Stop.at_top(remaining)
             if stop is not None:

@@ -76,7 +76,7 @@ def climb_by_blocks(
     while active:
         for index, run in active:
             run.bounds.append(run.bound(algorithm))
-            run.stop = stopping(run.bounds, n_passes, run.belief.scorer)
+            run.stop = stopping(run.bounds, n_passes, run.belief)
             if observe is not None and observe(index, run.belief, tuple(run.bounds)) and run.stop is None:
                 run.stop = BY_CALLBACK
         active = [(index, run) for index, run in active if run.stop is None]

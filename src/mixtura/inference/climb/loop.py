@@ -20,7 +20,7 @@ from mixtura.inference.climb.curvature import Curvature
 from mixtura.inference.rules.collapse import Collapse, Collapsed, held_components
 from mixtura.inference.rules.stopping import BY_CALLBACK, Stop, Stopping, passes_left
 from mixtura.model.moments import Moments
-from mixtura.sweep import Sweep, Swept, dropped
+from mixtura.sweep import Sweep, dropped
 
 NO_STEP = Stop(
     "stuck", False, float("inf"), "stopped: with a component that has no rows, or at the floor, a penalty has no step"
@@ -244,7 +244,7 @@ def _run(source: Source, rope: _Rope, n_passes_together: int) -> Run:
         history=climber.history,
         n_passes_together=n_passes_together,
         curvature=climber.curvature,
-        dropped=dropped(source, climber.mixture.scorer, climber.assignment),
+        dropped=dropped(source, climber.mixture, climber.assignment),
     )
 
 
@@ -266,14 +266,13 @@ def _advance(sweep: Sweep, active: list[tuple[int, _Rope]], observe: Observer | 
         return n_reads
     answers, n_more = _answers(sweep, trials, abridged)
     going: dict[Algorithm, list[_Rope]] = {}
-    for index, rope, trial, (log_normaliser, moments) in answers:
+    for index, rope, trial, answer in answers:
         climber, algorithm = rope.climber, rope.climber.algorithm
         climber.n_passes += 1
-        answer = Answer(log_normaliser + algorithm.log_prior(trial), moments)
         n_accepted, by_solver = len(climber.bounds), rope.steps is not None
         if not by_solver:
             climber.accept(trial, answer)
-            climber.stop = stop = climber.stopping(climber.trail, climber.n_passes, trial.scorer)
+            climber.stop = stop = climber.stopping(climber.trail, climber.n_passes, trial)
             if stop is not None and stop.reason == "converged" and rope.solver.refines:
                 climber.stop = None
                 if not _hand_over(rope):
@@ -298,18 +297,22 @@ def _advance(sweep: Sweep, active: list[tuple[int, _Rope]], observe: Observer | 
 
 def _answers(
     sweep: Sweep, trials: list[tuple[int, _Rope, Any]], abridged: Abridged | None
-) -> tuple[list[tuple[int, _Rope, Any, Swept]], int]:
-    """Each trial with what a pass says of it, and how many reads it took; where it can be abridged, EM goes on to the next decision."""
+) -> tuple[list[tuple[int, _Rope, Any, Answer]], int]:
+    """Each trial with the answer at it, and how many reads it took; where it can be abridged, it goes on to the next decision."""
     short, whole = list[tuple[int, _Rope, Any]](), list[tuple[int, _Rope, Any]]()
     for trial in trials:
         rope = trial[1]
         goes_on = abridged is not None and rope.steps is None and abridged.serves(rope.climber)
         (short if goes_on else whole).append(trial)
-    answers: list[tuple[int, _Rope, Any, Swept]] = []
+    answers: list[tuple[int, _Rope, Any, Answer]] = []
     n_reads = 0
     if whole:
         swept = sweep([trial.scorer for *_, trial in whole], [rope.climber.assignment for _, rope, _ in whole])
-        answers, n_reads = [(*trial, answer) for trial, answer in zip(whole, swept, strict=True)], 1
+        for (index, rope, trial), (log_normaliser, moments) in zip(whole, swept, strict=True):
+            answers.append(
+                (index, rope, trial, Answer(log_normaliser + rope.climber.algorithm.log_prior(trial), moments))
+            )
+        n_reads = 1
     if abridged is not None and short:
         legs, n_passes = abridged([rope.climber for _, rope, _ in short])
         answers += [(index, rope, *leg) for (index, rope, _), leg in zip(short, legs, strict=True)]

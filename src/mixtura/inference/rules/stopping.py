@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mixtura.ground.linalg import EPS
-from mixtura.model.scorer import Scorer
+from mixtura.model.scorer import Scored
 
 SHARE_OF_TOL = 1e-2
 FINE_SHARE = 1e-4
@@ -99,15 +99,15 @@ class Stopping:
         """The gain still to come at which a run stops."""
         return self.tol * self.share * self.total_weight
 
-    def __call__(self, bounds: Sequence[float], n_passes: int, scorer: Scorer | None = None) -> Stop | None:
+    def __call__(self, bounds: Sequence[float], n_passes: int, belief: Scored | None = None) -> Stop | None:
         """Whether to stop after these bounds (the start's first, then one after each step) and so many reads of the data.
 
-        The scorer is that of the last bound. Where one of its covariances is all but singular, or a component tiny beside its distance
-        from the others, the bound is known to few digits, and a fall is no more than that.
+        The belief, or mixture, is that of the last bound. Where one of its covariances is all but singular, or a component tiny beside its
+        distance from the others, the bound is known to few digits, and a fall is no more than that.
         """
         fall = bounds[-2] - bounds[-1] if len(bounds) > 1 else 0.0
         if fall > ROUNDING[0] * max(abs(bounds[-1]), 1.0) + ROUNDING[1] * self.total_weight:
-            if scorer is not None and not scorer.blow_up < LARGEST_BLOW_UP:
+            if belief is not None and not belief.scorer.blow_up < LARGEST_BLOW_UP:
                 return Stop("converged", True, 0.0, "converged: what is still to come is lost in rounding")
             fault = f"the bound fell by {fall:.2g} nats, a fault of mixtura and not of the data: please report it"
             warnings.warn(fault, RuntimeWarning, stacklevel=2)

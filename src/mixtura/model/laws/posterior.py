@@ -85,17 +85,26 @@ class Posterior:
         possible = np.maximum(scatter, 0.0) if moments.diagonal else _possible(scatter)
         scales, factors = structure.factored_scales(structure.prior_block(prior.scale) + structure.block_sums(possible))
         means = prior.posterior_means(counts, moments.origin + offsets)
-        posterior = cls(
-            structure,
-            prior,
-            weights.updated(counts),
-            means,
-            prior.mean_precision + counts,
-            np.asarray(structure.as_natural(scales)),
-            prior.degrees_of_freedom + degrees,
-        )
-        read_only(posterior.means, posterior.mean_precisions, posterior.scales, posterior.degrees_of_freedom)
-        posterior.__dict__["_factors"] = factors
+        of_means, of_scales = prior.mean_precision + counts, prior.degrees_of_freedom + degrees
+        natural = np.asarray(structure.as_natural(scales))
+        return cls.from_factors(structure, prior, weights.updated(counts), means, of_means, natural, of_scales, factors)
+
+    @classmethod
+    def from_factors(
+        cls,
+        structure: SharedBlocks,
+        prior: NormalInverseWishart,
+        weights: WeightPosterior,
+        means: Array,
+        mean_precisions: Array,
+        scales: Array,
+        degrees_of_freedom: Array,
+        factors: Array,
+    ) -> Posterior:
+        """The posterior whose blocks have scales with these ``factors``; its arrays are made read-only."""
+        read_only(means, mean_precisions, scales, degrees_of_freedom, factors)
+        posterior = cls(structure, prior, weights, means, mean_precisions, scales, degrees_of_freedom)
+        posterior.__dict__["factors"] = factors
         return posterior
 
     @property
@@ -135,14 +144,14 @@ class Posterior:
         return Scorer(constants, self.means, whitening)
 
     @cached_property
-    def _factors(self) -> Array:
+    def factors(self) -> Array:
         """``R`` with ``R Rᵀ = Ψ⁻¹`` of each block."""
         return self.structure.factored_scales(self.structure.as_blocks(self.scales))[1]
 
     @property
     def _whitening(self) -> Array:
         """Factors of ``ν Ψ⁻¹``, one per component."""
-        factors = self._factors * np.sqrt(self._degrees_of(self._factors))
+        factors = self.factors * np.sqrt(self._degrees_of(self.factors))
         return self._per_component(self.structure.block_whitening(factors, self.n_features))
 
     def _degrees_of(self, blocks: Array) -> Array:
@@ -153,7 +162,7 @@ class Posterior:
     def _expected_log_determinants(self) -> Array:
         blocks = self.structure.as_blocks(self.scales)
         degrees = self.degrees_of_freedom
-        return self.structure.expected_log_determinants(blocks, self._factors, degrees, self.n_features)
+        return self.structure.expected_log_determinants(blocks, self.factors, degrees, self.n_features)
 
     def _per_component(self, blocks: Array) -> Array:
         return np.repeat(blocks, self.n_components, axis=0) if self.structure.shared else blocks
@@ -182,7 +191,7 @@ class Posterior:
     def _divergences_of_blocks(self) -> Array:
         return self.structure.wishart_divergences(
             self.structure.as_blocks(self.scales),
-            self._factors,
+            self.factors,
             self.degrees_of_freedom,
             self.structure.prior_block(self.prior.scale),
             self.prior.degrees_of_freedom,

@@ -1,4 +1,4 @@
-// Whole climbs of EM in one call, for rows that fit a cache: pass, bound, M-step, until there is something to decide.
+// Whole climbs in one call, for rows that fit a cache: pass, bound, M-step (or update), until there is something to decide.
 //
 // The rules of stopping are those of inference/rules/stopping.py, which has the last word: a climb comes back wherever it might have one.
 #pragma once
@@ -6,6 +6,7 @@
 #include <cmath>
 #include <vector>
 
+#include "belief.hpp"
 #include "maximisation.hpp"
 #include "passes.hpp"
 
@@ -59,11 +60,13 @@ class Trail {
     int n_;
 };
 
-// One climb: what it is of, and what it leaves.
+// One climb: of a point, or of a belief where that is asked for.
 struct Climb {
-    int size;                                   // of the mixture
+    int size;
     const double *row_weights;                  // (N), beside those of the data, or null
-    double *weights, *means, *blocks, *factors; // where it begins, then where it has come to
+    double *weights, *means, *blocks, *factors; // where it begins, then where it has come to; of a belief what is believed of the weights
+    WeightBelief belief;
+    double *mean_precisions, *degrees;
     const double *last;                         // four bounds before the first
     int n_before;
     int64_t most;                               // passes
@@ -72,26 +75,35 @@ struct Climb {
     int64_t n_passes;
 };
 
-// Passes until there is something to decide: after the last of them, or because the M-step is for others.
-inline void climb(const Kernels &kernels, const Strip &rows, const Family &family, Sharing sharing, const Patience &patience, int d, Climb &climb) {
+// Passes until there is something to decide: after the last of them, or because the next step is for others.
+template <class Estimate>
+void ascend(
+    const Kernels &kernels, const Strip &rows, const Family &family, Sharing sharing, const Patience &patience, int d, Estimate &&estimate,
+    Climb &climb) {
     const bool diagonal = family.shape != MATRIX;
-    Parameters parameters(climb.size, d, family, climb.weights, climb.means, climb.blocks, climb.factors);
     Member member{0, climb.size, sharing, 0, climb.row_weights, {0, 0}, nullptr, 0, climb.size, 0, nullptr};
     Pass pass{d, climb.size, 1, diagonal, true, &member, nullptr};
     const size_t each = kernels.coefficients(d, diagonal) * kernels.precision;
     const Memory memory = memory_of(kernels.memory(pass)), coefficients = memory_of(each * climb.size + 64);
     Trail trail(climb.last, climb.n_before);
     for (;;) {
-        pack(kernels, d, diagonal, parameters.constants(), parameters.centres(), parameters.whitening(), member, coefficients.get());
+        pack(kernels, d, diagonal, estimate.constants(), estimate.centres(), estimate.whitening(), member, coefficients.get());
         pass.coefficients = coefficients.get();
         kernels.strip(pass, rows, climb.totals, memory.get());
-        const double bound = climb.totals[0] + parameters.log_prior();
+        const double bound = climb.totals[0] + estimate.log_prior();
         climb.bounds[climb.n_passes++] = bound;
         trail.append(bound);
         if (climb.n_passes >= climb.most || !std::isfinite(bound)) return;
         if (trail.remaining_gain() <= patience.goal || trail.is_slow(patience)) return;
-        if (!parameters.maximise(climb.totals + 1)) return;
+        if (!estimate.maximise(climb.totals + 1)) return;
     }
+}
+
+inline void climb(const Kernels &kernels, const Strip &rows, const Family &family, Sharing sharing, const Patience &patience, int d, Climb &c) {
+    if (c.degrees)
+        ascend(kernels, rows, family, sharing, patience, d, Belief(c.size, d, family, c.belief, c.means, c.mean_precisions, c.blocks, c.factors, c.degrees), c);
+    else
+        ascend(kernels, rows, family, sharing, patience, d, Parameters(c.size, d, family, c.weights, c.means, c.blocks, c.factors), c);
 }
 
 } // namespace mixtura

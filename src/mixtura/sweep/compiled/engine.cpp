@@ -182,13 +182,30 @@ PyObject *unpacked(PyObject *const *a) {
 
 // ---- climb(rows, weights, row_weights, family, sharing, rules, sizes, before, threads, weights, means, blocks, factors, totals, bounds, passes) ----
 
+// Whether sticks are of components that there are, each of one.
+bool sound_orders(const int64_t *order, const int64_t *size, Py_ssize_t n_climbs) {
+    for (Py_ssize_t r = 0; r < n_climbs; order += size[3 * r], r++) {
+        std::vector<bool> seen((size_t)size[3 * r]);
+        for (int64_t j = 0; j < size[3 * r]; j++) {
+            if (order[j] < 0 || order[j] >= size[3 * r] || seen[(size_t)order[j]]) return false;
+            seen[(size_t)order[j]] = true;
+        }
+    }
+    return true;
+}
+
 PyObject *climbs(PyObject *const *a) {
-    Buffers buffers(16);
-    // family: shape, shared, equal_weights, floor or None, None or (mean, mean_precision, scale, degrees)
-    int shape, shared, equal;
-    PyObject *of_floor, *of_prior, *of_mean = nullptr, *of_scale = nullptr;
+    Buffers buffers(20);
+    // family: shape, shared, equal_weights, floor or None, None or (mean, mean_precision, scale, degrees), None or what is believed:
+    // (sticks, prior of the weights, second parameters of sticks, their order, precisions of means, degrees of freedom)
+    int shape, shared, equal, sticks = 0;
+    PyObject *of_floor, *of_prior, *of_belief, *of_mean = nullptr, *of_scale = nullptr, *of_parts[4] = {};
     Prior prior{};
-    if (!PyArg_ParseTuple(a[3], "iiiOO", &shape, &shared, &equal, &of_floor, &of_prior)) return nullptr;
+    double prior_of_weights = 0;
+    if (!PyArg_ParseTuple(a[3], "iiiOOO", &shape, &shared, &equal, &of_floor, &of_prior, &of_belief)) return nullptr;
+    if (of_belief != Py_None && !PyArg_ParseTuple(of_belief, "idOOOO", &sticks, &prior_of_weights, &of_parts[0], &of_parts[1], &of_parts[2], &of_parts[3]))
+        return nullptr;
+    if (of_belief != Py_None && of_prior == Py_None) return refuse("prior"), nullptr;
     if (of_prior != Py_None && !PyArg_ParseTuple(of_prior, "OdOd", &of_mean, &prior.mean_precision, &of_scale, &prior.degrees)) return nullptr;
     Patience patience;
     if (!PyArg_ParseTuple(a[5], "ddiiii", &patience.goal, &patience.steadiness, &patience.least_passes, &patience.passes_left, &patience.in_all, &patience.at_last)) return nullptr;
@@ -237,6 +254,16 @@ PyObject *climbs(PyObject *const *a) {
         if (i < 5 && numbers != lengths[i]) return refuse("climbs"), nullptr;
         arrays[i] = (double *)array->buf;
     }
+    double *parts[4] = {};
+    for (int i = 0; i < 4 && of_belief != Py_None; i++) {
+        const Py_buffer *array = buffers.of(of_parts[i], true);
+        if (!array) return nullptr;
+        if (array->len != (Py_ssize_t)sizeof(double) * (i == 3 ? n_blocks : n_components)) return refuse("belief"), nullptr;
+        parts[i] = (double *)array->buf;
+    }
+    double *seconds = parts[0], *mean_precisions = parts[2], *degrees = parts[3];
+    int64_t *order = (int64_t *)parts[1];
+    if (of_belief != Py_None && sticks && !sound_orders(order, size, n_climbs)) return refuse("order"), nullptr;
     const Py_buffer *passes = buffers.of(a[15], true);
     if (!passes) return nullptr;
     if (passes->len != (Py_ssize_t)sizeof(int64_t) * n_climbs) return refuse("passes"), nullptr;
@@ -246,9 +273,13 @@ PyObject *climbs(PyObject *const *a) {
     double *weights = arrays[0], *means = arrays[1], *blocks = arrays[2], *factors = arrays[3], *totals = arrays[4];
     for (Py_ssize_t r = 0; r < n_climbs; r++) {
         const int k = (int)size[3 * r];
-        all.push_back({k, of_each ? (const double *)of_each->buf + r * rows->shape[0] : nullptr, weights, means, blocks, factors, last + 4 * r, (int)size[3 * r + 1], std::min<int64_t>(size[3 * r + 2], cap), totals, arrays[5] + r * cap, 0});
+        all.push_back(
+            {k, of_each ? (const double *)of_each->buf + r * rows->shape[0] : nullptr, weights, means, blocks, factors,
+             {sticks != 0, prior_of_weights, weights, seconds, order}, mean_precisions, degrees, last + 4 * r, (int)size[3 * r + 1],
+             std::min<int64_t>(size[3 * r + 2], cap), totals, arrays[5] + r * cap, 0});
         const Py_ssize_t own = (shared ? 1 : k) * block;
         weights += k, means += k * d, blocks += own, factors += own, totals += 1 + k * each;
+        if (degrees) seconds += k, order += k, mean_precisions += k, degrees += shared ? 1 : k;
     }
     const Strip block_of_rows{rows->buf, (int)rows->itemsize, of_rows ? (const double *)of_rows->buf : nullptr, 0, rows->shape[0]};
     const Kernels &kernels = kernels_in(8);
