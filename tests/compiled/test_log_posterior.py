@@ -122,12 +122,13 @@ def test_each_instruction_set_says_so(name):
 
 
 @every_structure
-@pytest.mark.parametrize("prior", [learnt_scale, PRIORS["log-normal with a common factor"]], ids=["learnt scale", "log-normal"])
+@pytest.mark.parametrize(
+    "prior", [learnt_scale, PRIORS["log-normal with a common factor"]], ids=["learnt scale", "log-normal"]
+)
 @pytest.mark.parametrize("resolution", [False, True])
 def test_the_gradient_is_that_of_differences(structure, prior, resolution):
-    _, density = case(structure, prior, 3, 3, True, resolution)
-    size = density.counted()(np.zeros(case(structure, prior, 3, 3)[0].size))[1].size
-    q, steps = np.random.default_rng(1).normal(size=size), 1e-5 * np.eye(size)
+    twin, density = case(structure, prior, 3, 3, True, resolution)
+    q, steps = np.random.default_rng(1).normal(size=twin.size), 1e-5 * np.eye(twin.size)
     gradient = density(q)[1]
     differences = (density(q + steps)[0] - density(q - steps)[0]) / 2e-5
     np.testing.assert_allclose(gradient, differences, rtol=1e-6, atol=1e-6 * np.abs(gradient).max())
@@ -137,7 +138,9 @@ def test_the_gradient_is_that_of_differences(structure, prior, resolution):
 
 
 @every_structure
-@pytest.mark.parametrize("prior", [learnt_scale, PRIORS["half-Cauchy with a common factor"]], ids=["learnt", "half-Cauchy"])
+@pytest.mark.parametrize(
+    "prior", [learnt_scale, PRIORS["half-Cauchy with a common factor"]], ids=["learnt", "half-Cauchy"]
+)
 @pytest.mark.parametrize("resolution", [False, True])
 @pytest.mark.parametrize("distance", [30.0, 1e3, 1e5, 1e300, np.inf, np.nan])
 def test_far_out_there_is_a_number_where_the_twin_has_one(structure, prior, resolution, distance):
@@ -225,22 +228,20 @@ def test_vectors_and_arrays_of_other_sizes_are_refused():
         type(one)(*given[:3])
 
 
-def test_threads_are_told_the_same_bits():
+@pytest.mark.parametrize(("n_features", "n_components", "n_rows"), [(2, 2, 60), (3, 4, 4000)])
+def test_threads_are_told_the_same_bits(n_features, n_components, n_rows):
     """Few rows, over which the lock is held, and so many that it is not."""
-    for n_features, n_components, n_rows in ((2, 2, 60), (3, 4, 4000)):
-        twin, _ = case(STRUCTURES[0], learnt_scale, n_features, n_components)
-        rows = np.random.default_rng(0).normal(size=(n_rows, n_features))
-        density = density_in_cache(ArraySource(rows), twin.about, twin.prior)
-        q = np.random.default_rng(1).normal(size=(200, twin.size))
-        values, gradients = density(q)
-        shared = density.counted()
-        with ThreadPoolExecutor(4) as pool:
-            for one, answers in zip(q, pool.map(lambda v: (shared(v), density(v)), q), strict=True):
-                at = (q == one).all(axis=1).argmax()
-                for value, gradient in answers:
-                    assert value == values[at]
-                    np.testing.assert_array_equal(gradient, gradients[at])
-        assert shared.n_asked == 200
+    twin, _ = case(STRUCTURES[0], learnt_scale, n_features, n_components)
+    rows = np.random.default_rng(0).normal(size=(n_rows, n_features))
+    density = density_in_cache(ArraySource(rows), twin.about, twin.prior)
+    q = np.random.default_rng(1).normal(size=(200, twin.size))
+    shared = density.counted()
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda one: (shared(one), density(one)), q))
+    for value, gradient, found in zip(*density(q), answers, strict=True):
+        for answer in found:
+            assert answer[0] == value
+            np.testing.assert_array_equal(answer[1], gradient)
 
 
 # ---- chains ----------------------------------------------------------------------------------------------------------------------
