@@ -7,7 +7,6 @@ import pytest
 
 import mixtura as mx
 from mixtura.data.array import ArraySource
-from mixtura.inference.sampling import nuts
 from mixtura.inference.sampling.log_posterior import FreeLogPosterior
 from mixtura.model.coordinates import Coordinates
 from mixtura.model.covariance import STRUCTURES
@@ -127,9 +126,8 @@ def test_each_instruction_set_says_so(name):
 )
 @pytest.mark.parametrize("resolution", [False, True])
 def test_the_gradient_is_that_of_differences(structure, prior, resolution):
-    _, density = case(structure, prior, 3, 3, True, resolution)
-    size = density.counted()(np.zeros(case(structure, prior, 3, 3)[0].size))[1].size
-    q, steps = np.random.default_rng(1).normal(size=size), 1e-5 * np.eye(size)
+    twin, density = case(structure, prior, 3, 3, True, resolution)
+    q, steps = np.random.default_rng(1).normal(size=twin.size), 1e-5 * np.eye(twin.size)
     gradient = density(q)[1]
     differences = (density(q + steps)[0] - density(q - steps)[0]) / 2e-5
     np.testing.assert_allclose(gradient, differences, rtol=1e-6, atol=1e-6 * np.abs(gradient).max())
@@ -229,56 +227,17 @@ def test_vectors_and_arrays_of_other_sizes_are_refused():
         type(one)(*given[:3])
 
 
-def test_threads_are_told_the_same_bits():
+@pytest.mark.parametrize(("n_features", "n_components", "n_rows"), [(2, 2, 60), (3, 4, 4000)])
+def test_threads_are_told_the_same_bits(n_features, n_components, n_rows):
     """Few rows, over which the lock is held, and so many that it is not."""
-    for n_features, n_components, n_rows in ((2, 2, 60), (3, 4, 4000)):
-        twin, _ = case(STRUCTURES[0], learnt_scale, n_features, n_components)
-        rows = np.random.default_rng(0).normal(size=(n_rows, n_features))
-        density = density_in_cache(ArraySource(rows), twin.about, twin.prior)
-        q = np.random.default_rng(1).normal(size=(200, twin.size))
-        values, gradients = density(q)
-        shared = density.counted()
-        with ThreadPoolExecutor(4) as pool:
-            for one, answers in zip(q, pool.map(lambda v: (shared(v), density(v)), q), strict=True):
-                at = (q == one).all(axis=1).argmax()
-                for value, gradient in answers:
-                    assert value == values[at]
-                    np.testing.assert_array_equal(gradient, gradients[at])
-        assert shared.n_asked == 200
-
-
-# ---- chains ----------------------------------------------------------------------------------------------------------------------
-
-
-def drawn(seed=0, **how):
-    pytest.importorskip("nutpie")
-    rows = np.random.default_rng(1).normal(size=(60, 2)) + 5 * (np.arange(60)[:, None] < 20)
-    mode = mx.Mixture([1 / 3, 2 / 3], [[5.0, 5.0], [0.0, 0.0]], np.stack([np.eye(2)] * 2), "full")
-    prior = IndependentPrior.from_data_moments(rows.mean(axis=0), rows.var(axis=0), 2)
-    return nuts.sample(ArraySource(rows), [mode], prior, rng=np.random.default_rng(seed), **how)
-
-
-def test_a_seed_fixes_draws_to_the_last_bit_however_many_chains_there_are():
-    first, again, fewer = (drawn(n_draws=100, n_tune=100, n_chains=n) for n in (4, 4, 2))
-    np.testing.assert_array_equal(first.draws.means, again.draws.means)
-    np.testing.assert_array_equal(first.log_posterior, again.log_posterior)
-    np.testing.assert_array_equal(first.draws.means[:2], fewer.draws.means)
-
-
-def test_chains_that_are_given_up_are_so_alike():
-    """By their own count alone: what a chain returns does not depend on the others."""
-    short = {"n_draws": 400, "n_tune": 60, "gradients_per_draw": 2}
-    first, again, alone = (drawn(n_chains=n, **short) for n in (3, 3, 1))
-    assert first.trouble == again.trouble
-    assert first.trouble is not None
-    np.testing.assert_array_equal(first.draws.means, again.draws.means)
-    np.testing.assert_array_equal(first.draws.means[:1], alone.draws.means[:, : first.draws.n_draws])
-
-
-def test_its_first_draws_are_those_of_chains_that_ask_for_sweeps(monkeypatch):
-    short = {"n_draws": 4, "n_tune": 4, "n_chains": 2}
-    alone = drawn(**short)
-    monkeypatch.setattr(FreeLogPosterior, "in_cache", None)
-    together = drawn(**short)
-    np.testing.assert_allclose(alone.draws.means, together.draws.means, rtol=1e-6)
-    np.testing.assert_allclose(alone.log_posterior, together.log_posterior, rtol=1e-6)
+    twin, _ = case(STRUCTURES[0], learnt_scale, n_features, n_components)
+    rows = np.random.default_rng(0).normal(size=(n_rows, n_features))
+    density = density_in_cache(ArraySource(rows), twin.about, twin.prior)
+    q = np.random.default_rng(1).normal(size=(200, twin.size))
+    shared = density.counted()
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda one: (shared(one), density(one)), q))
+    for value, gradient, found in zip(*density(q), answers, strict=True):
+        for answer in found:
+            assert answer[0] == value
+            np.testing.assert_array_equal(answer[1], gradient)

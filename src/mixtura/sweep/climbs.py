@@ -11,6 +11,7 @@ from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mixtura.data.source import Block, Source
 from mixtura.ground.linalg import Array, read_only
@@ -38,15 +39,15 @@ class Packed(NamedTuple):
     ----------
     weights, means, blocks, factors : arrays
         Of points; of beliefs concentrations, or the first parameters of sticks, expected means, scales and their factors.
-    belief : tuple of arrays
-        What a belief has besides: the second parameters of sticks, their order, precisions of means, and degrees of freedom.
+    belief : tuple of arrays or None
+        What beliefs have besides: the second parameters of sticks, their order, precisions of means, and degrees of freedom.
     """
 
     weights: Array
     means: Array
     blocks: Array
     factors: Array
-    belief: tuple[Array, ...] = ()
+    belief: tuple[Array, NDArray[np.int64], Array, Array] | None = None
 
 
 class Family(NamedTuple):
@@ -103,12 +104,13 @@ class Beliefs(NamedTuple):
 
     def described(self, packed: Packed) -> tuple[Any, ...]:
         """For the engine."""
+        assert packed.belief is not None
         belief = (isinstance(self.weights, StickBreaking), self.weights.prior, *packed.belief)
         return (*_of_structure(self.structure), False, None, _of_prior(self.prior), belief)
 
     def pack(self, posteriors: Sequence[Posterior]) -> Packed:
         """Beliefs as arrays of their own."""
-        each = [p.weights for p in posteriors]
+        each: list[Any] = [p.weights for p in posteriors]
         if isinstance(self.weights, StickBreaking):
             first, second = np.concatenate([w.sticks for w in each]).T.copy()
             order = np.concatenate([w.order for w in each]).astype(np.int64)
@@ -123,6 +125,7 @@ class Beliefs(NamedTuple):
 
     def unpack(self, packed: Packed, own: slice, block: slice) -> Posterior:
         """One of them."""
+        assert packed.belief is not None
         second, order, mean_precisions, degrees = packed.belief
         weights: Dirichlet | StickBreaking = (
             StickBreaking(self.weights.prior, np.stack([packed.weights[own], second[own]], axis=1), order[own])
@@ -144,7 +147,7 @@ def _of_structure(structure: SharedBlocks) -> tuple[int, bool]:
 
 
 def _of_prior(prior: NormalInverseWishart | None) -> tuple[Any, ...] | None:
-    return prior and (prior.mean, prior.mean_precision, prior.scale, prior.degrees_of_freedom)
+    return None if prior is None else (prior.mean, prior.mean_precision, prior.scale, prior.degrees_of_freedom)
 
 
 def knows(weights: WeightPosterior) -> bool:

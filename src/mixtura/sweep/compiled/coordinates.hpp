@@ -67,7 +67,7 @@ class Coordinates {
         const size_t k = (size_t)about.n_components, d = about.d();
         double most = -INFINITY, sum = 0;
         for (size_t i = 0; i < k; i++) {
-            place.weights[i] = about.log_weights[i] + dot(&about.basis[i * (k - 1)], q, k - 1) / about.scales[i];
+            place.weights[i] = about.log_weights[i] + dot(about.basis.data() + i * (k - 1), q, k - 1) / about.scales[i];
             most = std::max(most, place.weights[i]);
         }
         for (double &weight : place.weights) sum += weight = std::exp(weight - most);
