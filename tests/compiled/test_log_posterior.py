@@ -154,6 +154,18 @@ def test_far_out_there_is_a_number_where_the_twin_has_one(structure, prior, reso
     np.testing.assert_array_equal(np.isfinite(values), np.isfinite(expected[0]))
 
 
+@every_structure
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_variances_that_no_number_holds_have_no_density(structure, sign):
+    """A spread times ``exp(360)``, or one over it."""
+    for prior in PRIORS.values():
+        twin, density = case(structure, prior, 2, 3)
+        frame, q = twin.about.frame, np.zeros(twin.size)
+        q[twin.about.size - 1 - frame.block_scale.size] = sign * 360 * frame.block_scale.flat[0]
+        assert density(q)[0] == -np.inf
+        assert np.isfinite(density(q / 10)[0])
+
+
 @pytest.mark.parametrize("weights", [[1.0, 0.0], [0.0, 1.0]])
 def test_a_reference_with_an_empty_component_has_no_density(weights):
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -71,9 +71,9 @@ class Lockstep:
             raise answer
         return answer
 
-    def place(self, i: int) -> Counted:
+    def seat(self, i: int) -> Counted:
         """The function as thread ``i`` asks it, which leaves when that is closed."""
-        return _Place(self, i)
+        return _Seat(self, i)
 
     def leave(self, i: int) -> None:
         """Thread ``i`` will not ask again."""
@@ -118,7 +118,7 @@ class Lockstep:
             self._gates[i].release()
 
 
-class _Place:
+class _Seat:
     """That of one thread."""
 
     def __init__(self, together: Lockstep, i: int) -> None:

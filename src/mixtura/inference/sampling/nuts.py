@@ -156,7 +156,7 @@ def sample(
         chains = [
             _Chain(
                 engine,
-                together.place(i) if in_cache is None else in_cache.counted(),
+                together.seat(i) if in_cache is None else in_cache.counted(),
                 start,
                 int(stream.integers(2**63)),
                 settings,

@@ -74,7 +74,6 @@ class Coordinates {
         place.log_weights = 0;
         for (double &weight : place.weights) {
             weight /= sum;
-            if (!(weight > 0)) return false;
             place.log_weights += std::log(weight);
         }
         for (size_t i = 0; i < k; i++) {

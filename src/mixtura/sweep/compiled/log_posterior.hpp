@@ -93,7 +93,7 @@ class LogPosterior {
         return value + prior_.of_blocks->add(about(), place, log_factor, room.matrices.data(), room.by_blocks.data(), &by_log_factor);
     }
 
-    // Constants and whitening factors of the components; false where no number can hold them.
+    // Constants and whitening factors of the components; false where rounding leaves a block no root.
     bool turn_into_scorer(Room &room) const {
         const size_t d = about().d(), width = about().width();
         if (has_noise())
@@ -110,7 +110,6 @@ class LogPosterior {
                 sum += std::log(about().matrices() ? inverse[i * d + i] : factor[i]);
             }
             room.constants[k] = sum;
-            if (!std::isfinite(sum)) return false;
         }
         return true;
     }
@@ -153,13 +152,10 @@ class LogPosterior {
     void add_likelihood(Room &room) const {
         const size_t d = about().d(), width = about().width();
         const bool matrices = about().matrices();
-        double most = 0;
-        for (size_t k = 0; k < n_components(); k++) most = std::max(most, room.totals[1 + k * each()]);
         std::fill(room.scatter.begin(), room.scatter.end(), 0.0);
         std::fill(room.counts.begin(), room.counts.end(), 0.0);
         for (size_t k = 0; k < n_components(); k++) {
             const double *totals = &room.totals[1 + k * each()], *pair = totals + 1 + d;
-            if (!(totals[0] > TRACE * most)) continue;
             const size_t g = about().shared ? 0 : k;
             room.by_log_weights[k] += totals[0];
             room.counts[g] += totals[0];
