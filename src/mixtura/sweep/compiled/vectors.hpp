@@ -25,13 +25,16 @@ template <class T> struct Vectors;
 template <> struct Vectors<double> {
     typedef double Reals __attribute__((vector_size(VECTOR_BYTES)));
     typedef int64_t Integers __attribute__((vector_size(VECTOR_BYTES)));
+    typedef uint64_t Patterns __attribute__((vector_size(VECTOR_BYTES)));
 };
 template <> struct Vectors<float> {
     typedef float Reals __attribute__((vector_size(VECTOR_BYTES)));
     typedef int32_t Integers __attribute__((vector_size(VECTOR_BYTES)));
+    typedef uint32_t Patterns __attribute__((vector_size(VECTOR_BYTES)));
 };
 template <class T> using Vec = typename Vectors<T>::Reals;
 template <class T> using Int = typename Vectors<T>::Integers;
+template <class T> using Bits = typename Vectors<T>::Patterns; // whose sums and shifts may run over
 template <class T> constexpr int LANES = VECTOR_BYTES / (int)sizeof(T);
 
 template <class T> INLINED Vec<T> all(T x) { return x - (Vec<T>){}; }
@@ -89,8 +92,8 @@ INLINED Vec<double> exponential(Vec<double> x) {
     p = p * r + 5.0000000000000010221e-1;
     p = p * r + 1.0;
     p = p * r + 1.0;
-    const Int<double> scaled = (Int<double>)p + ((Int<double>)shifted << 52);
-    return (Vec<double>)(scaled & (Int<double>)(x > -708.0));
+    const Bits<double> scaled = (Bits<double>)p + ((Bits<double>)shifted << 52);
+    return (Vec<double>)(scaled & (Bits<double>)(x > -708.0));
 }
 INLINED Vec<float> exponential(Vec<float> x) {
     constexpr float MAGIC = 12582912.0f; // 1.5 · 2^23
@@ -103,14 +106,14 @@ INLINED Vec<float> exponential(Vec<float> x) {
     p = p * r + 0.5f;
     p = p * r + 1.0f;
     p = p * r + 1.0f;
-    const Int<float> scaled = (Int<float>)p + ((Int<float>)shifted << 23);
-    return (Vec<float>)(scaled & (Int<float>)(x > -87.0f));
+    const Bits<float> scaled = (Bits<float>)p + ((Bits<float>)shifted << 23);
+    return (Vec<float>)(scaled & (Bits<float>)(x > -87.0f));
 }
 
 // log(x) of positive normal numbers: k ln 2 + log(m) with m between √½ and √2, log(m) = 2s + s³ Q(s²) with s = (m − 1)/(m + 1).
 INLINED Vec<double> logarithm(Vec<double> x) {
     const Int<double> bits = (Int<double>)x, exponent = (bits - 0x3fe6a09e667f3bcdLL) >> 52;
-    const Vec<double> m = (Vec<double>)(bits - (exponent << 52)), s = (m - 1.0) / (m + 1.0), w = s * s;
+    const Vec<double> m = (Vec<double>)((Bits<double>)bits - ((Bits<double>)exponent << 52)), s = (m - 1.0) / (m + 1.0), w = s * s;
     Vec<double> q = all(1.4616585424888621989e-1);
     q = q * w + 1.5331710618210771568e-1;
     q = q * w + 1.8182889455674946039e-1;
