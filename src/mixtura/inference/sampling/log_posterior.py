@@ -54,7 +54,6 @@ class LogPosterior:
     >>> from mixtura.model.laws.independent import IndependentPrior
     >>> from mixtura.model.laws.scale_laws import HalfNormal
     >>> from mixtura.sweep import Sweep
-    from mixtura.sweep.densities import Density, density_in_cache
     >>> x, prior = np.array([[0.0], [2.0]]), IndependentPrior([0.0], [2.0], HalfNormal(3.0))
     >>> m = mx.Mixture([0.3, 0.7], [[0.0], [2.0]], [1.0, 1.5], "spherical")
     >>> with Sweep(ArraySource(x)) as sweep:
@@ -116,7 +115,6 @@ class FreeLogPosterior:
     >>> from mixtura.model.coordinates import Coordinates
     >>> from mixtura.model.laws.independent import IndependentPrior
     >>> from mixtura.sweep import Sweep
-    from mixtura.sweep.densities import Density, density_in_cache
     >>> x = np.array([[0.0], [1.0], [10.0], [11.0], [12.0]])
     >>> m = mx.Mixture([0.4, 0.6], [[0.5], [11.0]], [1.0, 1.0], "spherical")
     >>> prior = IndependentPrior.from_data_moments(x.mean(axis=0), x.var(axis=0), 2)
