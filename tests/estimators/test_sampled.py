@@ -218,7 +218,8 @@ def test_solvers_agree_on_the_evidence(seed):
 def test_nuts_ends_where_rows_say_little_and_says_why():
     pytest.importorskip("nutpie")
     rows = np.random.default_rng(2).normal(size=(20, 1))
-    gm = mx.SampledGaussianMixture(8, sampler="nuts", n_draws=100, n_tune=20, n_chains=2, random_state=0)
+    thrifty = mx.Nuts(gradients_per_draw=40)
+    gm = mx.SampledGaussianMixture(8, sampler=thrifty, n_draws=100, n_tune=20, n_chains=2, random_state=0)
     with pytest.warns(ConvergenceWarning, match="chains were given up.* a draw, because 20 rows say little"):
         gm.fit(rows)
     assert not gm.diagnostics_.sound

@@ -45,6 +45,10 @@ FORESEEN_DRAWS = 50
 """So many more show what all that are left will take."""
 TOO_MANY = 1.25
 """Times the gradients that a chain may take, at which it is given up if it will need them."""
+GRADIENTS = (40, 400)
+"""For a draw, least and most, that a chain may take if nothing else is said: as many as take some ten seconds."""
+MULTIPLICATIONS = 10**11
+"""That take so long."""
 STATISTICS = {
     "logp": "lp",
     "diverging": "diverging",
@@ -86,7 +90,7 @@ def sample(
     n_tune: int = 500,
     n_chains: int = 4,
     target_accept: float = 0.9,
-    gradients_per_draw: int = 40,
+    gradients_per_draw: int | None = None,
     names: Sequence[str] | None = None,
     progress: Progress | None = None,
 ) -> NutsSample:
@@ -103,8 +107,9 @@ def sample(
         Draws of each chain, and those before, which adapt the sampler and are not kept.
     target_accept : float
         Mean acceptance rate that step sizes are adapted to; nearer to one, steps are shorter and fewer of them diverge.
-    gradients_per_draw : int
-        That a chain may take in the mean, tuning included: where it would need many more for all of its draws, it ends.
+    gradients_per_draw : int, optional
+        That a chain may take in the mean, tuning included: where it would need many more for all of its draws, it ends. By default from 40
+        for large data to 400 for small.
     names : sequence of str, optional
         Of the columns, for what is said of chains that were given up.
     progress : Progress, optional
@@ -151,7 +156,8 @@ def sample(
         def is_narrow(q: Array) -> bool:
             return narrowest(target, q, source.facts) is not None
 
-        most = gradients_per_draw * (n_draws + n_tune)
+        n_all = n_draws + n_tune
+        most = n_all * (gradients_per_draw or _affordable(source, modes[0], n_all * n_chains))
         streams = [np.random.default_rng(seed) for seed in rng.integers(2**63, size=n_chains)]
         chains = [
             _Chain(
@@ -167,6 +173,13 @@ def sample(
         ]
         interrupted = _run(chains, together, progress)
     return _collected(target, chains, source, names, interrupted)
+
+
+def _affordable(source: Source, mode: Mixture, n_draws: int) -> int:
+    """Gradients for each of so many draws."""
+    work = source.n_rows * mode.means.size * (1 if mode.structure.diagonal else source.n_features)
+    least, most = GRADIENTS
+    return min(max(least, MULTIPLICATIONS // (work * n_draws)), most)
 
 
 Engine = Callable[..., Any]
