@@ -315,16 +315,21 @@ class Mixture:
         ----------
         X : (N, D) array-like
         """
-        labels = self._by_blocks(X, lambda rows: self._block_responsibilities(rows).argmax(axis=1))
+        labels = self._by_blocks(X, lambda rows: self._block_log_joint(rows).argmax(axis=0))
         return labels.astype(np.int64)
 
     def _block_responsibilities(self, rows: Array) -> Array:
+        log_joint = self._block_log_joint(rows)
+        normalise(log_joint)
+        return log_joint.T
+
+    def _block_log_joint(self, rows: Array) -> Array:
+        """``ln π_k N(x_n | μ_k, Σ_k)``, ``(K, B)``, with a component that takes all of a row where every density is zero."""
         log_joint = self.scorer.log_joint_of(rows)
         lost = ~np.isfinite(log_joint.max(axis=0))
         if lost.any():
             log_joint[:, lost] = np.where(self._nearest(rows[lost]), 0.0, -np.inf)
-        normalise(log_joint)
-        return log_joint.T
+        return log_joint
 
     def _nearest(self, rows: Array) -> NDArray[np.bool_]:
         """Which component is nearest, ``(K, B)``, to rows so far away that no density can be told from zero: it takes all."""

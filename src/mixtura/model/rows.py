@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mixtura.ground.errors import DataError
 from mixtura.ground.linalg import Array
+from mixtura.ground.threads import hold_own_blas, n_threads, single_threaded_blas
+
+WORTH_THREADS = 8
+"""Blocks."""
 
 
 def as_rows(X: ArrayLike, n_features: int | None = None) -> Array:
@@ -104,10 +109,19 @@ def carrying_rows(
 
 
 def by_blocks(rows: Array, size: int, function: Callable[[Array], Array], *shape: int) -> Array:
-    """What a function of some rows says of all of them, ``(N, *shape)``, in blocks of so many at a time."""
-    found = np.empty((len(rows), *shape))
-    for start in range(0, len(rows), size):
+    """What a function of some rows says of all of them, ``(N, *shape)``, in blocks of so many at a time; many of them in threads."""
+    found, starts = np.empty((len(rows), *shape)), range(0, len(rows), size)
+
+    def fill(start: int) -> None:
         found[start : start + size] = function(rows[start : start + size])
+
+    if len(starts) < WORTH_THREADS:
+        for start in starts:
+            fill(start)
+        return found
+    with single_threaded_blas(), ThreadPoolExecutor(n_threads(), initializer=hold_own_blas) as executor:
+        for _ in executor.map(fill, starts):
+            pass
     return found
 
 
