@@ -21,6 +21,7 @@ from mixtura.inference.climb.loop import climb
 from mixtura.inference.rules.collapse import Collapsed
 from mixtura.inference.rules.stopping import Stopping
 from mixtura.inference.starts.sample import SeedingSample
+from mixtura.model.mixture import Mixture
 from mixtura.model.moments import Moments
 from mixtura.sweep import fits_cache
 
@@ -32,6 +33,8 @@ OF_ONE_AT_ONCE = ((5, 1),)
 """The same where iterations cost less than the stages."""
 MOST_AT_ONCE = 2**21
 """Multiplications of a pass under all starts, of rows that fit a cache, up to which that is so."""
+OF_ONE_BELIEF = ((5, 5), (20, 2), (60, 1))
+"""For a single posterior, of rows over which iterations cost next to nothing: which of its starts leads highest shows late."""
 STAGES = ((10, 1.5), (20, 0.8), (60, 0.4))
 """For restarts: the same, how many go on for each restart asked for."""
 SAME_BOUND = 1e-6
@@ -146,8 +149,12 @@ def race(sample: SeedingSample, pools: Sequence[Pool]) -> list[Shortlist]:
     fields = [_Field(pool, [_Contender(start) for start in pool.starts], []) for pool in pools]
     width = SAME_BOUND * float(sample.weights.sum())
     singles = [f for f in fields if f.pool.n_init == 1]
-    for n_iterations, n in OF_ONE_AT_ONCE if _costs_little(sample, singles) else OF_ONE:
-        _stage(sample, [(f, n) for f in singles], n_iterations, width)
+    beliefs = [f for f in singles if fits_cache(sample.source) and not isinstance(f.pool.starts[0], Mixture)]
+    points = [f for f in singles if f not in beliefs]
+    for n_iterations, n in OF_ONE_BELIEF:
+        _stage(sample, [(f, n) for f in beliefs], n_iterations, width)
+    for n_iterations, n in OF_ONE_AT_ONCE if _costs_little(sample, points) else OF_ONE:
+        _stage(sample, [(f, n) for f in points], n_iterations, width)
     many = [f for f in fields if f.pool.n_init > 1]
     for n_iterations, share in STAGES:
         _stage(sample, [(f, math.ceil(share * f.pool.n_init)) for f in many], n_iterations, width)
