@@ -105,10 +105,10 @@ def test_many_rows_are_read_few_times_more():
 
 
 def test_stochastic_ascent_that_ran_out_of_reads_says_so(faithful):
+    begun = {"init_params": np.arange(272) % 8, "random_state": 1}
     with pytest.warns(
         ConvergenceWarning, match=r"max_iter=5 after 5 batches, 5 reads .* and 1 more .* an unknown gain"
     ):
-        begun = {"init_params": np.arange(272) % 8, "random_state": 1}
         gm = mx.BayesianGaussianMixture(8, solver="svi", max_iter=5, tol=1e-4, **begun).fit(faithful)
     assert not gm.converged_
 
