@@ -182,13 +182,10 @@ class Belief {
             }
         double *root = root_.data(), *inverse = inverse_.data();
         if (!cholesky(scale, d, root, [&](size_t i, double pivot) { return pivot > 16 * d_ * EPS * scale[i * d + i]; })) return false;
-        invert_lower(root, d, inverse);
+        invert_transposed(root, d, inverse, factor);
         double trace = 0;
         for (size_t i = 0; i < d; i++)
-            for (size_t j = 0; j < d; j++) {
-                factor[j * d + i] = j <= i ? inverse[i * d + j] : 0;
-                if (j <= i) trace += scale[j * d + j] * inverse[i * d + j] * inverse[i * d + j];
-            }
+            for (size_t j = 0; j <= i; j++) trace += scale[j * d + j] * inverse[i * d + j] * inverse[i * d + j];
         return 64 * d_ * EPS * trace <= 1;
     }
 

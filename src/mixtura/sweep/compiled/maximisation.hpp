@@ -184,9 +184,7 @@ class Parameters {
             return block[i * d + i] > least[i] && pivot > 16 * d_ * EPS * block[i * d + i];
         };
         if (!cholesky(block, d, root, sound)) return false;
-        invert_lower(root, d, inverse);
-        for (size_t i = 0; i < d; i++)
-            for (size_t j = 0; j < d; j++) factor[j * d + i] = j <= i ? inverse[i * d + j] : 0;
+        invert_transposed(root, d, inverse, factor);
         return true;
     }
 

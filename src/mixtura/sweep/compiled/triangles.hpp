@@ -35,6 +35,13 @@ inline void invert_lower(const double *lower, size_t d, double *inverse) {
     }
 }
 
+// R = L⁻ᵀ, with zeros below its diagonal, by way of L⁻¹.
+inline void invert_transposed(const double *lower, size_t d, double *inverse, double *factor) {
+    invert_lower(lower, d, inverse);
+    for (size_t i = 0; i < d; i++)
+        for (size_t j = 0; j < d; j++) factor[j * d + i] = j <= i ? inverse[i * d + j] : 0;
+}
+
 // A B of two of them.
 inline void multiply_lower(const double *a, const double *b, size_t d, double *product) {
     for (size_t i = 0; i < d; i++) {
